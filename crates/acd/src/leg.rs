@@ -1,0 +1,170 @@
+//! What a call and an edge say to each other about a leg. `edge` performs [`LegCommand`]s and reports [`LegEvent`]s;
+//! neither knows the other's insides, and SIP does not appear here.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AgentId, CallId, DeviceId, LegId, PhoneNumber, SoundId, TrunkId};
+
+/// Why a leg ended or was refused. The edge turns it into a SIP status or Reason and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Hung up in the ordinary way (BYE).
+    Normal,
+    /// The caller gave up before an answer (CANCEL).
+    Cancelled,
+    /// Another phone answered first (RFC 3326: `SIP;cause=200;text="Call completed elsewhere"`).
+    AnsweredElsewhere,
+    /// 486 or 600.
+    Busy,
+    /// 603, or 480 while ringing: a person pressed "reject".
+    Declined,
+    /// Rang, and nobody answered in time (408, 480, 487 after our own deadline).
+    NoAnswer,
+    /// The device never rang: no route, no registration, no response to the INVITE.
+    Unreachable,
+    /// 404, 410, 484: the target does not exist.
+    NotFound,
+    /// 403 or 401/407 that we cannot satisfy.
+    Forbidden,
+    /// 488, 415, 606: no codec or media in common.
+    NotAcceptable,
+    /// 503, or our own limit.
+    Congestion,
+    /// No RTP for the configured time (default 60 s).
+    MediaTimeout,
+    /// The peer stopped answering in the dialog (481, 408 on a request within it, no ACK).
+    SignallingTimeout,
+    /// Any other final status.
+    Failed(u16),
+}
+
+/// Who calls, as the edge read it and as it is shown to the phone that rings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerId {
+    /// The user part of the From URI, or what the trunk asserts; may be anything, also empty.
+    pub number: String,
+    /// The display name, empty when none was given.
+    pub name: String,
+}
+
+/// Whom a new incoming call comes from. Everything else gets no answer at all (Spec: SE-1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A trunk, recognised by its address.
+    Trunk(TrunkId),
+    /// A device of an agent: authenticated, or a fixed contact's address.
+    Device(DeviceId),
+}
+
+/// A new call, as the edge hands it over. The caller's leg is `LegId::caller(call)`; it is not answered and has sent no
+/// provisional response but 100.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Allocated by the edge.
+    pub call: CallId,
+    /// Trunk or device.
+    pub source: Source,
+    /// The user part of the Request-URI: what was dialled.
+    pub dialled: String,
+    /// The user part of the To header (Spec: RT-2).
+    pub to_user: String,
+    /// Who calls.
+    pub caller: CallerId,
+}
+
+/// Where a new leg goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialTarget {
+    /// A device, at every contact it has registered, or at its fixed one.
+    Device(DeviceId),
+    /// Out through a trunk.
+    Trunk {
+        /// The trunk.
+        trunk: TrunkId,
+        /// The number to call.
+        number: PhoneNumber,
+    },
+}
+
+/// A sound to play to a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Playback {
+    /// The ringing tone of the country that most people know: 425 Hz, 1 s on, 4 s off (ITU-T E.180), until stopped.
+    Ringing,
+    /// The built-in hold music, until stopped.
+    Music,
+    /// A sound, once; [`LegEvent::PlayFinished`] follows.
+    Sound(SoundId),
+}
+
+/// What a call asks of an edge for one leg. Commands for a leg that is gone are ignored: messages cross.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegCommand {
+    /// Tell the caller that somebody's phone rings: 180, no media. Repeats are harmless.
+    Ring,
+    /// Answer the caller (200 with our session description). Repeats are harmless.
+    Answer,
+    /// Play to the leg; replaces what played. On a caller that is not answered it opens early media (183).
+    Play(Playback),
+    /// Stop playing.
+    StopPlaying,
+    /// Make a new outgoing leg with this id.
+    Dial {
+        /// Whom to ring.
+        target: DialTarget,
+        /// Whom to show.
+        caller: CallerId,
+        /// Whose leg it will most likely be bridged with; its codec is offered first so that nothing is transcoded.
+        partner: LegId,
+        /// How long it may take until the answer; then it ends with `NoAnswer` or `Unreachable`.
+        ring_for: Duration,
+    },
+    /// Join the audio (and hold, resume, telephone-events) of this leg and another of the same call, both ways. Stops what plays.
+    /// A leg that is not answered yet gives and gets early media.
+    Bridge {
+        /// The other leg.
+        with: LegId,
+    },
+    /// Part them again.
+    Unbridge,
+    /// End the leg, whatever its state: final response, CANCEL or BYE with a Reason. No event follows for it.
+    HangUp(Cause),
+}
+
+/// What an edge reports of one leg. After `Failed` or `Ended` nothing more follows for that leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegEvent {
+    /// The dialled phone rings (180, 183).
+    Alerting {
+        /// It also sends audio before the answer.
+        early_media: bool,
+    },
+    /// The dialled leg was answered; media is set up.
+    Answered,
+    /// The dialled leg ended without an answer.
+    Failed(Cause),
+    /// The other side ended the leg, or it broke.
+    Ended(Cause),
+    /// A digit was pressed (once per key press): `0`–`9`, `*`, `#`, `A`–`D`.
+    Digit(char),
+    /// A `Playback::Sound` came to its end.
+    PlayFinished,
+    /// The other side put us on hold.
+    Held,
+    /// It resumed.
+    Resumed,
+}
+
+/// Which agent's device is reachable; sent by the edge's registrar to the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reachability {
+    /// The agent.
+    pub agent: AgentId,
+    /// The device's place in his list.
+    pub device: u8,
+    /// At least one contact is registered, or it has a fixed one.
+    pub reachable: bool,
+}

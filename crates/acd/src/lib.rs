@@ -1,0 +1,17 @@
+//! Carillon's pure contact-center decisions.
+//!
+//! Every machine in here is `fn handle(&mut self, now, event) -> effects`: it owns no clock, socket, task, log or
+//! random number. Three machines, three single writers (see `crates/README.md`):
+//!
+//! ```text
+//! queue --Offer--> call --Reserve/Connected/Release--> agent --Availability--> queue
+//! call --Enqueue/Leave--> queue
+//! ```
+
+pub mod ids;
+pub mod leg;
+pub mod offer;
+pub mod record;
+pub mod ticket;
+pub mod time;
+pub mod view;

@@ -1,0 +1,30 @@
+//! A queue proposes a call to agents.
+
+use std::time::Duration;
+
+use crate::ids::{AgentId, CallId, Epoch, QueueId};
+
+/// Names one offer: the owner's epoch and a counter within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfferId {
+    /// The epoch of the queue's owner.
+    pub epoch: Epoch,
+    /// Counts within the epoch, from 1.
+    pub counter: u64,
+}
+
+/// One caller for one agent, or for many at once (Spec: QU-2). The call reserves each, rings those that grant, connects
+/// the first that answers and releases the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub id: OfferId,
+    /// The queue that offers.
+    pub queue: QueueId,
+    /// The caller.
+    pub call: CallId,
+    /// In the order of preference; the list order of the queue for all-at-once.
+    pub agents: Vec<AgentId>,
+    /// Rings × 5 s (Spec: QU-9).
+    pub ring_for: Duration,
+}

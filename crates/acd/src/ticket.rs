@@ -1,0 +1,33 @@
+//! A caller's place in a queue, carried by the call itself so that no failure of an owner can lose it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CallId, Epoch, QueueId};
+
+/// The order of entry: given once by the owner, carried in the ticket ever after. A later epoch sorts after an earlier
+/// one, so a take-over keeps the order without any clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Sequence {
+    /// The epoch of the owner that gave it.
+    pub epoch: Epoch,
+    /// Counts within the epoch, from 1.
+    pub counter: u64,
+}
+
+/// What a call sends to enter a queue, to stay in it (heartbeat), to come back after a failed offer, and to answer a new
+/// owner. Sending it again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The call.
+    pub call: CallId,
+    /// The queue.
+    pub queue: QueueId,
+    /// `None` on the first entry.
+    pub sequence: Option<Sequence>,
+    /// Higher is served earlier; 0 is ordinary. Spec: QU-7, QU-12.
+    pub priority: i32,
+    /// How long the caller has waited since the first entry, on the call's own monotonic clock.
+    pub waited: Duration,
+}

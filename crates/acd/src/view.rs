@@ -1,0 +1,148 @@
+//! What people and the API see of calls, agents and queues: plain snapshots, made by each owner.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AgentId, CallId, Extension, QueueId};
+use crate::leg::CallerId;
+
+/// What the agent wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// Workday not started.
+    LoggedOut,
+    /// Takes calls.
+    #[default]
+    Ready,
+    /// On break.
+    OnBreak,
+}
+
+/// What happens to the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// Held for one call; his phone rings or is about to.
+    Reserved,
+    /// In conversation.
+    Talking,
+    /// After a conversation.
+    WrapUp,
+}
+
+/// What a person or a service asks of an agent (Spec: TR-5, TR-6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentCommand {
+    /// Start the workday, or come back from break.
+    Ready,
+    /// Go on break; during a conversation it holds from its end.
+    Break,
+    /// End the workday; during a conversation it holds from its end.
+    LogOut,
+    /// End wrap-up early (Spec: QU-11).
+    EndWrapUp,
+    /// Take calls of this queue (Spec: TR-5).
+    QueueLogIn(QueueId),
+    /// Take no more calls of this queue.
+    QueueLogOut(QueueId),
+}
+
+/// An agent, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentView {
+    /// Who.
+    pub agent: AgentId,
+    /// For people.
+    pub display_name: String,
+    /// If he has one.
+    pub extension: Option<Extension>,
+    /// What he wants.
+    pub availability: Availability,
+    /// What happens to him.
+    pub activity: Activity,
+    /// How long the activity has lasted.
+    pub activity_for: Duration,
+    /// The call he is reserved for or talks in.
+    pub call: Option<CallId>,
+    /// His queues, and whether he is logged in to each.
+    pub queues: Vec<(QueueId, bool)>,
+    /// Devices that can ring now.
+    pub reachable_devices: u32,
+    /// All his devices.
+    pub devices: u32,
+    /// Conversations since the node's start.
+    pub handled: u64,
+}
+
+/// A queue, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// Which.
+    pub queue: QueueId,
+    /// For people.
+    pub display_name: String,
+    /// If it has one.
+    pub extension: Option<Extension>,
+    /// As in the configuration: `in_order`, `all_at_once`, `longest_idle`, `random`.
+    pub strategy: String,
+    /// Callers without an answer, offered ones included.
+    pub waiting: u32,
+    /// Of those, being offered now.
+    pub offered_now: u32,
+    /// How long the first caller has waited.
+    pub longest_wait: Duration,
+    /// Agents of the list.
+    pub agents: u32,
+    /// Of those, logged in to the queue and not logged out.
+    pub logged_in: u32,
+    /// Of those, free for a call now.
+    pub free: u32,
+    /// Calls since the node's start: entered.
+    pub offered: u64,
+    /// Answered.
+    pub answered: u64,
+    /// Abandoned.
+    pub abandoned: u64,
+    /// Left by timeout, overflow or the unanswered action.
+    pub overflowed: u64,
+}
+
+/// A call, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallView {
+    /// Which.
+    pub call: CallId,
+    /// Who calls.
+    pub caller: CallerId,
+    /// What was dialled.
+    pub dialled: String,
+    /// Where it is.
+    pub stage: Stage,
+    /// Its queue, while it waits or rings, or the one it came from.
+    pub queue: Option<QueueId>,
+    /// The agent it rings or talks with.
+    pub agent: Option<AgentId>,
+    /// Since the INVITE.
+    pub lasted: Duration,
+}
+
+/// The stage of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Greeting or another step before the target.
+    Routing,
+    /// In a queue.
+    Waiting,
+    /// A phone rings.
+    Ringing,
+    /// In conversation.
+    Talking,
+    /// Hearing a last message, or being taken down.
+    Ending,
+}
