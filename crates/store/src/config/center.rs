@@ -1,0 +1,298 @@
+//! The configuration objects of a center, checked and typed (Spec: OB).
+//!
+//! A [`Center`] that exists is consistent: every reference leads to an object, names, extensions, numbers and user
+//! names are unique, and values are in their ranges.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use ipnet::IpNet;
+
+use super::secret::Secret;
+
+/// All objects of a center, each list in the order of the files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Center {
+    /// The company that owns everything below (Spec: OB-1).
+    pub tenant: Tenant,
+    /// Its SIP connections.
+    pub trunks: Vec<Trunk>,
+    /// The phone numbers it answers.
+    pub numbers: Vec<Number>,
+    /// Its queues.
+    pub queues: Vec<Queue>,
+    /// Its agents.
+    pub agents: Vec<Agent>,
+    /// Its sounds.
+    pub sounds: Vec<Sound>,
+}
+
+/// A company. One, named `default`, exists out of the box (Spec: OB-1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name; `default` in this version.
+    pub name: Name,
+    /// For people.
+    pub display_name: String,
+    /// An IANA time zone that the database of time zones knows; times are shown in it. Default `UTC`.
+    pub time_zone: String,
+}
+
+/// A SIP connection to a carrier or a PBX (Spec: OB-2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trunk {
+    /// Its name.
+    pub id: TrunkId,
+    /// What stands at the other end.
+    pub connection: Connection,
+    /// The addresses whose requests belong to this trunk (Spec: SE-1). No network stands in two trunks; where one
+    /// contains another, the narrower decides.
+    pub peers: Vec<IpNet>,
+    /// Where calls go out; `None` when the trunk only brings calls in.
+    pub outbound: Option<SipUri>,
+    /// After this time a call of the trunk is ended; `None` leaves the limit of the call itself.
+    pub max_call_length: Option<Duration>,
+}
+
+/// The kind of a connection (Spec: OB-2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Connection {
+    /// `rented`: a number of our own carrier.
+    Rented,
+    /// `own`: a number that the company brought along. The default.
+    #[default]
+    Own,
+    /// `pbx`: an office or cloud PBX.
+    Pbx,
+    /// `application`: a program.
+    Application,
+}
+
+/// A phone number that we answer, and where its calls go (Spec: OB-2, OB-4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    /// Its name.
+    pub id: NumberId,
+    /// The number itself, unique in the center.
+    pub number: PhoneNumber,
+    /// The trunk that it comes in by.
+    pub trunk: TrunkId,
+    /// Played before anything else (Spec: RT-3).
+    pub greeting: Option<SoundId>,
+    /// Who gets the call (Spec: OB-4).
+    pub target: Target,
+}
+
+/// Who gets the calls of a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The agents of a queue.
+    Queue(QueueId),
+    /// One agent.
+    Agent(AgentId),
+}
+
+/// A group of agents that shares incoming calls (Spec: OB-3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// Its name.
+    pub id: QueueId,
+    /// For people; the name when the configuration gives none.
+    pub display_name: String,
+    /// Its internal number, unique among queues and agents (Spec: RT-5).
+    pub extension: Option<Extension>,
+    /// The digits after `*41` and `*42`, unique among queues (Spec: TR-5).
+    pub short_number: Option<ShortNumber>,
+    /// In list order (Spec: QU-1), each once.
+    pub agents: Vec<AgentId>,
+    /// Who is rung first. Default longest idle.
+    pub strategy: Strategy,
+    /// Rings per agent; one ring is 5 s (Spec: QU-9). 1–20, default 4.
+    pub rings: u8,
+    /// The rest after a conversation (Spec: QU-11). 0–1 h, default none.
+    pub wrap_up: Duration,
+    /// The longest wait (Spec: UN-4). 1 s–24 h; `None` without a limit.
+    pub max_wait: Option<Duration>,
+    /// What happens after a round without an answer (Spec: UN-1). Default wait.
+    pub unanswered: Unanswered,
+    /// What happens at the longest wait, and when nobody is logged in (Spec: UN-4).
+    pub timeout: Timeout,
+    /// What callers hear (Spec: AU-1). Default ringing.
+    pub waiting_sound: WaitingSound,
+    /// How many callers may wait (Spec: QU-12). 1–100,000, default 1,000.
+    pub max_waiting: u32,
+    /// Higher is served earlier where agents serve several queues (Spec: QU-7, QU-12). −100–100, default 0.
+    pub priority: i32,
+}
+
+/// How a queue picks its agents (Spec: QU-1 to QU-4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// `in_order`: from the top of the list (Spec: QU-1).
+    InOrder,
+    /// `all_at_once`: everybody rings (Spec: QU-2).
+    AllAtOnce,
+    /// `longest_idle`: evenly (Spec: QU-3). The default.
+    #[default]
+    LongestIdle,
+    /// `random` (Spec: QU-4).
+    Random,
+}
+
+impl Strategy {
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Strategy::InOrder => "in_order",
+            Strategy::AllAtOnce => "all_at_once",
+            Strategy::LongestIdle => "longest_idle",
+            Strategy::Random => "random",
+        }
+    }
+}
+
+/// What happens after every eligible agent was tried once (Spec: UN-1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Wait for a free agent (Spec: UN-2). The default.
+    #[default]
+    Wait,
+    /// Hang up.
+    HangUp,
+    /// Call this number through an outbound trunk (Spec: UN-6).
+    Number(PhoneNumber),
+    /// Enter another queue.
+    Queue(QueueId),
+}
+
+/// What happens at the longest wait, or when no agent is logged in (Spec: UN-4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeout {
+    /// Played first.
+    pub message: Option<SoundId>,
+    /// And then.
+    pub then: TimeoutThen,
+}
+
+/// The last word of a [`Timeout`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TimeoutThen {
+    /// Hang up. The default.
+    #[default]
+    HangUp,
+    /// Ring an extension that exists: of an agent or of a queue.
+    Extension(Extension),
+    /// Enter another queue.
+    Queue(QueueId),
+}
+
+/// What waiting callers hear (Spec: AU-1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WaitingSound {
+    /// The ringing tone; the call is not answered yet. The default.
+    #[default]
+    Ringing,
+    /// The built-in music; the call is answered first.
+    Music,
+}
+
+/// An employee who takes calls (Spec: OB-5).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub id: AgentId,
+    /// For people; the name when the configuration gives none.
+    pub display_name: String,
+    /// His internal number, unique among queues and agents (Spec: RT-5).
+    pub extension: Option<Extension>,
+    /// His mobile phone (Spec: OB-6).
+    pub mobile: Option<PhoneNumber>,
+    /// His phones; a `DeviceId` counts them from 0. At most 16.
+    pub devices: Vec<Device>,
+}
+
+/// One phone of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// What it is.
+    pub kind: DeviceKind,
+    /// How it is reached.
+    pub access: Access,
+}
+
+/// What a device is; queues limit how many hardware phones ring at once (Spec: QU-10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// `hardware`: a desk phone. The default.
+    #[default]
+    Hardware,
+    /// `browser`: the console.
+    Browser,
+    /// `desktop`: a program.
+    Desktop,
+    /// `mobile`: an app.
+    Mobile,
+}
+
+/// How a device is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It registers with digest (Spec: SE-1).
+    Registers {
+        /// The user name of its address of record and of the digest, unique in the center.
+        username: Username,
+        /// The digest password.
+        password: Secret,
+    },
+    /// It is always at this address.
+    Fixed {
+        /// The address.
+        contact: SipUri,
+    },
+}
+
+/// An uploaded sound (Spec: OB-7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// Its name.
+    pub id: SoundId,
+    /// A WAV file that exists: mono, at most 2 MB. The path is complete: relative ones start at the file that names it.
+    pub file: PathBuf,
+}
+
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub(super) Arc<str>);
+
+        impl $name {
+            /// The text as configured.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+checked_text!(/// A `sip:` address with a host, an optional user, port and `transport` of `udp` or `tcp` (RFC 3261 §19.1).
+    SipUri);
+checked_text!(/// The user name of a device: 1–64 characters of `A-Z a-z 0-9 . _ -`, which need no escape in a SIP address.
+    Username);
+checked_text!(/// The digits that name a queue on a phone's keypad: 1–8 (Spec: TR-5).
+    ShortNumber);

@@ -1,0 +1,148 @@
+//! The database file, its connections and its errors.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use carillon_acd::ids::{Epoch, Name};
+use carillon_acd::record::Record;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::availability::{self, SavedAvailability};
+use crate::epoch;
+use crate::records::{self, Filter, RecordWriter};
+
+/// The name of the database in the data folder.
+const FILE: &str = "carillon.db";
+/// Readers beside the one writer.
+const CONNECTIONS: u32 = 4;
+/// How long a statement waits for another process that holds the file, and a query for a free connection.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Why something could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data folder cannot be made.
+    #[error("cannot use the data folder {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no database in the folder.
+    #[error("{} holds no {FILE}: give the folder that `carillon serve --data` uses", path.display())]
+    Absent {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The database refused.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date, for instance because a newer version wrote it.
+    #[error("database schema: {0}")]
+    Schema(#[from] sqlx::migrate::MigrateError),
+    /// A stored value is not what this version writes.
+    #[error("unreadable {what} in the database: {found:?}")]
+    Unreadable {
+        /// Which value.
+        what: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// Not everything could be written in time; the log tells why.
+    #[error("{unwritten} records are not written: the disk does not take them")]
+    Unwritten {
+        /// How many wait.
+        unwritten: usize,
+    },
+}
+
+/// The open database: call records, availability, fencing number. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+    writer: RecordWriter,
+}
+
+impl Store {
+    /// Opens the database of a data folder, makes folder and schema when they are missing, and starts the writer task on
+    /// the current tokio runtime. `None` keeps everything in memory, for as long as the store lives.
+    pub async fn open(dir: Option<&Path>) -> Result<Self, StoreError> {
+        let (options, connections) = match dir {
+            Some(dir) => {
+                std::fs::create_dir_all(dir).map_err(|source| StoreError::Folder { path: dir.into(), source })?;
+                (file_options(dir).create_if_missing(true), CONNECTIONS)
+            }
+            None => (SqliteConnectOptions::new().in_memory(true), 1),
+        };
+        let pool = pool(connections).connect_with(options).await?;
+        sqlx::migrate!().run(&pool).await?;
+        let writer = RecordWriter::start(pool.clone());
+        Ok(Store { pool, writer })
+    }
+
+    /// Opens the database of a data folder to read only, also while a running node writes it. Nothing can be saved.
+    pub async fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        if !dir.join(FILE).is_file() {
+            return Err(StoreError::Absent { path: dir.into() });
+        }
+        let pool = pool(CONNECTIONS).connect_with(file_options(dir).read_only(true)).await?;
+        let writer = RecordWriter::start(pool.clone());
+        Ok(Store { pool, writer })
+    }
+
+    /// The way in for records and availability; cheap to clone.
+    pub fn writer(&self) -> RecordWriter {
+        self.writer.clone()
+    }
+
+    /// The records that pass the filter, in its order, at most `filter.limit`.
+    pub async fn query(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
+        records::query(&self.pool, filter).await
+    }
+
+    /// What every agent wanted when it was last saved.
+    pub async fn load_availability(&self) -> Result<Vec<SavedAvailability>, StoreError> {
+        availability::load(&self.pool).await
+    }
+
+    /// Raises the fencing number by one and returns it when it is durable. To be called once at every start.
+    pub async fn next_epoch(&self) -> Result<Epoch, StoreError> {
+        epoch::next(&self.pool).await
+    }
+
+    /// Writes what waits, ends the writer and closes the file. Later writes are refused and counted as dropped.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let written = self.writer.shut_down().await;
+        self.pool.close().await;
+        written
+    }
+}
+
+/// A commit survives a crash of the process; a power cut may cost the last moments, never the consistency.
+fn file_options(dir: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(dir.join(FILE))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY)
+}
+
+/// Connections live for ever: a database in memory dies with its only one.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY).idle_timeout(None).max_lifetime(None)
+}
+
+/// How an object is written into a column.
+pub(crate) fn object_key(tenant: &Name, name: &Name) -> String {
+    format!("{tenant}/{name}")
+}
+
+/// Reads what [`object_key`] wrote.
+pub(crate) fn read_object_key(key: &str) -> Result<(Name, Name), StoreError> {
+    key.split_once('/')
+        .and_then(|(tenant, name)| Some((Name::from_str(tenant).ok()?, Name::from_str(name).ok()?)))
+        .ok_or_else(|| StoreError::Unreadable { what: "object name", found: key.into() })
+}

@@ -1,0 +1,253 @@
+//! The one writer: takes records without ever blocking a call, and brings them to the disk in batches.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use carillon_acd::ids::AgentId;
+use carillon_acd::record::Record;
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::row::{self, Row};
+use crate::availability::{self, SavedAvailability};
+use crate::db::StoreError;
+
+/// Records that may wait for the disk: 80 s of it failing at 100 calls/s, about 20 MB.
+const QUEUE: usize = 8_192;
+/// Rows in one statement.
+const BATCH: usize = 256;
+/// How long the first record of a batch waits for company.
+const GATHER: Duration = Duration::from_millis(50);
+/// The first and the longest pause after the disk refused.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long `flush` and a shutdown wait for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The queue to the disk is full, or the store is closed: this record is lost, logged and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the record is dropped: the store is closed or {QUEUE} records wait for the disk")]
+pub struct Full;
+
+/// What the writer has done since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Records handed to the disk.
+    pub written: u64,
+    /// Records lost because the queue was full.
+    pub dropped: u64,
+    /// Statements that the disk refused and that were tried again.
+    pub retries: u64,
+    /// Records that wait now.
+    pub waiting: usize,
+}
+
+/// The way in for records and availability. Clones share one queue and one writer task; the task ends when the last
+/// clone is gone and everything is written.
+#[derive(Clone, Debug)]
+pub struct RecordWriter {
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Command>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Write(Box<Record>),
+    /// Answered when everything that was sent before is on the disk.
+    Flush(oneshot::Sender<()>),
+    /// As `Flush`, and the end of the task.
+    ShutDown(oneshot::Sender<()>),
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    written: AtomicU64,
+    dropped: AtomicU64,
+    retries: AtomicU64,
+    /// The last wish of each agent that is not on the disk yet: bounded by the number of agents.
+    wishes: Mutex<BTreeMap<AgentId, SavedAvailability>>,
+    wished: Notify,
+}
+
+impl RecordWriter {
+    /// Starts the writer task on the current tokio runtime.
+    pub(crate) fn start(pool: SqlitePool) -> Self {
+        let (inbox, commands) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared::default());
+        tokio::spawn(Task { pool, shared: shared.clone(), commands, rows: Vec::with_capacity(BATCH) }.run());
+        RecordWriter { shared, inbox }
+    }
+
+    /// Takes a record without waiting. Written once: a second record of the same call is ignored by the database.
+    ///
+    /// # Errors
+    /// [`Full`] when the queue is full or the store closed; the loss is logged and counted here.
+    pub fn try_write(&self, record: Record) -> Result<(), Full> {
+        let call = record.call;
+        self.inbox.try_send(Command::Write(Box::new(record))).map_err(|_| {
+            let dropped = self.shared.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(call_id = %call, dropped, "call record lost: the disk does not take records");
+            Full
+        })
+    }
+
+    /// Notes what an agent wants now. Never lost and never blocks: only the last wish of each agent waits.
+    pub fn save_availability(&self, saved: SavedAvailability) {
+        self.shared.wishes().insert(saved.agent.clone(), saved);
+        self.shared.wished.notify_one();
+    }
+
+    /// Returns when everything that was sent before is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Unwritten`] after 10 s, or when the store is closed.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(Command::Flush).await
+    }
+
+    /// [`flush`](Self::flush), and the end of the task.
+    pub(crate) async fn shut_down(&self) -> Result<(), StoreError> {
+        self.ask(Command::ShutDown).await
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> WriterStats {
+        WriterStats {
+            written: self.shared.written.load(Ordering::Relaxed),
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+            retries: self.shared.retries.load(Ordering::Relaxed),
+            waiting: self.waiting(),
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.inbox.max_capacity() - self.inbox.capacity()
+    }
+
+    async fn ask(&self, command: fn(oneshot::Sender<()>) -> Command) -> Result<(), StoreError> {
+        let (done, written) = oneshot::channel();
+        let asked = async {
+            self.inbox.send(command(done)).await.map_err(drop)?;
+            written.await.map_err(drop)
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(())) | Err(_) => Err(StoreError::Unwritten { unwritten: self.waiting() }),
+        }
+    }
+}
+
+impl Shared {
+    fn wishes(&self) -> std::sync::MutexGuard<'_, BTreeMap<AgentId, SavedAvailability>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of the writer task.
+struct Task {
+    pool: SqlitePool,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    rows: Vec<Row>,
+}
+
+/// Whether the task goes on.
+#[derive(PartialEq)]
+enum Next {
+    Continue,
+    End,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let shared = self.shared.clone();
+        loop {
+            let first = tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => Some(command),
+                    None => break,
+                },
+                () = shared.wished.notified() => None,
+            };
+            if matches!(first, None | Some(Command::Write(_))) {
+                sleep(GATHER).await;
+            }
+            if self.drain(first).await == Next::End {
+                return;
+            }
+        }
+        self.save_wishes().await;
+    }
+
+    /// Writes everything that waits, in batches.
+    async fn drain(&mut self, first: Option<Command>) -> Next {
+        let mut next = first.or_else(|| self.commands.try_recv().ok());
+        while let Some(command) = next {
+            match command {
+                Command::Write(record) => self.rows.push(Row::of(*record)),
+                Command::Flush(done) => {
+                    self.write_all().await;
+                    // Nobody may be waiting any more: he lost patience.
+                    let _ = done.send(());
+                }
+                Command::ShutDown(done) => {
+                    self.write_all().await;
+                    let _ = done.send(());
+                    return Next::End;
+                }
+            }
+            if self.rows.len() == BATCH {
+                self.write_rows().await;
+            }
+            next = self.commands.try_recv().ok();
+        }
+        self.write_all().await;
+        Next::Continue
+    }
+
+    async fn write_all(&mut self) {
+        self.write_rows().await;
+        self.save_wishes().await;
+    }
+
+    async fn write_rows(&mut self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let mut pause = RETRY.0;
+        while let Err(error) = insert(&self.pool, &self.rows).await {
+            self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, records = self.rows.len(), "call records are not written, trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+        self.shared.written.fetch_add(self.rows.len() as u64, Ordering::Relaxed);
+        self.rows.clear();
+    }
+
+    async fn save_wishes(&mut self) {
+        let wishes = std::mem::take(&mut *self.shared.wishes());
+        let wishes: Vec<SavedAvailability> = wishes.into_values().collect();
+        for batch in wishes.chunks(BATCH) {
+            let mut pause = RETRY.0;
+            while let Err(error) = availability::save(&self.pool, batch).await {
+                self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, agents = batch.len(), "availability is not saved, trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(RETRY.1);
+            }
+        }
+    }
+}
+
+/// One statement is one transaction: the batch is on the disk or it is not.
+async fn insert(pool: &SqlitePool, rows: &[Row]) -> Result<(), sqlx::Error> {
+    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO call_records (");
+    insert.push(row::COLUMNS).push(") ");
+    insert.push_values(rows, |separated, row| row.bind(separated));
+    insert.push(" ON CONFLICT (call) DO NOTHING");
+    insert.build().persistent(false).execute(pool).await?;
+    Ok(())
+}
