@@ -8,10 +8,15 @@
 //! call --Enqueue/Leave--> queue
 //! ```
 
+pub mod agent;
+pub mod call;
 pub mod ids;
 pub mod leg;
 pub mod offer;
+pub mod queue;
 pub mod record;
+pub mod rng;
+pub mod route;
 pub mod ticket;
 pub mod time;
 pub mod view;

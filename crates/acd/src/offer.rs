@@ -13,6 +13,15 @@ pub struct OfferId {
     pub counter: u64,
 }
 
+/// One agent of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Who.
+    pub agent: AgentId,
+    /// At most so many of his hardware phones ring; his browser, desktop and mobile devices always do (Spec: QU-10).
+    pub hardware_limit: u8,
+}
+
 /// One caller for one agent, or for many at once (Spec: QU-2). The call reserves each, rings those that grant, connects
 /// the first that answers and releases the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +33,10 @@ pub struct Offer {
     /// The caller.
     pub call: CallId,
     /// In the order of preference; the list order of the queue for all-at-once.
-    pub agents: Vec<AgentId>,
+    pub agents: Vec<Offered>,
+    /// Which round of the caller this belongs to, from 1 (Spec: UN-1). A round in which nobody answered and that the
+    /// queue's rule repeats gives the next number, and the agents tried before may be tried again.
+    pub round: u32,
     /// Rings × 5 s (Spec: QU-9).
     pub ring_for: Duration,
 }

@@ -153,6 +153,11 @@ pub enum Happened {
         /// Why, in words: `round unanswered`, `max_wait`, `nobody logged in`, `max_waiting`, `caller left`.
         why: String,
     },
+    /// Something other than the two sides ended the call.
+    Stopped {
+        /// What, in words: `hung up by request`, `longest call length reached`.
+        why: String,
+    },
     /// A leg ended.
     LegEnded {
         /// Which.

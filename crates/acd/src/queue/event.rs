@@ -1,0 +1,203 @@
+//! What a queue is told, and what it has decided.
+
+use std::time::Duration;
+
+use crate::agent::AgentStatus;
+use crate::call;
+use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
+use crate::offer::OfferId;
+use crate::ticket::Ticket;
+
+/// How the queue chooses agents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Always from the top of the list (Spec: QU-1).
+    #[default]
+    InOrder,
+    /// Every eligible agent rings (Spec: QU-2).
+    AllAtOnce,
+    /// The agent idle for longest (Spec: QU-3).
+    LongestIdle,
+    /// Any (Spec: QU-4).
+    Random,
+}
+
+impl Strategy {
+    /// As written in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Strategy::InOrder => "in_order",
+            Strategy::AllAtOnce => "all_at_once",
+            Strategy::LongestIdle => "longest_idle",
+            Strategy::Random => "random",
+        }
+    }
+}
+
+/// What happens after a round in which nobody answered (Spec: UN-1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Wait for a free agent and begin a new round (Spec: UN-2, UN-3).
+    #[default]
+    Wait,
+    /// Leave the queue.
+    Leave(Then),
+}
+
+/// Where a caller goes who leaves a queue unanswered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// The call ends.
+    #[default]
+    HangUp,
+    /// Another queue, if the call was not in it before (Spec: UN-5).
+    Queue(QueueId),
+    /// An agent, by his extension.
+    Agent(AgentId),
+    /// A phone number outside (Spec: UN-6).
+    Number(PhoneNumber),
+}
+
+/// What happens at the wait limit, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeout {
+    /// Played first, when given.
+    pub message: Option<SoundId>,
+    /// Then.
+    pub then: Then,
+}
+
+/// What is configured for one queue (Spec: OB-3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// For people.
+    pub display_name: String,
+    /// If it has one.
+    pub extension: Option<Extension>,
+    /// In list order (Spec: QU-1).
+    pub agents: Vec<AgentId>,
+    /// How agents are chosen.
+    pub strategy: Strategy,
+    /// How long an offered phone rings: rings × 5 s (Spec: QU-9).
+    pub ring_for: Duration,
+    /// After a round without an answer.
+    pub unanswered: Unanswered,
+    /// The longest a caller may wait in this queue; `None` for no limit (Spec: UN-4).
+    pub max_wait: Option<Duration>,
+    /// At `max_wait`, when nobody is logged in, and at `max_waiting`.
+    pub timeout: Timeout,
+    /// At most so many callers wait, those being offered included (Spec: QU-12).
+    pub max_waiting: usize,
+}
+
+/// How far the call is with an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It reserves or rings.
+    Working(OfferId),
+    /// Nobody of it answered.
+    Failed {
+        /// The offer.
+        offer: OfferId,
+        /// The agents whose owner refused or did not say a word: they were not tried.
+        refused: Vec<AgentId>,
+        /// At least one phone rang (or was declined by hand); otherwise no device could be reached (Spec: UN-3).
+        rang: bool,
+    },
+}
+
+/// The ticket and everything else that a new owner of the queue would need to go on with this caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueue {
+    /// Rank and waiting time.
+    pub ticket: Ticket,
+    /// How long the caller has been in this queue, on the call's clock; less than `ticket.waited` after an overflow.
+    pub waited_here: Duration,
+    /// The round that `tried` belongs to; 0 before the first offer.
+    pub round: u32,
+    /// The agents tried in it.
+    pub tried: Vec<AgentId>,
+    /// The last offer.
+    pub progress: Option<Progress>,
+}
+
+/// Why a call left a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It is connected with this agent.
+    Connected {
+        /// Of which offer.
+        offer: OfferId,
+        /// With whom.
+        agent: AgentId,
+    },
+    /// The caller hung up, or the call was ended for another reason while it waited.
+    Abandoned,
+    /// It obeyed an overflow.
+    Overflowed,
+    /// It had left before, or does not exist any more.
+    Gone,
+}
+
+/// What happens to a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A call enters, stays, comes back, or announces itself to a new owner. Repeats are harmless.
+    Enqueue(Box<Enqueue>),
+    /// A call leaves.
+    Leave {
+        /// Which.
+        call: CallId,
+        /// Why.
+        why: Left,
+    },
+    /// An agent of the list tells how he is.
+    Availability(AgentStatus),
+    /// The deadline has passed.
+    Wake,
+}
+
+/// What a queue has decided.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// For the call, if it still lives; for one that is gone see [`call::gone`].
+    ToCall(CallId, call::Event),
+}
+
+/// Why a queue lets a caller go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OverflowReason {
+    /// Every eligible agent was tried once (Spec: UN-1).
+    RoundUnanswered,
+    /// The wait limit (Spec: UN-4).
+    MaxWait,
+    /// Nobody is logged in (Spec: UN-4).
+    NobodyLoggedIn,
+    /// The queue is full (Spec: QU-12).
+    MaxWaiting,
+}
+
+impl OverflowReason {
+    /// As written into the call record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OverflowReason::RoundUnanswered => "round unanswered",
+            OverflowReason::MaxWait => "max_wait",
+            OverflowReason::NobodyLoggedIn => "nobody logged in",
+            OverflowReason::MaxWaiting => "max_waiting",
+        }
+    }
+}
+
+/// What a caller does who has to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overflow {
+    /// Why.
+    pub why: OverflowReason,
+    /// Played first, when given.
+    pub message: Option<SoundId>,
+    /// Then.
+    pub then: Then,
+    /// How long a number or an agent in `then` rings.
+    pub ring_for: Duration,
+}
