@@ -20,12 +20,11 @@ CREATE INDEX call_records_by_queue ON call_records (queue, started, call);
 CREATE INDEX call_records_by_agent ON call_records (agent, started, call);
 CREATE INDEX call_records_by_number ON call_records (number, started, call);
 
--- What agents want, kept over a restart. queues: a JSON object of tenant/name to true or false, only where it differs
--- from the default.
+-- What agents want, kept over a restart (TR-5, TR-6). logged_out_of: a JSON array of queues, each tenant/name.
 CREATE TABLE agent_availability (
-    agent        TEXT PRIMARY KEY NOT NULL,
-    availability TEXT NOT NULL,
-    queues       TEXT NOT NULL
+    agent         TEXT PRIMARY KEY NOT NULL,
+    availability  TEXT NOT NULL,
+    logged_out_of TEXT NOT NULL
 );
 
 -- The fencing number (CL-3): one row, raised by one at every start.

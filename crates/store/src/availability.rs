@@ -1,43 +1,33 @@
-//! What agents want, kept over a restart: logged out, ready, on break, and the queues they left or joined.
+//! What agents want, kept over a restart: logged out, ready, on break, and the queues they left.
 
-use std::collections::BTreeMap;
-
+use carillon_acd::agent::SavedAvailability;
 use carillon_acd::ids::{AgentId, QueueId};
 use carillon_acd::view::Availability;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use crate::db::{StoreError, object_key, read_object_key};
 
-/// An agent's wishes, as saved on every change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedAvailability {
-    /// The agent.
-    pub agent: AgentId,
-    /// What he wants.
-    pub availability: Availability,
-    /// The queues whose login differs from the default, and what it is (Spec: TR-5).
-    pub queues: Vec<(QueueId, bool)>,
-}
-
 /// Everything that was saved, in the order of the agents' names.
-pub(crate) async fn load(pool: &SqlitePool) -> Result<Vec<SavedAvailability>, StoreError> {
-    let rows = sqlx::query("SELECT agent, availability, queues FROM agent_availability ORDER BY agent")
+pub(crate) async fn load(pool: &SqlitePool) -> Result<Vec<(AgentId, SavedAvailability)>, StoreError> {
+    let rows = sqlx::query("SELECT agent, availability, logged_out_of FROM agent_availability ORDER BY agent")
         .fetch_all(pool)
         .await?;
     rows.iter().map(read).collect()
 }
 
 /// Replaces what was saved of these agents, in one statement.
-pub(crate) async fn save(pool: &SqlitePool, changed: &[SavedAvailability]) -> Result<(), StoreError> {
-    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO agent_availability (agent, availability, queues) ");
-    insert.push_values(changed, |mut row, saved| {
-        let queues: BTreeMap<String, bool> =
-            saved.queues.iter().map(|(q, on)| (object_key(&q.tenant, &q.name), *on)).collect();
-        row.push_bind(object_key(&saved.agent.tenant, &saved.agent.name))
+pub(crate) async fn save(pool: &SqlitePool, changed: &[(AgentId, SavedAvailability)]) -> Result<(), StoreError> {
+    let mut insert =
+        QueryBuilder::<Sqlite>::new("INSERT INTO agent_availability (agent, availability, logged_out_of) ");
+    insert.push_values(changed, |mut row, (agent, saved)| {
+        let queues: Vec<String> = saved.logged_out_of.iter().map(|id| object_key(&id.tenant, &id.name)).collect();
+        row.push_bind(object_key(&agent.tenant, &agent.name))
             .push_bind(word(saved.availability))
-            .push_bind(serde_json::to_string(&queues).expect("a map of texts to booleans is always JSON"));
+            .push_bind(serde_json::to_string(&queues).expect("a list of texts is always JSON"));
     });
-    insert.push(" ON CONFLICT (agent) DO UPDATE SET availability = excluded.availability, queues = excluded.queues");
+    insert.push(
+        " ON CONFLICT (agent) DO UPDATE SET availability = excluded.availability, logged_out_of = excluded.logged_out_of",
+    );
     insert.build().persistent(false).execute(pool).await?;
     Ok(())
 }
@@ -50,36 +40,36 @@ const fn word(availability: Availability) -> &'static str {
     }
 }
 
-fn read(row: &sqlx::sqlite::SqliteRow) -> Result<SavedAvailability, StoreError> {
+fn read(row: &sqlx::sqlite::SqliteRow) -> Result<(AgentId, SavedAvailability), StoreError> {
     let (agent, availability, queues): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let availability = match availability.as_str() {
-        "logged_out" => Availability::LoggedOut,
-        "ready" => Availability::Ready,
-        "on_break" => Availability::OnBreak,
-        other => return Err(StoreError::Unreadable { what: "availability", found: other.into() }),
-    };
-    let logins: BTreeMap<String, bool> = serde_json::from_str(&queues)
-        .map_err(|_| StoreError::Unreadable { what: "queue logins", found: queues.clone() })?;
-    let (tenant, name) = read_object_key(&agent)?;
-    let queues = logins
+    let availability = [Availability::LoggedOut, Availability::Ready, Availability::OnBreak]
         .into_iter()
-        .map(|(key, on)| read_object_key(&key).map(|(tenant, name)| (QueueId::new(tenant, name), on)))
+        .find(|known| word(*known) == availability)
+        .ok_or(StoreError::Unreadable { what: "availability", found: availability })?;
+    let logged_out_of: Vec<String> = serde_json::from_str(&queues)
+        .map_err(|_| StoreError::Unreadable { what: "queue logins", found: queues.clone() })?;
+    let logged_out_of = logged_out_of
+        .iter()
+        .map(|key| read_object_key(key).map(|(tenant, name)| QueueId::new(tenant, name)))
         .collect::<Result<_, _>>()?;
-    Ok(SavedAvailability { agent: AgentId::new(tenant, name), availability, queues })
+    let (tenant, name) = read_object_key(&agent)?;
+    Ok((AgentId::new(tenant, name), SavedAvailability { availability, logged_out_of }))
 }
 
 #[cfg(test)]
 mod tests {
+    use carillon_acd::ids::Name;
+
     use super::*;
     use crate::Store;
 
-    fn saved(agent: &str, availability: Availability, queues: &[(&str, bool)]) -> SavedAvailability {
-        let tenant: carillon_acd::ids::Name = "default".parse().unwrap();
-        SavedAvailability {
-            agent: AgentId::new(tenant.clone(), agent.parse().unwrap()),
-            availability,
-            queues: queues.iter().map(|(q, on)| (QueueId::new(tenant.clone(), q.parse().unwrap()), *on)).collect(),
-        }
+    fn agent(name: &str) -> AgentId {
+        AgentId::new("default".parse::<Name>().unwrap(), name.parse().unwrap())
+    }
+
+    fn saved(availability: Availability, queues: &[&str]) -> SavedAvailability {
+        let queue = |name: &&str| QueueId::new("default".parse::<Name>().unwrap(), name.parse().unwrap());
+        SavedAvailability { availability, logged_out_of: queues.iter().map(queue).collect() }
     }
 
     // spec: TR-5, TR-6
@@ -88,17 +78,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Some(dir.path())).await.unwrap();
         let writer = store.writer();
-        writer.save_availability(saved("anna", Availability::OnBreak, &[]));
-        writer.save_availability(saved("piotr", Availability::LoggedOut, &[("support", false), ("sales", true)]));
+        writer.save_availability(agent("anna"), saved(Availability::OnBreak, &[]));
+        writer.save_availability(agent("piotr"), saved(Availability::LoggedOut, &["support", "sales"]));
         writer.flush().await.unwrap();
-        writer.save_availability(saved("anna", Availability::LoggedOut, &[]));
-        writer.save_availability(saved("anna", Availability::Ready, &[("support", false)]));
+        writer.save_availability(agent("anna"), saved(Availability::LoggedOut, &[]));
+        writer.save_availability(agent("anna"), saved(Availability::Ready, &["support"]));
         store.close().await.unwrap();
 
         let store = Store::open(Some(dir.path())).await.unwrap();
         let expected = vec![
-            saved("anna", Availability::Ready, &[("support", false)]),
-            saved("piotr", Availability::LoggedOut, &[("sales", true), ("support", false)]),
+            (agent("anna"), saved(Availability::Ready, &["support"])),
+            (agent("piotr"), saved(Availability::LoggedOut, &["support", "sales"])),
         ];
         assert_eq!(store.load_availability().await.unwrap(), expected);
     }

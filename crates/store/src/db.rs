@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use carillon_acd::ids::{Epoch, Name};
+use carillon_acd::agent::SavedAvailability;
+use carillon_acd::ids::{AgentId, Epoch, Name};
 use carillon_acd::record::Record;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::availability::{self, SavedAvailability};
+use crate::availability;
 use crate::epoch;
 use crate::records::{self, Filter, RecordWriter};
 
@@ -104,7 +105,7 @@ impl Store {
     }
 
     /// What every agent wanted when it was last saved.
-    pub async fn load_availability(&self) -> Result<Vec<SavedAvailability>, StoreError> {
+    pub async fn load_availability(&self) -> Result<Vec<(AgentId, SavedAvailability)>, StoreError> {
         availability::load(&self.pool).await
     }
 

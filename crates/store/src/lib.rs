@@ -3,13 +3,12 @@
 //! [`config`] reads the objects from YAML and reports every mistake at once, each with its place and a suggestion.
 //! [`Store`] keeps records, availability and the fencing number in one SQLite file, written by a single task.
 
-pub mod availability;
+mod availability;
 pub mod config;
 mod db;
 mod epoch;
 pub mod records;
 
-pub use availability::SavedAvailability;
 pub use config::Center;
 pub use db::{Store, StoreError};
 pub use records::{Cursor, Filter, Order, RecordWriter};

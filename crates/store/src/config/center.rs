@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carillon_acd::agent::DeviceKind;
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use carillon_acd::queue::{Strategy, Timeout, Unanswered};
+use carillon_acd::route::{Target, WaitingSound};
 use ipnet::IpNet;
 
 use super::secret::Secret;
@@ -86,15 +89,6 @@ pub struct Number {
     pub target: Target,
 }
 
-/// Who gets the calls of a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The agents of a queue.
-    Queue(QueueId),
-    /// One agent.
-    Agent(AgentId),
-}
-
 /// A group of agents that shares incoming calls (Spec: OB-3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
@@ -108,7 +102,7 @@ pub struct Queue {
     pub short_number: Option<ShortNumber>,
     /// In list order (Spec: QU-1), each once.
     pub agents: Vec<AgentId>,
-    /// Who is rung first. Default longest idle.
+    /// Who is rung first. Default in order.
     pub strategy: Strategy,
     /// Rings per agent; one ring is 5 s (Spec: QU-9). 1–20, default 4.
     pub rings: u8,
@@ -118,85 +112,15 @@ pub struct Queue {
     pub max_wait: Option<Duration>,
     /// What happens after a round without an answer (Spec: UN-1). Default wait.
     pub unanswered: Unanswered,
-    /// What happens at the longest wait, and when nobody is logged in (Spec: UN-4).
+    /// What happens at the longest wait, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
+    /// An extension of the configuration stands here as the agent or queue that has it.
     pub timeout: Timeout,
     /// What callers hear (Spec: AU-1). Default ringing.
     pub waiting_sound: WaitingSound,
     /// How many callers may wait (Spec: QU-12). 1–100,000, default 1,000.
-    pub max_waiting: u32,
+    pub max_waiting: usize,
     /// Higher is served earlier where agents serve several queues (Spec: QU-7, QU-12). −100–100, default 0.
     pub priority: i32,
-}
-
-/// How a queue picks its agents (Spec: QU-1 to QU-4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Strategy {
-    /// `in_order`: from the top of the list (Spec: QU-1).
-    InOrder,
-    /// `all_at_once`: everybody rings (Spec: QU-2).
-    AllAtOnce,
-    /// `longest_idle`: evenly (Spec: QU-3). The default.
-    #[default]
-    LongestIdle,
-    /// `random` (Spec: QU-4).
-    Random,
-}
-
-impl Strategy {
-    /// The word of the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Strategy::InOrder => "in_order",
-            Strategy::AllAtOnce => "all_at_once",
-            Strategy::LongestIdle => "longest_idle",
-            Strategy::Random => "random",
-        }
-    }
-}
-
-/// What happens after every eligible agent was tried once (Spec: UN-1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Unanswered {
-    /// Wait for a free agent (Spec: UN-2). The default.
-    #[default]
-    Wait,
-    /// Hang up.
-    HangUp,
-    /// Call this number through an outbound trunk (Spec: UN-6).
-    Number(PhoneNumber),
-    /// Enter another queue.
-    Queue(QueueId),
-}
-
-/// What happens at the longest wait, or when no agent is logged in (Spec: UN-4).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Timeout {
-    /// Played first.
-    pub message: Option<SoundId>,
-    /// And then.
-    pub then: TimeoutThen,
-}
-
-/// The last word of a [`Timeout`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TimeoutThen {
-    /// Hang up. The default.
-    #[default]
-    HangUp,
-    /// Ring an extension that exists: of an agent or of a queue.
-    Extension(Extension),
-    /// Enter another queue.
-    Queue(QueueId),
-}
-
-/// What waiting callers hear (Spec: AU-1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum WaitingSound {
-    /// The ringing tone; the call is not answered yet. The default.
-    #[default]
-    Ringing,
-    /// The built-in music; the call is answered first.
-    Music,
 }
 
 /// An employee who takes calls (Spec: OB-5).
@@ -217,24 +141,10 @@ pub struct Agent {
 /// One phone of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// What it is.
+    /// What it is; queues limit how many hardware phones ring at once (Spec: QU-10). Default hardware.
     pub kind: DeviceKind,
     /// How it is reached.
     pub access: Access,
-}
-
-/// What a device is; queues limit how many hardware phones ring at once (Spec: QU-10).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DeviceKind {
-    /// `hardware`: a desk phone. The default.
-    #[default]
-    Hardware,
-    /// `browser`: the console.
-    Browser,
-    /// `desktop`: a program.
-    Desktop,
-    /// `mobile`: an app.
-    Mobile,
 }
 
 /// How a device is reached.

@@ -3,13 +3,14 @@
 mod center;
 mod diagnostic;
 mod secret;
+mod source;
+mod yaml;
 
 use std::fmt;
 use std::path::Path;
 
 pub use center::{
-    Access, Agent, Center, Connection, Device, DeviceKind, Number, Queue, ShortNumber, SipUri, Sound, Strategy, Target,
-    Tenant, Timeout, TimeoutThen, Trunk, Unanswered, Username, WaitingSound,
+    Access, Agent, Center, Connection, Device, Number, Queue, ShortNumber, SipUri, Sound, Tenant, Trunk, Username,
 };
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use secret::Secret;

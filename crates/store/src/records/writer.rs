@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use carillon_acd::agent::SavedAvailability;
 use carillon_acd::ids::AgentId;
 use carillon_acd::record::Record;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
@@ -12,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::row::{self, Row};
-use crate::availability::{self, SavedAvailability};
+use crate::availability;
 use crate::db::StoreError;
 
 /// Records that may wait for the disk: 80 s of it failing at 100 calls/s, about 20 MB.
@@ -94,8 +95,8 @@ impl RecordWriter {
     }
 
     /// Notes what an agent wants now. Never lost and never blocks: only the last wish of each agent waits.
-    pub fn save_availability(&self, saved: SavedAvailability) {
-        self.shared.wishes().insert(saved.agent.clone(), saved);
+    pub fn save_availability(&self, agent: AgentId, saved: SavedAvailability) {
+        self.shared.wishes().insert(agent, saved);
         self.shared.wished.notify_one();
     }
 
@@ -229,7 +230,7 @@ impl Task {
 
     async fn save_wishes(&mut self) {
         let wishes = std::mem::take(&mut *self.shared.wishes());
-        let wishes: Vec<SavedAvailability> = wishes.into_values().collect();
+        let wishes: Vec<(AgentId, SavedAvailability)> = wishes.into_iter().collect();
         for batch in wishes.chunks(BATCH) {
             let mut pause = RETRY.0;
             while let Err(error) = availability::save(&self.pool, batch).await {
