@@ -1,7 +1,31 @@
 //! The handle through which the rest of a node (the edge, the API) speaks to its actors.
 
-use carillon_acd::ids::{AgentId, CallId, QueueId};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_acd::agent::SavedAvailability;
+use carillon_acd::call::Call;
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, QueueId};
+use carillon_acd::leg::{Incoming, LegEvent, Reachability};
+use carillon_acd::route::Routing;
 use carillon_acd::view::{AgentCommand, AgentView, CallView, QueueView};
+use carillon_acd::{agent, call, queue};
+use ractor::rpc::CallResult;
+use ractor::{Actor, ActorRef, ActorRuntime, Message, RpcReplyPort};
+
+use crate::address::{Addresses, LivingCall};
+use crate::agent::AgentMessage;
+use crate::call::{CallActor, CallMessage};
+use crate::clock::Clock;
+use crate::ports::Ports;
+use crate::queue::QueueMessage;
+use crate::supervisor::{Supervisor, SupervisorArguments, SupervisorMessage};
+
+/// How long an actor may take to answer a question of the API.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// A name that is at least this similar (Jaro–Winkler) is worth a "did you mean".
+const SIMILAR: f64 = 0.75;
 
 /// Why a question or a command was not fulfilled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,49 +46,236 @@ pub enum CenterError {
     Timeout(String),
 }
 
+/// What a center consists of at its start.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    /// The compiled routing tables.
+    pub routing: Routing,
+    /// Every agent, with what he wanted when the node last ran.
+    pub agents: Vec<(AgentId, agent::Config, SavedAvailability)>,
+    /// Every queue.
+    pub queues: Vec<(QueueId, queue::Config)>,
+    /// The time limits of calls.
+    pub calls: call::Config,
+}
+
 /// All calls, agents and queues of this node. Clones share them.
 #[derive(Clone)]
-pub struct Center {}
+pub struct Center {
+    addresses: Arc<Addresses>,
+    routing: Arc<Routing>,
+    call_config: Arc<call::Config>,
+    supervisor: ActorRef<SupervisorMessage>,
+    /// Calls begin on the edge's threads, which are not the runtime's.
+    runtime: tokio::runtime::Handle,
+}
 
 impl Center {
+    /// Starts an owner for every queue and agent. `epoch` must be higher than any that an earlier run used, with room
+    /// for the owners of this run (see [`carillon_acd::ids::Epoch`]); `seed` names the random choices.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be started.
+    pub async fn start(
+        clock: Clock,
+        ports: Ports,
+        objects: Objects,
+        epoch: Epoch,
+        seed: u64,
+    ) -> Result<Self, ractor::SpawnErr> {
+        let addresses = Arc::new(Addresses::new(clock, ports));
+        let arguments = SupervisorArguments { addresses: addresses.clone(), epoch, seed };
+        let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await?;
+        let center = Center {
+            addresses,
+            routing: Arc::new(objects.routing.clone()),
+            call_config: Arc::new(objects.calls.clone()),
+            supervisor,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        if let Err(error) = center.supervisor.send_message(SupervisorMessage::Populate(Box::new(objects))) {
+            tracing::error!(%error, "the supervisor has stopped");
+        }
+        Ok(center)
+    }
+
+    /// A call came in at the edge. Never blocks. When it returns the call has its address, so that no event of its legs
+    /// can come too early.
+    pub fn incoming(&self, incoming: Incoming) {
+        let _inside = self.runtime.enter();
+        let now = self.addresses.clock.now();
+        let call = incoming.call;
+        let machine = Box::new(Call::new(now, incoming.clone(), self.routing.clone(), self.call_config.clone()));
+        let arguments = (machine, self.addresses.clone());
+        let begun = self.addresses.call_begins(call, || {
+            ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
+                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall })
+        });
+        if let Err(error) = begun {
+            tracing::error!(call_id = %call, %error, "no actor for a new call");
+            (self.addresses.ports.abandon)(call);
+        }
+    }
+
+    /// The edge reports a leg. Never blocks.
+    pub fn leg_event(&self, leg: LegId, event: LegEvent) {
+        self.addresses.tell_call(leg.call, call::Event::Leg(leg, event));
+    }
+
+    /// The registrar reports a device. Never blocks.
+    pub fn reachability(&self, change: Reachability) {
+        let Reachability { agent, device, reachable } = change;
+        self.addresses.tell_agent(&agent, agent::Event::Reachable { device, reachable });
+    }
+
     /// Every agent, by id.
     pub async fn agents(&self) -> Vec<AgentView> {
-        Vec::new()
+        let mut views = ask_all(self.addresses.agents(), AgentMessage::View).await;
+        views.sort_by(|a, b| a.agent.cmp(&b.agent));
+        views
     }
 
     /// One agent.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
     pub async fn agent(&self, agent: &AgentId) -> Result<AgentView, CenterError> {
-        Err(CenterError::NotFound { what: agent.to_string(), nearest: Vec::new() })
+        ask(&self.find_agent(agent)?, agent, AgentMessage::View).await
     }
 
     /// Availability, end of wrap-up, login and logout per queue (Spec: TR-5, TR-6); answers with the state after it.
+    ///
+    /// # Errors
+    /// All of [`CenterError`].
     pub async fn command_agent(&self, agent: &AgentId, command: AgentCommand) -> Result<AgentView, CenterError> {
-        let _ = command;
-        self.agent(agent).await
+        if let AgentCommand::QueueLogIn(queue) | AgentCommand::QueueLogOut(queue) = &command {
+            self.find_queue(queue)?;
+        }
+        let actor = self.find_agent(agent)?;
+        ask(&actor, agent, |reply| AgentMessage::Command(command, reply))
+            .await?
+            .map_err(|refusal| CenterError::Refused(format!("{agent}: {refusal}")))
     }
 
     /// Every queue, by id.
     pub async fn queues(&self) -> Vec<QueueView> {
-        Vec::new()
+        let mut views = ask_all(self.addresses.queues(), QueueMessage::View).await;
+        views.sort_by(|a, b| a.queue.cmp(&b.queue));
+        views
     }
 
     /// One queue.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
     pub async fn queue(&self, queue: &QueueId) -> Result<QueueView, CenterError> {
-        Err(CenterError::NotFound { what: queue.to_string(), nearest: Vec::new() })
+        ask(&self.find_queue(queue)?, queue, QueueMessage::View).await
     }
 
     /// Every call that is not over, by id.
     pub async fn calls(&self) -> Vec<CallView> {
-        Vec::new()
+        let mut views = ask_all(self.addresses.calls(), CallMessage::View).await;
+        views.sort_by_key(|view| view.call);
+        views
     }
 
     /// One call that is not over.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
     pub async fn call(&self, call: CallId) -> Result<CallView, CenterError> {
-        Err(CenterError::NotFound { what: call.to_string(), nearest: Vec::new() })
+        ask(&self.find_call(call)?, &call, CallMessage::View).await
     }
 
     /// Ends a call, whatever its stage.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] when it is over or never was.
     pub async fn hang_up(&self, call: CallId) -> Result<(), CenterError> {
-        self.call(call).await.map(|_| ())
+        self.find_call(call)?;
+        self.addresses.tell_call(call, call::Event::HangUp);
+        Ok(())
     }
+
+    /// How many calls are not over.
+    pub fn calls_in_progress(&self) -> usize {
+        self.addresses.calls().len()
+    }
+
+    /// Hangs up every call. Their records follow as they end.
+    pub fn hang_up_all(&self) {
+        for (call, _) in self.addresses.calls() {
+            self.addresses.tell_call(call, call::Event::HangUp);
+        }
+    }
+
+    fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
+        let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
+        self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
+    }
+
+    fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
+        let all = || self.addresses.queues().into_iter().map(|(id, _)| id.to_string());
+        self.addresses.queue(queue).ok_or_else(|| not_found(queue.to_string(), all()))
+    }
+
+    fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
+        self.addresses.call(call).ok_or_else(|| not_found(format!("call {call}"), std::iter::empty()))
+    }
+}
+
+fn not_found(what: String, all: impl Iterator<Item = String>) -> CenterError {
+    let mut close: Vec<(f64, String)> = all
+        .map(|name| (strsim::jaro_winkler(base(&what), base(&name)), name))
+        .filter(|(similar, _)| *similar >= SIMILAR)
+        .collect();
+    close.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    CenterError::NotFound { what, nearest: close.into_iter().take(3).map(|(_, name)| name).collect() }
+}
+
+/// The last part of a resource name: the tenant and the kind are alike in all of them.
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+async fn ask<M, R>(
+    actor: &ActorRef<M>,
+    who: &impl std::fmt::Display,
+    question: impl FnOnce(RpcReplyPort<R>) -> M,
+) -> Result<R, CenterError>
+where
+    M: Message,
+    R: Send + 'static,
+{
+    match actor.call(question, Some(ANSWER_WITHIN)).await {
+        Ok(CallResult::Success(answer)) => Ok(answer),
+        Ok(CallResult::Timeout) => Err(CenterError::Timeout(who.to_string())),
+        // The actor ended between the look-up and the question.
+        Ok(CallResult::SenderError) | Err(_) => {
+            Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() })
+        }
+    }
+}
+
+/// Asks all at once; those that end meanwhile or do not answer in time are left out.
+async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: fn(RpcReplyPort<R>) -> M) -> Vec<R>
+where
+    M: Message,
+    R: Send + 'static,
+{
+    let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
+    let mut asked = Vec::with_capacity(actors.len());
+    for (_, actor) in &actors {
+        let (reply, answer) = ractor::concurrency::oneshot();
+        if actor.send_message(question(reply.into())).is_ok() {
+            asked.push(answer);
+        }
+    }
+    let mut answers = Vec::with_capacity(asked.len());
+    for answer in asked {
+        if let Ok(Ok(answer)) = tokio::time::timeout_at(deadline, answer).await {
+            answers.push(answer);
+        }
+    }
+    answers
 }

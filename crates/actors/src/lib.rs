@@ -1,6 +1,16 @@
 //! The actors of a node: one for each call, agent and queue. A shell turns a message into an event, asks the pure
 //! machine of `carillon_acd`, performs the effects, and does nothing else.
 
+mod address;
+mod agent;
+mod alarm;
+mod call;
 mod center;
+mod clock;
+mod ports;
+mod queue;
+mod supervisor;
 
-pub use center::{Center, CenterError};
+pub use center::{Center, CenterError, Objects};
+pub use clock::Clock;
+pub use ports::Ports;

@@ -1,0 +1,138 @@
+//! Where a message for a call, an agent or a queue goes. Today every owner lives on this node; when they live on many,
+//! this file learns to ask the directory and to use a link, and nobody else notices.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use carillon_acd::ids::{AgentId, CallId, QueueId};
+use carillon_acd::leg::Incoming;
+use carillon_acd::time::WallTime;
+use carillon_acd::{agent, call, queue};
+use ractor::ActorRef;
+
+use crate::agent::AgentMessage;
+use crate::call::CallMessage;
+use crate::clock::Clock;
+use crate::ports::Ports;
+use crate::queue::QueueMessage;
+
+/// Calls come and go hundreds of times a second: so many locks share their table.
+const CALL_SHARDS: usize = 16;
+
+/// A call that lives, and what is needed to close it properly should its actor fail.
+pub(crate) struct LivingCall {
+    pub(crate) actor: ActorRef<CallMessage>,
+    pub(crate) incoming: Incoming,
+    pub(crate) started: WallTime,
+}
+
+/// Everybody's address, and the ways out of the node.
+pub(crate) struct Addresses {
+    pub(crate) clock: Clock,
+    pub(crate) ports: Ports,
+    agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
+    queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
+    calls: [Mutex<HashMap<CallId, LivingCall>>; CALL_SHARDS],
+}
+
+impl Addresses {
+    pub(crate) fn new(clock: Clock, ports: Ports) -> Self {
+        Addresses {
+            clock,
+            ports,
+            agents: RwLock::default(),
+            queues: RwLock::default(),
+            calls: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Tells a call's actor. A call that is over answers through [`call::gone`], so that no owner waits for it.
+    pub(crate) fn tell_call(&self, call: CallId, event: call::Event) {
+        let actor = self.shard(call).get(&call).map(|living| living.actor.clone());
+        let Some(actor) = actor else { return self.answer_for_the_gone(call, event) };
+        if let Err(refused) = actor.send_message(CallMessage::Event(event)) {
+            tracing::debug!(call_id = %call, error = %refused, "call is ending");
+        }
+    }
+
+    fn answer_for_the_gone(&self, call: CallId, event: call::Event) {
+        match call::gone(call, &event) {
+            Some(call::Effect::ToQueue(queue, event)) => self.tell_queue(&queue, event),
+            Some(call::Effect::ToAgent(agent, event)) => self.tell_agent(&agent, event),
+            Some(call::Effect::Leg(..) | call::Effect::Finished(_)) | None => {}
+        }
+    }
+
+    /// Tells an agent's owner. Without one the message is lost, as any message may be: the sender has a deadline.
+    pub(crate) fn tell_agent(&self, agent: &AgentId, event: agent::Event) {
+        match self.agent(agent) {
+            Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
+            None => tracing::debug!(%agent, "no owner for agent"),
+        }
+    }
+
+    /// Tells a queue's owner; see [`Addresses::tell_agent`].
+    pub(crate) fn tell_queue(&self, queue: &QueueId, event: queue::Event) {
+        match self.queue(queue) {
+            Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
+            None => tracing::debug!(%queue, "no owner for queue"),
+        }
+    }
+
+    pub(crate) fn agent(&self, agent: &AgentId) -> Option<ActorRef<AgentMessage>> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
+    }
+
+    pub(crate) fn queue(&self, queue: &QueueId) -> Option<ActorRef<QueueMessage>> {
+        self.queues.read().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
+    }
+
+    pub(crate) fn call(&self, call: CallId) -> Option<ActorRef<CallMessage>> {
+        self.shard(call).get(&call).map(|living| living.actor.clone())
+    }
+
+    pub(crate) fn agents(&self) -> Vec<(AgentId, ActorRef<AgentMessage>)> {
+        let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
+        agents.iter().map(|(id, actor)| (id.clone(), actor.clone())).collect()
+    }
+
+    pub(crate) fn queues(&self) -> Vec<(QueueId, ActorRef<QueueMessage>)> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.iter().map(|(id, actor)| (id.clone(), actor.clone())).collect()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<(CallId, ActorRef<CallMessage>)> {
+        let mut all = Vec::new();
+        for shard in &self.calls {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.iter().map(|(id, living)| (*id, living.actor.clone())));
+        }
+        all
+    }
+
+    pub(crate) fn agent_lives(&self, id: AgentId, actor: ActorRef<AgentMessage>) {
+        self.agents.write().unwrap_or_else(PoisonError::into_inner).insert(id, actor);
+    }
+
+    pub(crate) fn queue_lives(&self, id: QueueId, actor: ActorRef<QueueMessage>) {
+        self.queues.write().unwrap_or_else(PoisonError::into_inner).insert(id, actor);
+    }
+
+    /// Starts a call's actor and gives it its address in one step: a call may be over before `start` returns, and must
+    /// be found then.
+    pub(crate) fn call_begins<E>(&self, call: CallId, start: impl FnOnce() -> Result<LivingCall, E>) -> Result<(), E> {
+        let mut shard = self.shard(call);
+        shard.insert(call, start()?);
+        Ok(())
+    }
+
+    /// Takes a call out; `None` when it was out already.
+    pub(crate) fn call_is_over(&self, call: CallId) -> Option<LivingCall> {
+        self.shard(call).remove(&call)
+    }
+
+    fn shard(&self, call: CallId) -> MutexGuard<'_, HashMap<CallId, LivingCall>> {
+        let shard = (call.number % CALL_SHARDS as u64) as usize;
+        self.calls[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

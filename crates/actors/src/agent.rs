@@ -1,0 +1,103 @@
+//! The shell around `acd::agent`: the owner of one agent.
+
+use std::sync::Arc;
+
+use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event};
+use carillon_acd::ids::AgentId;
+use carillon_acd::view::{AgentCommand, AgentView};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use crate::address::Addresses;
+use crate::alarm::Alarm;
+
+/// What an agent's mailbox takes.
+pub(crate) enum AgentMessage {
+    /// For the machine.
+    Event(Event),
+    /// A person or a service wants something; the answer is the state after it.
+    Command(AgentCommand, RpcReplyPort<Result<AgentView, CommandRefusal>>),
+    /// A snapshot, please.
+    View(RpcReplyPort<AgentView>),
+    /// The timer fired.
+    Alarm,
+}
+
+/// The shell; all state is in [`AgentState`].
+pub(crate) struct AgentActor;
+
+pub(crate) struct AgentState {
+    id: AgentId,
+    machine: Box<Agent>,
+    addresses: Arc<Addresses>,
+    alarm: Alarm,
+    effects: Vec<Effect>,
+}
+
+impl Actor for AgentActor {
+    type Msg = AgentMessage;
+    type State = AgentState;
+    type Arguments = (AgentId, Box<Agent>, Arc<Addresses>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<AgentMessage>,
+        (id, machine, addresses): Self::Arguments,
+    ) -> Result<AgentState, ActorProcessingErr> {
+        let mut state = AgentState { id, machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
+        state.handle(Event::Start);
+        state.set_alarm(&myself);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<AgentMessage>,
+        message: AgentMessage,
+        state: &mut AgentState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            AgentMessage::Event(event) => state.handle(event),
+            AgentMessage::Alarm => {
+                if state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment()) {
+                    state.handle(Event::Wake);
+                }
+            }
+            // A reader that has gone away does not concern the agent, here and below.
+            AgentMessage::Command(command, reply) => drop(reply.send(state.command(command))),
+            AgentMessage::View(reply) => drop(reply.send(state.machine.view(state.addresses.clock.now()))),
+        }
+        state.set_alarm(&myself);
+        Ok(())
+    }
+}
+
+impl AgentState {
+    fn handle(&mut self, event: Event) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.handle(self.addresses.clock.now(), event, &mut effects);
+        self.perform(effects);
+    }
+
+    fn command(&mut self, command: AgentCommand) -> Result<AgentView, CommandRefusal> {
+        let now = self.addresses.clock.now();
+        let mut effects = std::mem::take(&mut self.effects);
+        let done = self.machine.command(now, &command, &mut effects);
+        self.perform(effects);
+        done.map(|()| self.machine.view(now))
+    }
+
+    fn perform(&mut self, mut effects: Vec<Effect>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::ToCall(call, event) => self.addresses.tell_call(call, event),
+                Effect::ToQueue(queue, event) => self.addresses.tell_queue(&queue, event),
+                Effect::Save(saved) => (self.addresses.ports.save)(self.id.clone(), saved),
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn set_alarm(&mut self, myself: &ActorRef<AgentMessage>) {
+        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
+    }
+}

@@ -1,0 +1,101 @@
+//! The shell around `acd::call`: one actor per call, from the INVITE to the record.
+
+use std::sync::Arc;
+
+use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::view::CallView;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use crate::address::Addresses;
+use crate::alarm::Alarm;
+
+/// What a call's mailbox takes.
+pub(crate) enum CallMessage {
+    /// For the machine.
+    Event(Event),
+    /// A snapshot, please.
+    View(RpcReplyPort<CallView>),
+    /// The timer fired.
+    Alarm,
+}
+
+/// The shell; all state is in [`CallState`].
+pub(crate) struct CallActor;
+
+pub(crate) struct CallState {
+    machine: Box<Call>,
+    addresses: Arc<Addresses>,
+    alarm: Alarm,
+    effects: Vec<Effect>,
+}
+
+impl Actor for CallActor {
+    type Msg = CallMessage;
+    type State = CallState;
+    type Arguments = (Box<Call>, Arc<Addresses>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<CallMessage>,
+        (machine, addresses): Self::Arguments,
+    ) -> Result<CallState, ActorProcessingErr> {
+        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
+        state.handle(&myself, Event::Start);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<CallMessage>,
+        message: CallMessage,
+        state: &mut CallState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            CallMessage::Event(event) => state.handle(&myself, event),
+            CallMessage::Alarm => {
+                let due = state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment());
+                if due {
+                    state.handle(&myself, Event::Wake);
+                } else {
+                    state.set_alarm(&myself);
+                }
+            }
+            CallMessage::View(reply) => {
+                // A reader that has gone away does not concern the call.
+                let _ = reply.send(state.machine.view(state.addresses.clock.now()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CallState {
+    fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.handle(self.addresses.clock.now(), event, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform(myself, effect);
+        }
+        self.effects = effects;
+        self.set_alarm(myself);
+    }
+
+    fn perform(&self, myself: &ActorRef<CallMessage>, effect: Effect) {
+        match effect {
+            Effect::Leg(leg, command) => (self.addresses.ports.leg)(leg, command),
+            Effect::ToQueue(queue, event) => self.addresses.tell_queue(&queue, event),
+            Effect::ToAgent(agent, event) => self.addresses.tell_agent(&agent, event),
+            Effect::Finished(record) => {
+                tracing::debug!(call_id = %record.call, outcome = ?record.outcome, cause = ?record.cause, "call over");
+                if self.addresses.call_is_over(record.call).is_some() {
+                    (self.addresses.ports.record)(*record);
+                }
+                myself.stop(None);
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, myself: &ActorRef<CallMessage>) {
+        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || CallMessage::Alarm);
+    }
+}

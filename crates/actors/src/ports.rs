@@ -1,0 +1,27 @@
+//! What the actors need of other rooms, as functions: `carillon` connects them to the edge and the store, tests to lists.
+
+use std::sync::Arc;
+
+use carillon_acd::agent::SavedAvailability;
+use carillon_acd::ids::{AgentId, CallId, LegId};
+use carillon_acd::leg::LegCommand;
+use carillon_acd::record::Record;
+
+/// The ways out. None of them may block.
+#[derive(Clone)]
+pub struct Ports {
+    /// Performs a command on a leg.
+    pub leg: Arc<dyn Fn(LegId, LegCommand) + Send + Sync>,
+    /// Ends every leg of a call whose actor has failed.
+    pub abandon: Arc<dyn Fn(CallId) + Send + Sync>,
+    /// Keeps the record of a call that is over.
+    pub record: Arc<dyn Fn(Record) + Send + Sync>,
+    /// Keeps what an agent wants across restarts.
+    pub save: Arc<dyn Fn(AgentId, SavedAvailability) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}

@@ -1,0 +1,176 @@
+//! Who notices that an actor has failed, and what follows: a queue or an agent gets a new owner with a higher epoch, and
+//! the living calls tell it what it needs to know; a call is taken down and its record closed, exactly once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use carillon_acd::agent::{Agent, SavedAvailability};
+use carillon_acd::ids::{AgentId, Epoch, QueueId};
+use carillon_acd::leg::Cause;
+use carillon_acd::queue::Queue;
+use carillon_acd::record::{Happened, Outcome, Record, Transition};
+use carillon_acd::{agent, queue};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use crate::address::{Addresses, LivingCall};
+use crate::agent::AgentActor;
+use crate::center::Objects;
+use crate::queue::QueueActor;
+
+/// Orders to the supervisor.
+pub(crate) enum SupervisorMessage {
+    /// Every queue and every agent gets its first owner.
+    Populate(Box<Objects>),
+}
+
+/// The shell; all state is in [`SupervisorState`].
+pub(crate) struct Supervisor;
+
+pub(crate) struct SupervisorState {
+    addresses: Arc<Addresses>,
+    agents: HashMap<AgentId, (agent::Config, SavedAvailability)>,
+    queues: HashMap<QueueId, queue::Config>,
+    /// The epoch of the next owner; each owner of this run gets its own.
+    next_epoch: AtomicU64,
+    seed: u64,
+}
+
+/// What the supervisor begins with.
+pub(crate) struct SupervisorArguments {
+    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) epoch: Epoch,
+    pub(crate) seed: u64,
+}
+
+impl Actor for Supervisor {
+    type Msg = SupervisorMessage;
+    type State = SupervisorState;
+    type Arguments = SupervisorArguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<SupervisorMessage>,
+        arguments: SupervisorArguments,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
+        let SupervisorArguments { addresses, epoch, seed } = arguments;
+        Ok(SupervisorState {
+            addresses,
+            agents: HashMap::new(),
+            queues: HashMap::new(),
+            next_epoch: AtomicU64::new(epoch.0),
+            seed,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SupervisorMessage::Populate(objects) => {
+                state.agents = objects.agents.into_iter().map(|(id, config, saved)| (id, (config, saved))).collect();
+                state.queues = objects.queues.into_iter().collect();
+                for queue in state.queues.keys().cloned().collect::<Vec<_>>() {
+                    state.start_queue(queue, myself.get_cell());
+                }
+                for agent in state.agents.keys().cloned().collect::<Vec<_>>() {
+                    state.start_agent(agent, myself.get_cell());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        event: SupervisionEvent,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, myself.get_cell()),
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl SupervisorState {
+    fn epoch(&self) -> Epoch {
+        Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn start_agent(&mut self, id: AgentId, supervisor: ActorCell) {
+        let Some((config, saved)) = self.agents.get(&id).cloned() else { return };
+        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, self.epoch()));
+        let arguments = (id.clone(), machine, self.addresses.clone());
+        match ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor) {
+            Ok((actor, _)) => {
+                self.addresses.agent_lives(id, actor);
+            }
+            Err(error) => tracing::error!(agent = %id, %error, "no owner for agent"),
+        }
+    }
+
+    fn start_queue(&mut self, id: QueueId, supervisor: ActorCell) {
+        let Some(config) = self.queues.get(&id).cloned() else { return };
+        let (epoch, now) = (self.epoch(), self.addresses.clock.now());
+        let machine = Box::new(Queue::new(now, id.clone(), config, epoch, self.seed ^ epoch.0));
+        match ractor::ActorRuntime::spawn_linked_instant(
+            None,
+            QueueActor,
+            (machine, self.addresses.clone()),
+            supervisor,
+        ) {
+            Ok((actor, _)) => {
+                self.addresses.queue_lives(id, actor);
+            }
+            Err(error) => tracing::error!(queue = %id, %error, "no owner for queue"),
+        }
+    }
+
+    /// Failures are rare, so who it was is searched for, not kept.
+    fn replace(&mut self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
+        if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
+            tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
+            return self.start_agent(agent, supervisor);
+        }
+        if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
+            tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");
+            return self.start_queue(queue, supervisor);
+        }
+        if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
+            tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
+            (self.addresses.ports.abandon)(call);
+            if let Some(living) = self.addresses.call_is_over(call) {
+                (self.addresses.ports.record)(self.failed_record(living));
+            }
+        }
+    }
+
+    /// What is left to say of a call whose machine is lost.
+    fn failed_record(&self, living: LivingCall) -> Record {
+        let (now, incoming) = (self.addresses.clock.now().wall, living.incoming);
+        let what = Happened::Stopped { why: "the call's actor failed".to_owned() };
+        Record {
+            call: incoming.call,
+            caller: incoming.caller,
+            dialled: incoming.dialled,
+            number: None,
+            started: living.started,
+            ended: now,
+            queue: None,
+            agent: None,
+            wait_ms: None,
+            talk_ms: 0,
+            outcome: Outcome::Failed,
+            cause: Cause::Failed(500),
+            transitions: vec![Transition { at: now, what }],
+        }
+    }
+}
