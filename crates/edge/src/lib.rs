@@ -11,6 +11,7 @@
 //! ```
 
 pub mod config;
+pub mod datapath;
 pub mod directory;
 mod edge;
 

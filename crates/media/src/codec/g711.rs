@@ -47,8 +47,7 @@ pub const fn linear_to_ulaw(sample: i16) -> u8 {
 
 /// The A-law byte nearest to a sample.
 pub const fn linear_to_alaw(sample: i16) -> u8 {
-    let (mask, magnitude) =
-        if sample >= 0 { (0xd5, sample as i32 >> 3) } else { (0x55, (-(sample as i32) - 1) >> 3) };
+    let (mask, magnitude) = if sample >= 0 { (0xd5, sample as i32 >> 3) } else { (0x55, (-(sample as i32) - 1) >> 3) };
     let code = if magnitude < 32 {
         magnitude >> 1
     } else {

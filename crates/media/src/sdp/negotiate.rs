@@ -175,8 +175,10 @@ impl Session {
     }
 
     fn describe_audio(&self, said: &Said) -> MediaDescription {
-        let map = |payload_type, encoding: &str| RtpMap { payload_type, encoding: encoding.to_owned(), clock_rate: 8_000 };
-        let mut rtpmaps: Vec<_> = said.audio.iter().map(|(number, codec)| map(*number, codec.encoding_name())).collect();
+        let map =
+            |payload_type, encoding: &str| RtpMap { payload_type, encoding: encoding.to_owned(), clock_rate: 8_000 };
+        let mut rtpmaps: Vec<_> =
+            said.audio.iter().map(|(number, codec)| map(*number, codec.encoding_name())).collect();
         rtpmaps.extend(said.telephone_event.map(|number| map(number, TELEPHONE_EVENT)));
         MediaDescription {
             kind: "audio".to_owned(),
@@ -267,4 +269,3 @@ fn refused_streams(offer: &SessionDescription, taken: usize) -> Vec<Refused> {
     };
     others.map(|(_, stream)| refuse(stream)).collect()
 }
-

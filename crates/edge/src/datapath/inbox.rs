@@ -1,0 +1,118 @@
+//! Commands on their way to a datapath thread.
+//!
+//! While the thread works in steps of 5 ms it looks into the inbox by itself, so a command costs a short lock and no
+//! system call; only a thread that sleeps without a clock is woken through its event descriptor.
+
+use std::io;
+use std::mem;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use carillon_media::rtp::Sequencer;
+use carillon_media::{Direction, Negotiated, Source};
+
+use super::counters::StreamCounters;
+use super::ports::SocketIndex;
+use super::sys::EventFd;
+use super::{Latching, PlayToken, StreamId};
+
+/// Commands that may wait. Every stream brings a handful in its life, and new streams are refused at half of this, so
+/// the other half is never reached by an owner that releases what it allocates.
+const CAPACITY: usize = 65_536;
+
+/// What a thread is told.
+pub(super) enum Command {
+    /// A socket was bound; its index is the number of those before.
+    Open(UdpSocket),
+    /// A stream begins on a socket.
+    Create { stream: StreamId, socket: SocketIndex, out: Sequencer, counters: Arc<StreamCounters> },
+    SetPeer { stream: StreamId, media: Negotiated, latching: Latching },
+    SetDirection { stream: StreamId, direction: Direction },
+    Play { stream: StreamId, source: Source, token: PlayToken },
+    StopPlay { stream: StreamId },
+    Bridge { a: StreamId, b: StreamId },
+    Unbridge { stream: StreamId },
+    Release { stream: StreamId },
+}
+
+/// The commands of one thread.
+pub(super) struct Inbox {
+    waiting: Mutex<Vec<Command>>,
+    /// Whether the thread sleeps, or is about to, until its event descriptor wakes it.
+    asleep: AtomicBool,
+    closed: AtomicBool,
+    pub(super) wake: EventFd,
+}
+
+impl Inbox {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Inbox {
+            waiting: Mutex::new(Vec::new()),
+            asleep: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            wake: EventFd::new()?,
+        })
+    }
+
+    /// Hands over a command; false, and the command is lost, when far too many wait.
+    pub(super) fn push(&self, command: Command) -> bool {
+        {
+            let mut waiting = self.lock();
+            // A release is never lost: there is at most one for every stream that was let in.
+            if waiting.len() >= CAPACITY && !matches!(command, Command::Release { .. }) {
+                return false;
+            }
+            waiting.push(command);
+        }
+        self.rouse();
+        true
+    }
+
+    /// Whether the thread is too far behind to take on new streams.
+    pub(super) fn crowded(&self) -> bool {
+        self.lock().len() >= CAPACITY / 2
+    }
+
+    /// Exchanges the waiting commands for the empty `taken`, so that both vectors keep their memory.
+    pub(super) fn take(&self, taken: &mut Vec<Command>) {
+        debug_assert!(taken.is_empty());
+        mem::swap(&mut *self.lock(), taken);
+    }
+
+    /// Tells the thread to end.
+    pub(super) fn close(&self) {
+        self.closed.store(true, SeqCst);
+        self.rouse();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    /// Announces that the thread goes to sleep; false when it must not, since something waits. The flag goes up before
+    /// the look into the inbox, and comes down after a push, so one of the two sides always sees the other.
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, SeqCst);
+        let free = self.lock().is_empty() && !self.is_closed();
+        if !free {
+            self.asleep.store(false, SeqCst);
+        }
+        free
+    }
+
+    pub(super) fn woken(&self) {
+        self.asleep.store(false, SeqCst);
+    }
+
+    fn rouse(&self) {
+        if self.asleep.swap(false, SeqCst) {
+            self.wake.notify();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Command>> {
+        // A push cannot leave the vector half changed, so a panic elsewhere while it was locked does no harm.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
