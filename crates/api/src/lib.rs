@@ -1,1 +1,17 @@
-//! api
+//! The public API of a node: the gRPC services of `proto/carillon/v1` over [`carillon_actors::Center`] and
+//! [`carillon_store::Store`], with health and reflection.
+//!
+//! A service reads the request, asks, and writes the answer; it decides nothing. What it refuses it says in
+//! [`carillon_rpc::Refusal`]s.
+
+mod agent;
+mod call;
+mod listen;
+mod page;
+mod queue;
+mod record;
+mod refusal;
+mod server;
+mod watch;
+
+pub use server::{ApiError, serve};

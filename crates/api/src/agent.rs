@@ -1,0 +1,112 @@
+//! The service of agents.
+
+use carillon_acd::ids::{AgentId, QueueId};
+use carillon_acd::view::AgentCommand;
+use carillon_actors::Center;
+use carillon_rpc::v1::agent_service_server::AgentService;
+use carillon_rpc::{Refusal, names, v1};
+use tonic::{Request, Response, Status};
+
+use crate::page::PageRequest;
+use crate::refusal;
+
+/// The page size when none is asked for.
+const PAGE: u32 = 500;
+
+pub(crate) struct Agents {
+    center: Center,
+}
+
+impl Agents {
+    pub(crate) fn new(center: Center) -> Self {
+        Agents { center }
+    }
+
+    async fn command(&self, agent: AgentId, command: AgentCommand) -> Result<v1::Agent, Refusal> {
+        tracing::info!(%agent, ?command, "agent command");
+        let view = self.center.command_agent(&agent, command).await;
+        Ok(view.map_err(|error| refusal::of(agent, error))?.into())
+    }
+}
+
+#[tonic::async_trait]
+impl AgentService for Agents {
+    async fn list_agents(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        let request = request.into_inner();
+        let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
+        let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::agent)?;
+        let mut agents = self.center.agents().await;
+        agents.retain(|view| parent.holds(&view.agent.tenant));
+        let (agents, next_page_token) = page.cut(agents, |view| &view.agent, AgentId::to_string);
+        let agents = agents.into_iter().map(Into::into).collect();
+        Ok(Response::new(v1::ListAgentsResponse { agents, next_page_token }))
+    }
+
+    async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::GetAgentResponse>, Status> {
+        let agent = named(&request.get_ref().name)?;
+        let view = self.center.agent(&agent).await.map_err(|error| refusal::of(agent, error))?;
+        Ok(Response::new(v1::GetAgentResponse { agent: Some(view.into()) }))
+    }
+
+    async fn set_availability(
+        &self,
+        request: Request<v1::SetAvailabilityRequest>,
+    ) -> Result<Response<v1::SetAvailabilityResponse>, Status> {
+        let request = request.get_ref();
+        let agent = named(&request.name)?;
+        let wanted = v1::Availability::try_from(request.availability).ok().and_then(v1::Availability::command);
+        let command = wanted.ok_or_else(|| {
+            let expected = "an availability: AVAILABILITY_READY, AVAILABILITY_ON_BREAK or AVAILABILITY_LOGGED_OUT";
+            Refusal::invalid("availability", request.availability, expected)
+        })?;
+        let agent = Some(self.command(agent, command).await?);
+        Ok(Response::new(v1::SetAvailabilityResponse { agent }))
+    }
+
+    async fn end_wrap_up(
+        &self,
+        request: Request<v1::EndWrapUpRequest>,
+    ) -> Result<Response<v1::EndWrapUpResponse>, Status> {
+        let agent = named(&request.get_ref().name)?;
+        let agent = Some(self.command(agent, AgentCommand::EndWrapUp).await?);
+        Ok(Response::new(v1::EndWrapUpResponse { agent }))
+    }
+
+    async fn log_in_to_queue(
+        &self,
+        request: Request<v1::LogInToQueueRequest>,
+    ) -> Result<Response<v1::LogInToQueueResponse>, Status> {
+        let request = request.get_ref();
+        let agent = named(&request.name)?;
+        let queue = queue_of(&agent, &request.queue)?;
+        let agent = Some(self.command(agent, AgentCommand::QueueLogIn(queue)).await?);
+        Ok(Response::new(v1::LogInToQueueResponse { agent }))
+    }
+
+    async fn log_out_of_queue(
+        &self,
+        request: Request<v1::LogOutOfQueueRequest>,
+    ) -> Result<Response<v1::LogOutOfQueueResponse>, Status> {
+        let request = request.get_ref();
+        let agent = named(&request.name)?;
+        let queue = queue_of(&agent, &request.queue)?;
+        let agent = Some(self.command(agent, AgentCommand::QueueLogOut(queue)).await?);
+        Ok(Response::new(v1::LogOutOfQueueResponse { agent }))
+    }
+}
+
+fn named(name: &str) -> Result<AgentId, Refusal> {
+    names::agent(name).map_err(|error| Refusal::name("name", error))
+}
+
+fn queue_of(agent: &AgentId, name: &str) -> Result<QueueId, Refusal> {
+    let queue = names::queue(name).map_err(|error| Refusal::name("queue", error))?;
+    if queue.tenant != agent.tenant {
+        let expected = format!("a queue of the agent's tenant, tenants/{}", agent.tenant);
+        return Err(Refusal::invalid("queue", queue, &expected));
+    }
+    Ok(queue)
+}
