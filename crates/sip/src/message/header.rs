@@ -1,0 +1,104 @@
+//! Header names, long and compact (RFC 3261 §7.3.3, §20).
+
+macro_rules! headers {
+    ($($variant:ident = $name:literal $(| $short:literal)?;)*) => {
+        /// A header that Carillon reads or writes. Others pass through by name, byte for byte.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Header {
+            $(#[doc = concat!("`", $name, "`.")] $variant,)*
+        }
+
+        impl Header {
+            /// The name as it is written on the wire (always the long form).
+            pub const fn name(self) -> &'static str {
+                match self { $(Header::$variant => $name,)* }
+            }
+
+            /// Reads a long or compact name in any case; `None` for a header that is not in the list.
+            pub fn from_name(name: &[u8]) -> Option<Self> {
+                if let [letter] = name {
+                    return Self::from_letter(letter.to_ascii_lowercase());
+                }
+                let (first, len) = (name.first()?.to_ascii_lowercase(), name.len());
+                $(if first == FIRST_LETTERS[Header::$variant as usize] && len == $name.len()
+                    && name.eq_ignore_ascii_case($name.as_bytes()) {
+                    return Some(Header::$variant);
+                })*
+                None
+            }
+
+            fn from_letter(letter: u8) -> Option<Self> {
+                match letter {
+                    $($($short => Some(Header::$variant),)?)*
+                    _ => None,
+                }
+            }
+        }
+
+        /// The small first letter of each name, in the order of the variants: most candidates fall at one comparison.
+        const FIRST_LETTERS: &[u8] = &[$($name.as_bytes()[0].to_ascii_lowercase(),)*];
+    };
+}
+
+headers! {
+    Via = "Via" | b'v';
+    From = "From" | b'f';
+    To = "To" | b't';
+    CallId = "Call-ID" | b'i';
+    CSeq = "CSeq";
+    Contact = "Contact" | b'm';
+    MaxForwards = "Max-Forwards";
+    ContentLength = "Content-Length" | b'l';
+    ContentType = "Content-Type" | b'c';
+    Route = "Route";
+    RecordRoute = "Record-Route";
+    Expires = "Expires";
+    Allow = "Allow";
+    Supported = "Supported" | b'k';
+    Require = "Require";
+    ProxyRequire = "Proxy-Require";
+    Unsupported = "Unsupported";
+    Authorization = "Authorization";
+    ProxyAuthorization = "Proxy-Authorization";
+    WwwAuthenticate = "WWW-Authenticate";
+    ProxyAuthenticate = "Proxy-Authenticate";
+    Accept = "Accept";
+    UserAgent = "User-Agent";
+    Server = "Server";
+    Reason = "Reason";
+    RetryAfter = "Retry-After";
+    Warning = "Warning";
+    MinExpires = "Min-Expires";
+    Date = "Date";
+    Subject = "Subject" | b's';
+    ContentEncoding = "Content-Encoding" | b'e';
+    Event = "Event" | b'o';
+    ReferTo = "Refer-To" | b'r';
+    ReferredBy = "Referred-By" | b'b';
+    Replaces = "Replaces";
+    SessionExpires = "Session-Expires" | b'x';
+    MinSe = "Min-SE";
+    RSeq = "RSeq";
+    RAck = "RAck";
+    Path = "Path";
+    ServiceRoute = "Service-Route";
+    Privacy = "Privacy";
+    PAssertedIdentity = "P-Asserted-Identity";
+    PPreferredIdentity = "P-Preferred-Identity";
+    Diversion = "Diversion";
+    AlertInfo = "Alert-Info";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Header;
+
+    #[test]
+    fn long_and_compact_names_in_any_case_mean_the_same() {
+        assert_eq!(Header::from_name(b"call-id"), Some(Header::CallId));
+        assert_eq!(Header::from_name(b"I"), Some(Header::CallId));
+        assert_eq!(Header::from_name(b"MaX-fOrWaRdS"), Some(Header::MaxForwards));
+        assert_eq!(Header::from_name(b"C%6Fntact"), None);
+        assert_eq!(Header::from_name(b""), None);
+    }
+}
