@@ -41,7 +41,6 @@ pub(super) struct Entry {
 pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) place: Place,
-    pub(super) help: Option<&'static str>,
 }
 
 /// Reads all documents of a file; those before a mistake are returned beside it. Empty documents are left out.
@@ -86,7 +85,7 @@ impl<'a> Reader<'a> {
 
     fn expect(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
         let place = Place { file: self.file, start: self.end as u32, end: self.end as u32 };
-        self.next()?.ok_or(SyntaxError { message: "the file ends too early".into(), place, help: None })
+        self.next()?.ok_or(SyntaxError { message: "the file ends too early".into(), place })
     }
 
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, SyntaxError> {
@@ -156,12 +155,12 @@ impl<'a> Reader<'a> {
     }
 
     fn refused(&self, message: &str, span: Span) -> SyntaxError {
-        SyntaxError { message: message.into(), place: self.place(span), help: None }
+        SyntaxError { message: message.into(), place: self.place(span) }
     }
 
     fn syntax(&self, error: &ScanError) -> SyntaxError {
         let place = self.place(Span::empty(*error.marker()));
-        SyntaxError { message: format!("this is not YAML: {}", error.info()), place, help: None }
+        SyntaxError { message: format!("this is not YAML: {}", error.info()), place }
     }
 }
 

@@ -1,0 +1,240 @@
+//! What reading has found so far, besides the objects: mistakes, references to be followed, names that are taken.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::sync::Arc;
+
+use carillon_acd::ids::{Extension, Name};
+
+use super::diagnostic::{Diagnostic, Mark, Severity};
+use super::source::{Place, Source};
+
+/// More mistakes than this are only counted: nobody reads them, and a wrong file of a large center has a million.
+const LIMIT: usize = 1_000;
+
+/// The kinds of objects of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Tenant,
+    Trunk,
+    Number,
+    Queue,
+    Agent,
+    Sound,
+}
+
+impl Kind {
+    pub(super) const ALL: [(&'static str, Kind); 6] = [
+        ("Tenant", Kind::Tenant),
+        ("Trunk", Kind::Trunk),
+        ("Number", Kind::Number),
+        ("Queue", Kind::Queue),
+        ("Agent", Kind::Agent),
+        ("Sound", Kind::Sound),
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Where something may stand only once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Unique {
+    Name(Kind),
+    Extension,
+    ShortNumber,
+    PhoneNumber,
+    Username,
+    Contact,
+    Peer,
+}
+
+impl Unique {
+    /// The mistake in words, and what would be right.
+    fn twice(self, value: &str) -> (String, &'static str) {
+        match self {
+            Unique::Name(kind) => (format!("two objects of kind {kind} are named `{value}`"), "rename one of them"),
+            Unique::Extension => (
+                format!("extension {value} is given twice"),
+                "an extension belongs to one queue or agent of the tenant (RT-5)",
+            ),
+            Unique::ShortNumber => {
+                (format!("short number {value} is given twice"), "a short number names one queue (TR-5)")
+            }
+            Unique::PhoneNumber => (
+                format!("{value} is configured twice"),
+                "spaces and signs do not matter: both are stored as the same E.164 number (OB-6)",
+            ),
+            Unique::Username => {
+                (format!("username `{value}` is given twice"), "a username names one device of the center")
+            }
+            Unique::Contact => (format!("{value} is given twice"), "a fixed contact belongs to one device"),
+            Unique::Peer => {
+                (format!("{value} is a peer twice"), "a request from there must belong to one trunk only (SE-1)")
+            }
+        }
+    }
+}
+
+/// A field that names another object.
+#[derive(Debug)]
+pub(super) struct Reference {
+    pub(super) kind: Kind,
+    pub(super) name: Name,
+    pub(super) place: Place,
+}
+
+/// A queue that hands callers over to another (Spec: UN-5).
+#[derive(Debug)]
+pub(super) struct Handover {
+    /// The queue's place in the list of queues.
+    pub(super) from: usize,
+    pub(super) to: Name,
+    pub(super) place: Place,
+}
+
+/// A queue's timeout that rings an extension: known when all extensions are.
+#[derive(Debug)]
+pub(super) struct ToExtension {
+    /// The queue's place in the list of queues.
+    pub(super) from: usize,
+    pub(super) to: Extension,
+    pub(super) place: Place,
+}
+
+/// A mistake or a doubt that is about to be reported.
+#[derive(Debug)]
+pub(super) struct Problem {
+    severity: Severity,
+    message: String,
+    marks: Vec<(Place, String)>,
+    help: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn error(message: impl Into<String>) -> Self {
+        Problem { severity: Severity::Error, message: message.into(), marks: Vec::new(), help: None }
+    }
+
+    pub(super) fn warning(message: impl Into<String>) -> Self {
+        Problem { severity: Severity::Warning, ..Problem::error(message) }
+    }
+
+    pub(super) fn at(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.marks.push((place, label.into()));
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    sources: Vec<Arc<Source>>,
+    /// With the place that they are sorted by.
+    diagnostics: Vec<(Option<Place>, Diagnostic)>,
+    suppressed: usize,
+    errors: usize,
+    taken: HashMap<(Unique, String), Place>,
+    pub(super) references: Vec<Reference>,
+    pub(super) handovers: Vec<Handover>,
+    pub(super) to_extensions: Vec<ToExtension>,
+    /// Fields that call a number outside.
+    pub(super) forwards: Vec<Place>,
+    /// A part of the configuration could not be read at all, so a reference that leads nowhere proves nothing.
+    pub(super) incomplete: bool,
+}
+
+impl Findings {
+    /// Takes a file in; the number is for [`Place::file`].
+    pub(super) fn add_source(&mut self, source: Source) -> (Arc<Source>, u32) {
+        let source = Arc::new(source);
+        self.sources.push(source.clone());
+        (source, self.sources.len() as u32 - 1)
+    }
+
+    pub(super) fn report(&mut self, problem: Problem) {
+        self.errors += usize::from(problem.severity == Severity::Error);
+        if self.diagnostics.len() >= LIMIT {
+            self.suppressed += 1;
+            return;
+        }
+        let mark = |(place, label): &(Place, String)| {
+            let source = &self.sources[place.file as usize];
+            Mark { source: source.clone(), span: source.first_line_of(*place), label: label.clone() }
+        };
+        let diagnostic = Diagnostic {
+            severity: problem.severity,
+            message: problem.message,
+            marks: problem.marks.iter().map(mark).collect(),
+            help: problem.help,
+        };
+        self.diagnostics.push((problem.marks.first().map(|(place, _)| *place), diagnostic));
+    }
+
+    /// Notes that `value` is used here; a second use is a mistake, shown with both places.
+    pub(super) fn take(&mut self, unique: Unique, value: &str, place: Place) {
+        match self.taken.entry((unique, value.to_owned())) {
+            Slot::Vacant(free) => {
+                free.insert(place);
+            }
+            Slot::Occupied(taken) => {
+                let first = *taken.get();
+                let (message, help) = unique.twice(value);
+                self.report(Problem::error(message).at(place, "again here").at(first, "first here").help(help));
+            }
+        }
+    }
+
+    pub(super) fn is_taken(&self, unique: Unique, value: &str) -> bool {
+        self.taken.contains_key(&(unique, value.to_owned()))
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// Everything that was reported, in the order of the files.
+    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|(place, _)| *place);
+        let mut diagnostics: Vec<Diagnostic> = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        if self.suppressed > 0 {
+            diagnostics.push(Diagnostic {
+                severity: if self.errors > 0 { Severity::Error } else { Severity::Warning },
+                message: format!("and {} more", self.suppressed),
+                marks: Vec::new(),
+                help: None,
+            });
+        }
+        diagnostics
+    }
+}
+
+/// The candidate that looks most like `word`, when one does.
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let far = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= far)
+        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= far)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `` `a`, `b` and `c` ``.
+pub(super) fn listed<'w>(words: impl IntoIterator<Item = &'w str>, last: &str) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((end, rest)) => format!("{} {last} {end}", rest.join(", ")),
+    }
+}

@@ -1,0 +1,125 @@
+use carillon_acd::agent::DeviceKind;
+use carillon_acd::ids::AgentId;
+
+use super::queue::display_name;
+use super::trunk::address;
+use crate::config::center::{Access, Agent, Device, Username};
+use crate::config::decoder::{Decoder, Fields, Shape};
+use crate::config::findings::{Problem, Unique};
+use crate::config::secret::Secret;
+use crate::config::yaml::{Entry, Node};
+
+pub(crate) const SHAPE: Shape = Shape {
+    what: "an Agent",
+    fields: &["display_name", "extension", "mobile", "devices"],
+    later: &["skills", "crm_user", "outgoing_numbers", "voicemail"],
+};
+
+const DEVICE: Shape = Shape { what: "a device", fields: &["username", "password", "contact", "kind"], later: &[] };
+const PASSWORD: Shape = Shape { what: "`password`", fields: &["plain", "env"], later: &[] };
+
+const KINDS: [(&str, DeviceKind); 4] = [
+    ("hardware", DeviceKind::Hardware),
+    ("browser", DeviceKind::Browser),
+    ("desktop", DeviceKind::Desktop),
+    ("mobile", DeviceKind::Mobile),
+];
+
+/// A device's place in the list fits a `DeviceId`, and more phones of one person are a mistake.
+const MOST_DEVICES: usize = 16;
+
+pub(crate) fn decode(decoder: &mut Decoder<'_>, id: AgentId, fields: &Fields<'_>) -> Agent {
+    let extension = fields.get("extension").and_then(|entry| {
+        let extension = decoder.extension(entry)?;
+        decoder.findings.take(Unique::Extension, extension.as_str(), entry.value.place);
+        Some(extension)
+    });
+    let nodes = fields.get("devices").map_or(&[][..], |entry| {
+        decoder.list(entry, "[{ username: anna, password: { env: ANNA_PASSWORD }, kind: hardware }]")
+    });
+    if let Some(node) = nodes.get(MOST_DEVICES) {
+        let problem = Problem::error(format!("agent `{}` has more than {MOST_DEVICES} devices", id.name));
+        decoder.report(problem.at(node.place, "one too many"));
+    }
+    if fields.get("devices").is_none() {
+        let problem = Problem::warning(format!("agent `{}` has no devices", id.name));
+        decoder.report(problem.at(fields.head(), "no devices").help("nothing can ring, so he gets no call (QU-6)"));
+    }
+    Agent {
+        display_name: display_name(decoder, &id.name, fields),
+        extension,
+        mobile: fields.get("mobile").and_then(|entry| decoder.phone_number(entry)),
+        devices: nodes.iter().filter_map(|node| device(decoder, node)).collect(),
+        id,
+    }
+}
+
+fn device(decoder: &mut Decoder<'_>, node: &Node) -> Option<Device> {
+    let fields = decoder.fields(node, node.place, &DEVICE);
+    let kind = fields.get("kind").and_then(|entry| decoder.word(entry, &KINDS, &[])).unwrap_or(DeviceKind::Hardware);
+    let access = match (fields.get("contact"), fields.get("username").or(fields.get("password"))) {
+        (Some(contact), None) => {
+            let contact = address(decoder, contact).inspect(|uri| {
+                decoder.findings.take(Unique::Contact, uri.as_str(), contact.value.place);
+            });
+            Access::Fixed { contact: contact? }
+        }
+        (None, Some(_)) => registers(decoder, &fields)?,
+        (Some(contact), Some(registers)) => {
+            let problem = Problem::error("a device registers or has a fixed contact, not both");
+            decoder
+                .report(problem.at(contact.key_place, "a fixed contact").at(registers.key_place, "and a registration"));
+            return None;
+        }
+        (None, None) => {
+            let problem = Problem::error("a device has no way to be reached").at(fields.head(), "cannot ring");
+            decoder.report(problem.help("add `username` and `password`, or a fixed `contact`"));
+            return None;
+        }
+    };
+    Some(Device { kind, access })
+}
+
+fn registers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Access> {
+    let username = decoder.required(fields, "username", "username: anna").and_then(|entry| username(decoder, entry));
+    let password = decoder
+        .required(fields, "password", "password: { env: ANNA_PASSWORD }")
+        .and_then(|entry| password(decoder, entry));
+    Some(Access::Registers { username: username?, password: password? })
+}
+
+fn username(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Username> {
+    let text = decoder.text(entry)?;
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if text.len() > 64 || !text.bytes().all(good) {
+        let problem = Problem::error("`username` must be 1 to 64 characters of A-Z, a-z, 0-9, `.`, `_` and `-`");
+        decoder.report(problem.at(entry.value.place, "not a username"));
+        return None;
+    }
+    decoder.findings.take(Unique::Username, text, entry.value.place);
+    Some(Username(text.into()))
+}
+
+/// `{ plain: … }` or `{ env: … }`. The password itself appears in no message; the line that it stands on does (the file
+/// is the reader's own).
+fn password(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Secret> {
+    let fields = decoder.fields(&entry.value, entry.key_place, &PASSWORD);
+    match (fields.get("plain"), fields.get("env")) {
+        (Some(plain), None) => decoder.text(plain).map(Secret::new),
+        (None, Some(env)) => {
+            let variable = decoder.text(env)?;
+            let value = (decoder.environment)(variable).filter(|value| !value.is_empty());
+            if value.is_none() {
+                let problem = Problem::error(format!("the environment variable `{variable}` is not set"));
+                let help = format!("start with `{variable}=… carillon serve …`");
+                decoder.report(problem.at(env.value.place, "not set, or empty").help(help));
+            }
+            value.as_deref().map(Secret::new)
+        }
+        (None, None) | (Some(_), Some(_)) => {
+            let problem = Problem::error("`password` must be `{ plain: … }` or `{ env: … }`");
+            decoder.report(problem.at(entry.value.place, "not exactly one of them"));
+            None
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
+use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+use carillon_acd::route::WaitingSound;
+
+use super::{DAY, HOUR, SECOND};
+use crate::config::center::{Queue, ShortNumber};
+use crate::config::decoder::{Choice, Decoder, Fields, Shape};
+use crate::config::findings::{Handover, Kind, Problem, ToExtension, Unique};
+use crate::config::yaml::Entry;
+
+pub(crate) const SHAPE: Shape = Shape {
+    what: "a Queue",
+    fields: &[
+        "display_name",
+        "extension",
+        "short_number",
+        "agents",
+        "strategy",
+        "rings",
+        "wrap_up",
+        "max_wait",
+        "unanswered",
+        "timeout",
+        "waiting_sound",
+        "max_waiting",
+        "priority",
+    ],
+    later: &["announce_position", "pickup", "service_level", "talk_cap", "skills", "exits", "callback"],
+};
+
+const UNANSWERED: Shape =
+    Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail", "last_agent_phone"] };
+const UNANSWERED_WORDS: [&str; 2] = ["wait", "hang_up"];
+const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
+const THEN: Shape = Shape { what: "`then`", fields: &["extension", "queue"], later: &["voicemail", "number"] };
+
+const STRATEGIES: [(&str, Strategy); 4] = [
+    ("in_order", Strategy::InOrder),
+    ("all_at_once", Strategy::AllAtOnce),
+    ("longest_idle", Strategy::LongestIdle),
+    ("random", Strategy::Random),
+];
+const LATER_STRATEGIES: [&str; 4] = ["round_robin", "fewest_calls", "least_talk_time", "skills"];
+const WAITING_SOUNDS: [(&str, WaitingSound); 2] = [("ringing", WaitingSound::Ringing), ("music", WaitingSound::Music)];
+
+const RINGS: i64 = 4;
+const MAX_WAITING: i64 = 1_000;
+
+/// `place` is the queue's place in the list of queues, for what is known only when all objects are.
+pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, fields: &Fields<'_>) -> Queue {
+    let whole = |decoder: &mut Decoder<'_>, field, range, default| {
+        fields.get(field).and_then(|entry| decoder.whole(entry, range)).unwrap_or(default)
+    };
+    let rings = whole(decoder, "rings", 1..=20, RINGS);
+    let max_waiting = whole(decoder, "max_waiting", 1..=100_000, MAX_WAITING);
+    let priority = whole(decoder, "priority", -100..=100, 0);
+    let wrap_up = fields.get("wrap_up").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
+    let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
+    let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &LATER_STRATEGIES));
+    let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
+    let handover = Source { tenant: &id.tenant, queue: place };
+    let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
+    let timeout = fields.get("timeout").map(|entry| timeout(decoder, &handover, entry));
+    let queue = Queue {
+        display_name: display_name(decoder, &id.name, fields),
+        extension: fields.get("extension").and_then(|entry| {
+            let extension = decoder.extension(entry)?;
+            decoder.findings.take(Unique::Extension, extension.as_str(), entry.value.place);
+            Some(extension)
+        }),
+        short_number: fields.get("short_number").and_then(|entry| short_number(decoder, entry)),
+        agents: agents(decoder, &id.tenant, fields),
+        strategy: strategy.unwrap_or_default(),
+        rings: u8::try_from(rings).expect("checked to be 1 to 20"),
+        wrap_up: wrap_up.unwrap_or_default(),
+        max_wait: max_wait.filter(|limit| !limit.is_zero()),
+        unanswered: unanswered.unwrap_or_default(),
+        timeout: timeout.unwrap_or_default(),
+        waiting_sound: sound.unwrap_or_default(),
+        max_waiting: usize::try_from(max_waiting).expect("checked to be 1 to 100,000"),
+        priority: i32::try_from(priority).expect("checked to be -100 to 100"),
+        id,
+    };
+    doubts(decoder, &queue, fields);
+    queue
+}
+
+pub(super) fn display_name(decoder: &mut Decoder<'_>, name: &Name, fields: &Fields<'_>) -> String {
+    let given = fields.get("display_name").and_then(|entry| decoder.text(entry));
+    given.map_or_else(|| name.to_string(), str::to_owned)
+}
+
+fn short_number(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ShortNumber> {
+    let text = decoder.text(entry)?;
+    if !(1..=8).contains(&text.len()) || !text.bytes().all(|digit| digit.is_ascii_digit()) {
+        let problem =
+            Problem::error("`short_number` must be 1 to 8 digits").at(entry.value.place, "not a short number");
+        decoder.report(problem.help("write it in quotes: \"99900\" (TR-5)"));
+        return None;
+    }
+    decoder.findings.take(Unique::ShortNumber, text, entry.value.place);
+    Some(ShortNumber(text.into()))
+}
+
+/// In list order, each once (Spec: QU-1).
+fn agents(decoder: &mut Decoder<'_>, tenant: &Name, fields: &Fields<'_>) -> Vec<AgentId> {
+    let Some(entry) = fields.get("agents") else { return Vec::new() };
+    let mut agents = Vec::new();
+    let mut first = HashMap::new();
+    for node in decoder.list(entry, "[anna, piotr]") {
+        let Some(name) = decoder.reference(Kind::Agent, "agents", node) else { continue };
+        match first.insert(name.clone(), node.place) {
+            None => agents.push(AgentId::new(tenant.clone(), name)),
+            Some(before) => {
+                let problem = Problem::error(format!("agent `{name}` stands in the list twice"));
+                decoder.report(problem.at(node.place, "again here").at(before, "first here"));
+            }
+        }
+    }
+    agents
+}
+
+/// The queue that hands callers over.
+struct Source<'a> {
+    tenant: &'a Name,
+    queue: usize,
+}
+
+impl Source<'_> {
+    fn to_queue(&self, decoder: &mut Decoder<'_>, entry: &Entry) -> Option<QueueId> {
+        let name = decoder.reference(Kind::Queue, "queue", &entry.value)?;
+        let place = entry.value.place;
+        decoder.findings.handovers.push(Handover { from: self.queue, to: name.clone(), place });
+        Some(QueueId::new(self.tenant.clone(), name))
+    }
+}
+
+/// Spec: UN-1.
+fn unanswered(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Option<Unanswered> {
+    match decoder.choice(entry, &UNANSWERED)? {
+        Choice::Word("wait") => Some(Unanswered::Wait),
+        Choice::Word("hang_up") => Some(Unanswered::Leave(Then::HangUp)),
+        Choice::Word(other) => {
+            let words = UNANSWERED_WORDS.into_iter().chain(["{ number: … }", "{ queue: … }"]);
+            decoder.unknown_word("unanswered", other, entry.value.place, words, UNANSWERED.later);
+            None
+        }
+        Choice::Field(field) if field.key == "number" => {
+            decoder.findings.forwards.push(field.value.place);
+            decoder.phone_number(field).map(|number| Unanswered::Leave(Then::Number(number)))
+        }
+        Choice::Field(field) => source.to_queue(decoder, field).map(|queue| Unanswered::Leave(Then::Queue(queue))),
+    }
+}
+
+/// Spec: UN-4. An extension becomes its owner when all extensions are known.
+fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Timeout {
+    let fields = decoder.fields(&entry.value, entry.key_place, &TIMEOUT);
+    let message = fields
+        .get("message")
+        .and_then(|entry| decoder.reference(Kind::Sound, "message", &entry.value))
+        .map(|name| SoundId::new(source.tenant.clone(), name));
+    let then = fields.get("then").and_then(|entry| match decoder.choice(entry, &THEN)? {
+        Choice::Word("hang_up") => Some(Then::HangUp),
+        Choice::Word(other) => {
+            let words = ["hang_up", "{ extension: … }", "{ queue: … }"];
+            decoder.unknown_word("then", other, entry.value.place, words.into_iter(), THEN.later);
+            None
+        }
+        Choice::Field(field) if field.key == "extension" => {
+            let to = decoder.extension(field)?;
+            decoder.findings.to_extensions.push(ToExtension { from: source.queue, to, place: field.value.place });
+            None
+        }
+        Choice::Field(field) => source.to_queue(decoder, field).map(Then::Queue),
+    });
+    Timeout { message, then: then.unwrap_or_default() }
+}
+
+fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
+    if let Some(entry) = fields.get("strategy")
+        && queue.strategy == Strategy::AllAtOnce
+        && queue.unanswered == Unanswered::Wait
+    {
+        let problem =
+            Problem::warning(format!("queue `{}` rings all at once and waits when nobody answers", queue.id.name));
+        let problem = problem.at(entry.value.place, "all at once");
+        let problem = match fields.get("unanswered") {
+            Some(unanswered) => problem.at(unanswered.value.place, "and wait"),
+            None => problem,
+        };
+        let help = "once phones rang for all rings without an answer, the call ends and counts as missed (UN-3); \
+                    choose another strategy, or say in `unanswered` where the caller goes";
+        decoder.report(problem.help(help));
+    }
+    if queue.agents.is_empty() && fields.get("agents").is_none_or(|entry| is_empty_list(entry)) {
+        let problem = Problem::warning(format!("queue `{}` has no agents", queue.id.name));
+        let help = "nobody can be logged in, so every caller goes the way of `timeout` at once (UN-4)";
+        decoder.report(problem.at(fields.head(), "no agents").help(help));
+    }
+}
+
+fn is_empty_list(entry: &Entry) -> bool {
+    matches!(&entry.value.value, crate::config::yaml::Value::List(items) if items.is_empty())
+}
