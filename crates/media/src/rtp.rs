@@ -198,3 +198,175 @@ impl Sequencer {
         Header { marker, payload_type: 0, sequence, timestamp, ssrc: self.ssrc }
     }
 }
+
+/// What a receiver learns of one incoming stream: loss (RFC 3550 §A.3) and jitter (§A.8).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reception {
+    current: Option<Incoming>,
+    /// Missing from sources that were replaced.
+    lost_before: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Incoming {
+    ssrc: u32,
+    /// The first sequence number, extended to 32 bits as all here.
+    first: u32,
+    highest: u32,
+    received: u32,
+    transit: u32,
+    /// Sixteen times the jitter.
+    jitter: u32,
+}
+
+impl Reception {
+    /// Takes the header of a packet that arrived at `clock`, in samples of 1/8000 s from any fixed point. A new source or
+    /// a jump that is neither loss nor disorder starts the count anew.
+    pub fn take(&mut self, header: &Header, clock: u32) {
+        let transit = clock.wrapping_sub(header.timestamp);
+        let known = self.current.as_mut().filter(|known| known.ssrc == header.ssrc);
+        if let Some(known) = known {
+            let step = header.sequence.wrapping_sub(known.highest as u16).cast_signed();
+            if (-MAX_MISORDER..=MAX_DROPOUT).contains(&step) {
+                known.received = known.received.saturating_add(1);
+                known.highest = known.highest.wrapping_add(u32::from(step.max(0).unsigned_abs()));
+                let change = transit.wrapping_sub(known.transit).cast_signed().unsigned_abs();
+                known.transit = transit;
+                known.jitter = known.jitter.saturating_add(change).saturating_sub((known.jitter + 8) >> 4);
+                return;
+            }
+        }
+        self.lost_before = self.lost();
+        // One cycle above zero, so that a packet from before the first does not count below it.
+        let first = 0x1_0000 + u32::from(header.sequence);
+        self.current = Some(Incoming { ssrc: header.ssrc, first, highest: first, received: 1, transit, jitter: 0 });
+    }
+
+    /// Packets that are missing so far; copies can hide some.
+    pub fn lost(&self) -> u64 {
+        let missing = self.current.map_or(0, |known| {
+            let expected = known.highest.wrapping_sub(known.first).wrapping_add(1);
+            u64::from(expected.saturating_sub(known.received))
+        });
+        self.lost_before + missing
+    }
+
+    /// The interarrival jitter in samples.
+    pub fn jitter(&self) -> u32 {
+        self.current.map_or(0, |known| known.jitter >> 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(ssrc: u32, sequence: u16, timestamp: u32) -> Header {
+        Header { marker: false, payload_type: 0, sequence, timestamp, ssrc }
+    }
+
+    #[test]
+    fn a_header_reads_back() {
+        let written = Header { marker: true, payload_type: 101, sequence: 0xfffe, timestamp: 0xdead_beef, ssrc: 7 };
+        let mut datagram = written.to_bytes().to_vec();
+        datagram.extend([1, 2, 3]);
+        assert_eq!(Header::read(&datagram), Ok((written, 12..15)));
+    }
+
+    #[test]
+    fn sources_extension_and_padding_are_stepped_over() {
+        let mut datagram = header(7, 1, 2).to_bytes().to_vec();
+        datagram[0] = 0x80 | 0x20 | 0x10 | 2;
+        datagram.extend([0; 8]);
+        datagram.extend([0xbe, 0xde, 0, 1, 9, 9, 9, 9]);
+        datagram.extend([5, 6, 7, 0, 0, 3]);
+        assert_eq!(Header::read(&datagram).unwrap().1, 28..31);
+    }
+
+    #[test]
+    fn what_is_no_rtp_is_told_apart() {
+        let good = header(7, 1, 2).to_bytes();
+        let with = |index: usize, byte: u8| {
+            let mut datagram = good.to_vec();
+            datagram[index] = byte;
+            Header::read(&datagram).map(|(_, payload)| payload)
+        };
+        assert_eq!(with(1, 0), Ok(12..12));
+        assert_eq!(Header::read(&good[..11]).unwrap_err(), RtpError::Short);
+        assert_eq!(with(0, 0x00), Err(RtpError::Version));
+        assert_eq!(with(0, 0x81), Err(RtpError::Short), "a source that is not there");
+        assert_eq!(with(0, 0x90), Err(RtpError::Short), "an extension that is not there");
+        assert_eq!(with(0, 0xa0), Err(RtpError::Padding));
+        assert_eq!(with(1, 200), Err(RtpError::Rtcp));
+        let padded = [good.as_slice(), &[4]].concat();
+        assert_eq!(Header::read(&[&[0xa0], &padded[1..]].concat()), Err(RtpError::Padding));
+    }
+
+    #[test]
+    fn own_packets_follow_the_clock_and_skip_with_it() {
+        let mut out = Sequencer::new(7, u16::MAX, 1_000);
+        let sent = [160, 320, 960].map(|clock| out.own(clock));
+        assert_eq!(sent.map(|h| h.marker), [true, false, false]);
+        assert_eq!(sent.map(|h| h.sequence), [0, 1, 2]);
+        assert_eq!(sent.map(|h| h.timestamp), [1_160, 1_320, 1_960]);
+    }
+
+    #[test]
+    fn a_relayed_source_continues_what_played_before() {
+        let mut out = Sequencer::new(7, 9, 0);
+        out.own(160);
+        let first = out.relay(&header(1, 5_000, 90_000), 400).unwrap();
+        assert_eq!((first.marker, first.sequence, first.timestamp, first.ssrc), (true, 11, 400, 7));
+        let after_a_loss = out.relay(&header(1, 5_002, 90_320), 720).unwrap();
+        assert_eq!((after_a_loss.marker, after_a_loss.sequence, after_a_loss.timestamp), (false, 13, 720));
+        let late = out.relay(&header(1, 5_001, 90_160), 720).unwrap();
+        assert_eq!((late.sequence, late.timestamp), (12, 560));
+        assert_eq!(out.relay(&header(1, 4_999, 89_840), 720), None, "from before the switch");
+        let music = out.own(880);
+        assert_eq!((music.marker, music.sequence, music.timestamp), (true, 14, 880));
+    }
+
+    #[test]
+    fn a_new_source_or_a_restart_takes_over_without_a_jump() {
+        let mut out = Sequencer::new(7, 0, 0);
+        out.relay(&header(1, 10, 1_000), 0);
+        let other = out.relay(&header(2, 60_000, 77), 160).unwrap();
+        assert_eq!((other.marker, other.sequence, other.timestamp), (true, 2, 160));
+        let restarted = out.relay(&header(2, 100, 5), 320).unwrap();
+        assert_eq!((restarted.marker, restarted.sequence, restarted.timestamp), (true, 3, 320));
+    }
+
+    #[test]
+    fn timestamps_never_step_back_when_a_source_ran_ahead() {
+        let mut out = Sequencer::new(7, 0, 0);
+        out.relay(&header(1, 1, 0), 0);
+        out.relay(&header(1, 2, 8_000), 160);
+        let sent = [320, 480].map(|clock| out.own(clock).timestamp);
+        assert_eq!(sent, [8_160, 8_320]);
+    }
+
+    #[test]
+    fn loss_is_what_the_numbers_leave_out() {
+        let mut reception = Reception::default();
+        for sequence in [65_534u16, 65_535, 1, 0, 5] {
+            reception.take(&header(1, sequence, 0), 0);
+        }
+        assert_eq!(reception.lost(), 3);
+        reception.take(&header(2, 100, 0), 0);
+        reception.take(&header(2, 102, 0), 0);
+        assert_eq!(reception.lost(), 4, "the loss of the source before counts on");
+    }
+
+    #[test]
+    fn jitter_grows_with_uneven_arrival_only() {
+        let jitter = |uneven: u32| {
+            let mut reception = Reception::default();
+            for n in 0..1_000u32 {
+                reception.take(&header(1, n as u16, n * 160), n * 160 + uneven * (n % 2));
+            }
+            reception.jitter()
+        };
+        assert_eq!(jitter(0), 0);
+        assert!((75..=80).contains(&jitter(80)), "{}", jitter(80));
+    }
+}
