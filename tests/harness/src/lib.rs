@@ -3,4 +3,5 @@
 //! SIP or media code.
 
 pub mod audio;
+pub mod real;
 pub mod sip;

@@ -1,0 +1,199 @@
+//! The product as a process: started with a folder of its own, watched, and ended as an operator would end it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use super::network::{Block, free_port};
+use super::process::{self, Usage};
+
+/// How long a start may take before it counts as failed; the budget itself is 0.5 s.
+const START: Duration = Duration::from_secs(15);
+/// How long a clean end may take.
+const END: Duration = Duration::from_secs(15);
+
+/// How to start it.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its addresses.
+    pub block: Block,
+    /// The center's YAML; `None` starts `carillon dev` with its built-in center.
+    pub center: Option<String>,
+    /// The SIP port; `None` takes a free one.
+    pub sip_port: Option<u16>,
+    /// More options of the command line.
+    pub options: Vec<String>,
+}
+
+impl Launch {
+    /// `carillon serve` with this center.
+    pub fn serve(block: Block, center: String) -> Self {
+        Launch { block, center: Some(center), sip_port: None, options: vec![] }
+    }
+
+    /// `carillon dev`.
+    pub fn dev(block: Block) -> Self {
+        Launch { block, center: None, sip_port: None, options: vec![] }
+    }
+
+    /// One more option and its value.
+    pub fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+}
+
+/// The running product. Dropped without [`Carillon::stop`], it is killed.
+#[derive(Debug)]
+pub struct Carillon {
+    /// Where it speaks SIP.
+    pub sip: SocketAddr,
+    /// Where its API listens.
+    pub api: SocketAddr,
+    /// How long it took until both answered.
+    pub start_up: Duration,
+    child: Child,
+    folder: TempDir,
+}
+
+/// The binary under test: `CARILLON_BIN`, or the one beside the test's own target folder.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CARILLON_BIN") {
+        let path = PathBuf::from(path);
+        ensure!(path.is_file(), "CARILLON_BIN={} is not a file", path.display());
+        return path.canonicalize().context("CARILLON_BIN");
+    }
+    let own = std::env::current_exe().context("this program's path")?;
+    let beside = own.ancestors().flat_map(|folder| [folder.join("carillon"), folder.join("release/carillon")]);
+    beside.into_iter().find(|p| p.is_file()).context("no `carillon` binary; run `cargo build -p carillon` first")
+}
+
+impl Carillon {
+    /// Starts it and waits until SIP and the API accept connections.
+    pub async fn start(launch: Launch) -> Result<Carillon> {
+        let folder = TempDir::with_prefix("carillon-").context("a temporary folder")?;
+        let ip = launch.block.center();
+        let sip = match launch.sip_port {
+            Some(port) => SocketAddr::new(ip, port),
+            None => free_port(ip)?,
+        };
+        let api = free_port(ip)?;
+        let mut command = Command::new(binary()?);
+        match &launch.center {
+            Some(yaml) => {
+                let file = folder.path().join("center.yaml");
+                std::fs::write(&file, yaml).context("center.yaml")?;
+                command.arg("serve").arg("--center").arg(file);
+            }
+            None => {
+                command.arg("dev");
+            }
+        }
+        let log = std::fs::File::create(folder.path().join("log")).context("the log file")?;
+        command
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .args(["--sip", &sip.to_string(), "--api", &api.to_string(), "--advertise", &ip.to_string()])
+            .args(&launch.options)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("the log file")?)
+            .stderr(log)
+            .kill_on_drop(true);
+        let began = Instant::now();
+        let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        let mut running = Carillon { sip, api, start_up: Duration::ZERO, child, folder };
+        running.wait_until_ready(began).await?;
+        Ok(running)
+    }
+
+    async fn wait_until_ready(&mut self, began: Instant) -> Result<()> {
+        let mut poll = tokio::time::interval(Duration::from_millis(5));
+        for address in [self.sip, self.api] {
+            while TcpStream::connect(address).await.is_err() {
+                if let Some(status) = self.child.try_wait().context("the process")? {
+                    bail!("carillon ended with {status} instead of starting:\n{}", self.log());
+                }
+                ensure!(began.elapsed() < START, "{address} accepts nothing after {START:?}:\n{}", self.log());
+                poll.tick().await;
+            }
+        }
+        self.start_up = began.elapsed();
+        Ok(())
+    }
+
+    /// What it wrote.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_else(|e| format!("no log: {e}"))
+    }
+
+    /// A folder that goes when this does.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("carillon has ended")
+    }
+
+    /// CPU time and memory so far.
+    pub fn usage(&self) -> Result<Usage> {
+        process::usage(self.pid()?)
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("the process")?.is_none())
+    }
+
+    /// Runs `carillon ARGS` against this one's API and returns what it printed.
+    pub async fn cli(&self, args: &[&str]) -> Result<String> {
+        let api = format!("http://{}", self.api);
+        let out = run_cli(args, &[("CARILLON_API", &api)]).await?;
+        ensure!(
+            out.status.success(),
+            "carillon {}: {}\n{}",
+            args.join(" "),
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        );
+        String::from_utf8(out.stdout).context("its output is not UTF-8")
+    }
+
+    /// The same, read as JSON.
+    pub async fn cli_json(&self, args: &[&str]) -> Result<serde_json::Value> {
+        let text = self.cli(args).await?;
+        serde_json::from_str(&text).with_context(|| format!("carillon {} printed {text:?}", args.join(" ")))
+    }
+
+    /// Interrupts it, as Ctrl-C does, and waits for its clean end. Returns its log.
+    pub async fn stop(mut self) -> Result<String> {
+        process::signal(&self.child, "INT").await?;
+        let status = process::wait(&mut self.child, "carillon after SIGINT", END).await;
+        let log = self.log();
+        let status = status.with_context(|| log.clone())?;
+        ensure!(status.success(), "carillon ended with {status}:\n{log}");
+        ensure!(!log.contains("panicked"), "a thread panicked:\n{log}");
+        Ok(log)
+    }
+}
+
+/// Runs the command line tool to its end.
+pub async fn run_cli(args: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
+    let mut command = Command::new(binary()?);
+    command.args(args).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    let done = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
+    done.with_context(|| format!("carillon {} ran longer than 30 s", args.join(" ")))?.context("running carillon")
+}
