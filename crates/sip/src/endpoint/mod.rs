@@ -4,13 +4,21 @@
 //! responses, and the time; then it takes the effects with [`Endpoint::poll`] until there are none, and sleeps until
 //! [`Endpoint::deadline`].
 
+mod client;
+mod id;
+mod server;
+
 use crate::check::Policy;
 use crate::flow::Flow;
-use crate::message::{Message, ParseError, Request, RequestBuilder, Response, ResponseBuilder};
-use crate::reason::Reason;
+use crate::message::{Message, ParseError, Request, Response};
 use crate::time::Moment;
+use crate::tokens::Tokens;
 use crate::transaction::Timers;
 use bytes::Bytes;
+use client::ClientTransaction;
+use id::TransactionId;
+use server::ServerTransaction;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Names a server transaction: a request that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,77 +117,139 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no such transaction, or it has its final response")]
 pub struct UnknownTransaction;
-/// All transactions of one worker.
-pub struct Endpoint;
-#[allow(missing_docs, unused_variables)]
+/// What an endpoint has refused or ignored since its start; for statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Malformed requests that were refused.
+    pub malformed: u64,
+    /// Requests refused because [`EndpointConfig::max_transactions`] was reached.
+    pub overflowed: u64,
+    /// Responses and ACKs that belong to nothing.
+    pub stray: u64,
+}
+
+/// A transaction of either side, as the timer queue names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timed {
+    Server(ServerKey),
+    Client(ClientKey),
+}
+
+/// All transactions of one worker. Memory is freed when they end; nothing is kept per call or peer.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: EndpointConfig,
+    tokens: Tokens,
+    next_key: u64,
+    servers: HashMap<ServerKey, Box<ServerTransaction>>,
+    /// Received requests by their transaction id (RFC 3261 §17.2.3).
+    by_id: HashMap<TransactionId, ServerKey>,
+    /// Received INVITEs and out-of-dialog requests by Call-ID, From tag and CSeq: finds the INVITE of an ACK to a 2xx,
+    /// and merged requests (RFC 3261 §8.2.2.2).
+    by_sequence: HashMap<TransactionId, ServerKey>,
+    clients: HashMap<ClientKey, Box<ClientTransaction>>,
+    timers: BTreeSet<(Moment, Timed)>,
+    effects: VecDeque<Effect>,
+    counters: Counters,
+}
+
 impl Endpoint {
     /// An endpoint without transactions.
     pub fn new(config: EndpointConfig) -> Self {
-        todo!()
+        Endpoint {
+            tokens: Tokens::new(config.seed),
+            config,
+            next_key: 0,
+            servers: HashMap::new(),
+            by_id: HashMap::new(),
+            by_sequence: HashMap::new(),
+            clients: HashMap::new(),
+            timers: BTreeSet::new(),
+            effects: VecDeque::new(),
+            counters: Counters::default(),
+        }
     }
-    /// A message arrived over `flow`; effects follow.
+
+    /// Takes a message that came over `flow`; effects follow. Whether the sender may talk to us at all is decided
+    /// before.
     pub fn handle_message(&mut self, now: Moment, flow: Flow, message: Message) {
-        todo!()
+        match message {
+            Message::Request(mut request) => {
+                request.set_source(flow.remote);
+                self.handle_request(now, flow, request);
+            }
+            Message::Response(response) => self.handle_response(now, flow, response),
+        }
     }
-    /// A malformed message arrived; a request is refused statelessly where RFC 3261 asks for it.
+
+    /// Takes a message that could not be read: a request is refused without a transaction where that is possible.
     pub fn handle_malformed(&mut self, flow: Flow, error: &ParseError) {
-        todo!()
+        if let Some((flow, bytes)) = error.rejection(&flow) {
+            self.counters.malformed += 1;
+            self.effects.push_back(Effect::Send { flow, bytes });
+        }
     }
-    /// Sends a request in a new client transaction. The endpoint writes the Via.
-    pub fn send_request(&mut self, now: Moment, flow: Flow, request: RequestBuilder) -> ClientKey {
-        todo!()
-    }
-    /// Acknowledges a 2xx to INVITE; kept so that repeated 2xx with the same To tag (`to_tag`) are acknowledged again.
-    pub fn send_ack(&mut self, invite: ClientKey, to_tag: &[u8], flow: Flow, ack: RequestBuilder) {
-        todo!()
-    }
-    /// Gives up an INVITE without final response; the CANCEL waits for a provisional one (RFC 3261 §9.1).
-    pub fn cancel(
-        &mut self,
-        now: Moment,
-        invite: ClientKey,
-        reason: Option<&Reason>,
-    ) -> Result<(), UnknownTransaction> {
-        todo!()
-    }
-    /// Answers a request. Adds a To tag of its own when the builder has none (the same for all answers of a transaction).
-    pub fn respond(
-        &mut self,
-        now: Moment,
-        key: ServerKey,
-        response: ResponseBuilder,
-    ) -> Result<(), UnknownTransaction> {
-        todo!()
-    }
-    /// The request of an INVITE that has no final response yet.
-    pub fn request(&self, key: ServerKey) -> Option<&Request> {
-        todo!()
-    }
-    /// The connection of `flow` is gone or refused; its client transactions end with [`Effect::TransportError`].
-    pub fn flow_failed(&mut self, now: Moment, flow: &Flow) {
-        todo!()
-    }
+
     /// Performs what is due at `now`.
     pub fn tick(&mut self, now: Moment) {
-        todo!()
+        while let Some((at, timed)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, timed));
+            match timed {
+                Timed::Server(key) => self.tick_server(now, key),
+                Timed::Client(key) => self.tick_client(now, key),
+            }
+        }
     }
-    /// When [`Endpoint::tick`] has to be called next.
+
+    /// When [`Endpoint::tick`] has to be called next; `None` when nothing waits.
     pub fn deadline(&self) -> Option<Moment> {
-        todo!()
+        self.timers.first().map(|(at, _)| *at)
     }
-    /// The next effect; call until `None`.
+
+    /// The next effect; call until `None` after each input.
     pub fn poll(&mut self) -> Option<Effect> {
-        todo!()
+        self.effects.pop_front()
     }
-    /// A fresh unguessable token for tags and Call-IDs.
+
+    /// A fresh unguessable token, for tags and Call-IDs.
     pub fn token(&mut self) -> String {
-        todo!()
+        self.tokens.token()
     }
+
     /// How many transactions live.
     pub fn len(&self) -> usize {
-        todo!()
+        self.servers.len() + self.clients.len()
     }
+
+    /// Whether no transaction lives.
     pub fn is_empty(&self) -> bool {
-        todo!()
+        self.servers.is_empty() && self.clients.is_empty()
+    }
+
+    /// What was refused or ignored since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Keys are even; the CANCEL of a client transaction has the odd key after it.
+    fn fresh_key(&mut self) -> u64 {
+        self.next_key += 2;
+        self.next_key
+    }
+
+    /// Moves the timer of a transaction from `scheduled` to `deadline`.
+    fn reschedule(&mut self, timed: Timed, scheduled: Option<Moment>, deadline: Option<Moment>) {
+        if scheduled == deadline {
+            return;
+        }
+        if let Some(at) = scheduled {
+            self.timers.remove(&(at, timed));
+        }
+        if let Some(at) = deadline {
+            self.timers.insert((at, timed));
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
