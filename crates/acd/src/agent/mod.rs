@@ -1,52 +1,141 @@
-//! The agent: one person, one owner, one reservation at a time for all his queues together.
+//! The agent: one person, one owner, one reservation at a time for all his queues together (Spec: OB-5).
+//!
+//! *Availability* is what he wants, *activity* is what happens to him. A reservation is a lease that the call renews; a
+//! call that has died lets him go after 30 s at the latest.
 
+mod activity;
+mod commands;
+mod devices;
 mod event;
+mod gather;
+mod status;
 
 pub use event::{
     AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, Membership, Purpose, Refusal, Released,
     ReservationId, SavedAvailability, Standing, Version,
 };
 
-use crate::ids::{AgentId, Epoch};
+use activity::Doing;
+use devices::Devices;
+use gather::Gather;
+use status::{Member, first_refresh};
+
+use crate::ids::{AgentId, CallId, Epoch};
 use crate::time::{Moment, Now};
-use crate::view::{AgentCommand, AgentView};
+use crate::view::{Activity, AgentView, Availability};
 
 /// The machine of one agent.
 #[derive(Clone, Debug)]
 pub struct Agent {
     id: AgentId,
+    config: Config,
+    epoch: Epoch,
+    availability: Availability,
+    /// A break or logout asked for during a call (Spec: TR-6).
+    after_call: Option<Availability>,
+    members: Vec<Member>,
+    devices: Devices,
+    doing: Doing,
+    doing_since: Moment,
+    idle_since: Moment,
+    idle_period: u64,
+    periods: u64,
+    gather: Gather,
+    last_over: Option<ReservationId>,
+    handled: u64,
+    counter: u64,
+    refresh_at: Moment,
 }
 
 impl Agent {
     /// An agent as stored, with no device reachable until the registrar says so. `epoch` is the owner's: higher than any
     /// before for this agent.
     pub fn new(now: Now, id: AgentId, config: Config, saved: SavedAvailability, epoch: Epoch) -> Self {
-        let _ = (now, config, saved, epoch);
-        Agent { id }
+        let now = now.mono;
+        let member = |membership: &Membership| {
+            let logged_in = !saved.logged_out_of.contains(&membership.queue);
+            Member::new(membership.queue.clone(), membership.wrap_up, logged_in, now)
+        };
+        Agent {
+            members: config.queues.iter().map(member).collect(),
+            devices: Devices::new(&config.devices),
+            availability: saved.availability,
+            after_call: None,
+            doing: Doing::Idle,
+            doing_since: now,
+            idle_since: now,
+            idle_period: 0,
+            periods: 0,
+            gather: Gather::default(),
+            last_over: None,
+            handled: 0,
+            counter: 0,
+            refresh_at: first_refresh(now, &id),
+            id,
+            config,
+            epoch,
+        }
     }
 
     /// Takes in one event; what follows from it is appended to `out`.
     pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Effect>) {
-        let _ = (now, event, out, &self.id);
-    }
-
-    /// Does what a person or a service asks.
-    ///
-    /// # Errors
-    /// [`CommandRefusal`] when it does not apply; nothing has changed then. A wish that is already true is no error.
-    pub fn command(&mut self, now: Now, command: &AgentCommand, out: &mut Vec<Effect>) -> Result<(), CommandRefusal> {
-        let _ = (now, command, out);
-        Ok(())
+        let now = now.mono;
+        self.expire(now, out);
+        match event {
+            Event::Start | Event::Wake => {}
+            Event::Reachable { device, reachable } => self.devices.set(device, reachable),
+            Event::Reserve { reservation, purpose } => self.reserve(now, reservation, purpose, out),
+            Event::Connected { reservation, queue } => self.connected(now, reservation, queue, out),
+            Event::Release { reservation, why } => self.release(now, reservation, why),
+        }
+        self.announce(now, out);
     }
 
     /// When [`Event::Wake`] is due. There is always one: the status is repeated every 10 s.
     pub fn deadline(&self) -> Option<Moment> {
-        None
+        [Some(self.refresh_at), self.doing.deadline(), self.gather.deadline(), self.devices.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// How he is now.
     pub fn view(&self, now: Now) -> AgentView {
-        let _ = now;
-        unreachable!("filled in next")
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        AgentView {
+            agent: self.id.clone(),
+            display_name: self.config.display_name.clone(),
+            extension: self.config.extension.clone(),
+            availability: self.availability,
+            activity: self.activity(),
+            activity_for: now.mono.since(self.doing_since),
+            call: self.call(),
+            queues: self.members.iter().map(|member| (member.queue.clone(), member.logged_in)).collect(),
+            reachable_devices: count(self.devices.reachable()),
+            devices: count(self.config.devices.len()),
+            handled: self.handled,
+        }
+    }
+
+    /// What happens to him.
+    pub fn activity(&self) -> Activity {
+        self.doing.activity()
+    }
+
+    /// The call he is reserved for or talks in.
+    pub fn call(&self) -> Option<CallId> {
+        self.doing.hold().map(|hold| hold.reservation.call)
+    }
+
+    /// Everything whose time has come, before any event is looked at: a late wake-up must not change a decision.
+    fn expire(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.devices.expire(now);
+        self.expire_doing(now, out);
+        if self.gather.deadline().is_some_and(|until| until <= now) {
+            self.grant_best(now, out);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,8 +99,6 @@ pub enum Progress {
     Failed {
         /// The offer.
         offer: OfferId,
-        /// The agents whose owner refused or did not say a word: they were not tried.
-        refused: Vec<AgentId>,
         /// At least one phone rang (or was declined by hand); otherwise no device could be reached (Spec: UN-3).
         rang: bool,
     },
@@ -198,6 +196,8 @@ pub struct Overflow {
     pub message: Option<SoundId>,
     /// Then.
     pub then: Then,
+    /// Played before the call ends because `then` leads in a circle (Spec: UN-5).
+    pub farewell: Option<SoundId>,
     /// How long a number or an agent in `then` rings.
     pub ring_for: Duration,
 }

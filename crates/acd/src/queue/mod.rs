@@ -1,12 +1,26 @@
-//! The queue: chooses order, nothing else.
+//! The queue: chooses order, nothing else. Everything it knows of a caller comes with the caller's ticket, everything it
+//! knows of an agent with his status, so a new owner needs nobody's memory. Who is connected with whom is decided by the
+//! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
 mod event;
+mod offering;
+mod roster;
+mod selection;
+mod unanswered;
+mod waiting;
 
 pub use event::{
     Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, Strategy, Then, Timeout, Unanswered,
 };
 
-use crate::ids::{Epoch, QueueId};
+use std::time::Duration;
+
+use roster::Roster;
+use waiting::{Caller, State, Waiting};
+
+use crate::call::{Event as CallEvent, FromQueue};
+use crate::ids::{CallId, Epoch, QueueId};
+use crate::ticket::Sequence;
 use crate::time::{Moment, Now};
 use crate::view::QueueView;
 
@@ -14,29 +28,199 @@ use crate::view::QueueView;
 #[derive(Clone, Debug)]
 pub struct Queue {
     id: QueueId,
+    config: Config,
+    epoch: Epoch,
+    waiting: Waiting,
+    roster: Roster,
+    sequences: u64,
+    offers: u64,
+    counts: Counts,
+}
+
+/// Since the owner started.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    offered: u64,
+    answered: u64,
+    abandoned: u64,
+    overflowed: u64,
 }
 
 impl Queue {
     /// An owner that knows nobody yet. `epoch` is higher than any before for this queue; `seed` names the random choices
     /// of [`Strategy::Random`].
     pub fn new(now: Now, id: QueueId, config: Config, epoch: Epoch, seed: u64) -> Self {
-        let _ = (now, config, epoch, seed);
-        Queue { id }
+        Queue {
+            waiting: Waiting::new(config.max_wait),
+            roster: Roster::new(now.mono, &config.agents, config.strategy, seed),
+            id,
+            config,
+            epoch,
+            sequences: 0,
+            offers: 0,
+            counts: Counts::default(),
+        }
     }
 
     /// Takes in one event; what follows from it is appended to `out`.
     pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Effect>) {
-        let _ = (now, event, out, &self.id);
+        let now = now.mono;
+        self.expire(now, out);
+        match event {
+            Event::Enqueue(enqueue) => self.enqueue(now, &enqueue, out),
+            Event::Leave { call, why } => self.leave(now, call, &why, out),
+            Event::Availability(status) => self.roster.heard(now, &status),
+            Event::Wake => {}
+        }
+        self.dismiss_if_nobody(out);
+        self.serve_all(now, out);
     }
 
     /// When [`Event::Wake`] is due; `None` while nobody waits and no agent has been heard.
     pub fn deadline(&self) -> Option<Moment> {
-        None
+        let caller = self.waiting.first_due().map(|(at, _)| at);
+        caller.into_iter().chain(self.roster.deadline()).min()
     }
 
     /// How it is now.
     pub fn view(&self, now: Now) -> QueueView {
-        let _ = now;
-        unreachable!("filled in next")
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let waiting = || self.waiting.iter().filter(|caller| !matches!(caller.state, State::Leaving(_)));
+        QueueView {
+            queue: self.id.clone(),
+            display_name: self.config.display_name.clone(),
+            extension: self.config.extension.clone(),
+            strategy: self.config.strategy.as_str().to_owned(),
+            waiting: count(waiting().count()),
+            offered_now: count(waiting().filter(|caller| matches!(caller.state, State::Offered { .. })).count()),
+            longest_wait: waiting().map(|caller| now.mono.since(caller.entered)).max().unwrap_or(Duration::ZERO),
+            agents: count(self.roster.len()),
+            logged_in: count(self.roster.logged_in()),
+            free: count(self.roster.free()),
+            offered: self.counts.offered,
+            answered: self.counts.answered,
+            abandoned: self.counts.abandoned,
+            overflowed: self.counts.overflowed,
+        }
+    }
+
+    fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
+        let call = enqueue.ticket.call;
+        let caller = match self.waiting.take(call) {
+            Some(mut caller) => {
+                caller.refresh(now);
+                self.learn(now, &mut caller, enqueue);
+                caller
+            }
+            None => self.new_caller(now, enqueue),
+        };
+        if enqueue.ticket.sequence.is_none() {
+            self.tell(call, FromQueue::Enqueued { sequence: caller.sequence }, out);
+        }
+        if let State::Leaving(overflow) = &caller.state {
+            let said = FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() };
+            self.tell(call, said, out);
+        }
+        self.waiting.insert(caller);
+        // First those who come before him, then he.
+        self.serve_all(now, out);
+        self.serve(now, call, out);
+    }
+
+    fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
+        let first_entry = enqueue.ticket.sequence.is_none();
+        let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
+            State::Leaving(unanswered::timeout(&self.config, OverflowReason::MaxWaiting))
+        } else {
+            State::Waiting
+        };
+        self.counts.offered += u64::from(first_entry);
+        let mut caller = Caller {
+            call: enqueue.ticket.call,
+            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence()),
+            priority: enqueue.ticket.priority,
+            entered: now - enqueue.waited_here,
+            expires: now,
+            round: 0,
+            round_began: None,
+            tried: Vec::new(),
+            rang: false,
+            last_over: None,
+            state,
+        };
+        caller.refresh(now);
+        self.learn(now, &mut caller, enqueue);
+        caller
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.sequences += 1;
+        Sequence { epoch: self.epoch, counter: self.sequences }
+    }
+
+    fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
+        let Some(caller) = self.waiting.take(call) else { return };
+        match why {
+            Left::Connected { .. } => self.counts.answered += 1,
+            Left::Abandoned => self.counts.abandoned += 1,
+            Left::Overflowed => self.counts.overflowed += 1,
+            Left::Gone => {}
+        }
+        let winner = match why {
+            Left::Connected { agent, .. } => self.roster.seat(agent),
+            Left::Abandoned | Left::Overflowed | Left::Gone => None,
+        };
+        self.free_seats(&caller.state, |seat| Some(seat) == winner);
+        self.serve_all(now, out);
+    }
+
+    /// UN-4 for those who wait already: the last agent has logged out.
+    fn dismiss_if_nobody(&mut self, out: &mut Vec<Effect>) {
+        if self.waiting.len() == 0 || !self.roster.nobody_logged_in() {
+            return;
+        }
+        let waits = |caller: &&Caller| matches!(caller.state, State::Waiting | State::Resting { .. });
+        let calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
+        for call in calls {
+            self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
+        }
+    }
+
+    fn overflow(&mut self, call: CallId, overflow: Overflow, out: &mut Vec<Effect>) {
+        if let Some(mut caller) = self.waiting.take(call) {
+            self.tell(call, FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() }, out);
+            caller.state = State::Leaving(overflow);
+            self.waiting.insert(caller);
+        }
+    }
+
+    /// Everything whose time has come, before any event is looked at.
+    fn expire(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.roster.expire(now);
+        while let Some((at, call)) = self.waiting.first_due()
+            && at <= now
+        {
+            let Some(mut caller) = self.waiting.take(call) else { break };
+            if caller.expires <= now {
+                self.free_seats(&caller.state, |_| false);
+                continue;
+            }
+            if let State::Offered { offer, .. } = caller.state {
+                // The call's answer is lost. It goes on waiting; the agents' own word says whether they are free.
+                caller.last_over = Some(offer);
+                self.free_seats(&caller.state, |_| false);
+            }
+            caller.state = State::Waiting;
+            self.waiting.insert(caller);
+            self.serve_all(now, out);
+            self.serve(now, call, out);
+        }
+    }
+
+    fn tell(&self, call: CallId, said: FromQueue, out: &mut Vec<Effect>) {
+        out.push(Effect::ToCall(call, CallEvent::Queue(self.id.clone(), said)));
     }
 }
+
+#[cfg(test)]
+mod tests;

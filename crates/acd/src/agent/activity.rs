@@ -1,0 +1,288 @@
+//! Reservations, conversations and wrap-up: what happens to the agent.
+
+use std::time::Duration;
+
+use super::gather::Request;
+use super::{Agent, DeviceKind, Effect, Purpose, Refusal, Released, ReservationId};
+use crate::call::{Event as CallEvent, FromAgent};
+use crate::ids::{CallId, DeviceId, QueueId};
+use crate::time::Moment;
+use crate::view::{Activity, Availability};
+
+/// How long a reservation holds without a word from its call. The call renews it every 10 s, so two lost messages are
+/// survived.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Where a reservation comes from, which decides what follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The place of the queue in his list of queues.
+    Queue(usize),
+    /// His extension, or a queue that he serves no more.
+    Direct,
+    /// He is the caller.
+    Own,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Hold {
+    pub(super) reservation: ReservationId,
+    origin: Origin,
+    talking: bool,
+    lease: Moment,
+    /// A wrap-up that this call interrupts: its rest follows.
+    wrap_until: Option<Moment>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Doing {
+    Idle,
+    Held(Hold),
+    WrapUp { until: Moment },
+}
+
+impl Doing {
+    pub(super) const fn hold(&self) -> Option<&Hold> {
+        match self {
+            Doing::Held(hold) => Some(hold),
+            Doing::Idle | Doing::WrapUp { .. } => None,
+        }
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Moment> {
+        match self {
+            Doing::Idle => None,
+            Doing::Held(hold) => Some(hold.lease),
+            Doing::WrapUp { until } => Some(*until),
+        }
+    }
+
+    pub(super) const fn activity(&self) -> Activity {
+        match self {
+            Doing::Idle => Activity::Idle,
+            Doing::Held(Hold { talking: false, .. }) => Activity::Reserved,
+            Doing::Held(Hold { talking: true, .. }) => Activity::Talking,
+            Doing::WrapUp { .. } => Activity::WrapUp,
+        }
+    }
+}
+
+impl Agent {
+    pub(super) fn reserve(&mut self, now: Moment, reservation: ReservationId, purpose: Purpose, out: &mut Vec<Effect>) {
+        if let Doing::Held(hold) = &mut self.doing
+            && hold.reservation == reservation
+        {
+            hold.lease = now + LEASE;
+            let granted = self.granted(reservation);
+            return self.tell(reservation.call, granted, out);
+        }
+        let over = self.last_over.is_some_and(|last| last.call == reservation.call && reservation.n <= last.n);
+        let admitted = if over { Err(Refusal::Over) } else { self.admit(&purpose) };
+        match (admitted, purpose) {
+            (Err(why), purpose) => {
+                self.correct(&purpose, why);
+                self.tell(reservation.call, FromAgent::Refused { reservation, why }, out);
+            }
+            (Ok(Origin::Queue(member)), Purpose::Queue { priority, waited, sequence, .. })
+                if self.gather.is_open(now) =>
+            {
+                let request = Request { reservation, member, priority, waited, sequence };
+                if !self.gather.add(request) {
+                    self.tell(reservation.call, FromAgent::Refused { reservation, why: Refusal::Busy }, out);
+                }
+            }
+            (Ok(origin), _) => {
+                self.grant(now, reservation, origin, out);
+                self.refuse_gathered(out);
+            }
+        }
+    }
+
+    /// Whether he can have the call, and what kind of call it is for him.
+    fn admit(&mut self, purpose: &Purpose) -> Result<Origin, Refusal> {
+        match purpose {
+            Purpose::Queue { queue, offer, .. } => {
+                let place = self.members.iter().position(|member| member.queue == *queue).ok_or(Refusal::NotInQueue)?;
+                let member = &mut self.members[place];
+                if offer.epoch < member.newest {
+                    return Err(Refusal::StaleEpoch);
+                }
+                member.newest = offer.epoch;
+                self.admit_from_queue(place).map(|()| Origin::Queue(place))
+            }
+            Purpose::Direct => {
+                self.doing.hold().map_or(Ok(()), |_| Err(Refusal::Busy))?;
+                self.devices.ringable().next().map(|_| Origin::Direct).ok_or(Refusal::Unreachable)
+            }
+            Purpose::Own => self.doing.hold().map_or(Ok(Origin::Own), |_| Err(Refusal::Busy)),
+        }
+    }
+
+    fn admit_from_queue(&self, place: usize) -> Result<(), Refusal> {
+        if !self.members[place].logged_in {
+            return Err(Refusal::NotInQueue);
+        }
+        match self.availability {
+            Availability::LoggedOut => return Err(Refusal::LoggedOut),
+            Availability::OnBreak => return Err(Refusal::OnBreak),
+            Availability::Ready => {}
+        }
+        match self.doing {
+            Doing::Held(_) => return Err(Refusal::Busy),
+            Doing::WrapUp { .. } => return Err(Refusal::WrapUp),
+            Doing::Idle => {}
+        }
+        self.devices.ringable().next().map(|_| ()).ok_or(Refusal::Unreachable)
+    }
+
+    /// A queue that was refused sees him wrongly; it is told at once, not at the next refresh.
+    fn correct(&mut self, purpose: &Purpose, why: Refusal) {
+        if let Purpose::Queue { queue, .. } = purpose
+            && why != Refusal::StaleEpoch
+            && let Some(member) = self.members.iter_mut().find(|member| member.queue == *queue)
+        {
+            member.told = None;
+        }
+    }
+
+    fn grant(&mut self, now: Moment, reservation: ReservationId, origin: Origin, out: &mut Vec<Effect>) {
+        self.hold(now, reservation, origin, origin == Origin::Own);
+        let granted = self.granted(reservation);
+        self.tell(reservation.call, granted, out);
+    }
+
+    fn hold(&mut self, now: Moment, reservation: ReservationId, origin: Origin, talking: bool) {
+        let wrap_until = match self.doing {
+            Doing::WrapUp { until } => Some(until),
+            Doing::Idle | Doing::Held(_) => None,
+        };
+        self.doing = Doing::Held(Hold { reservation, origin, talking, lease: now + LEASE, wrap_until });
+        self.doing_since = now;
+    }
+
+    fn granted(&self, reservation: ReservationId) -> FromAgent {
+        let own = matches!(&self.doing, Doing::Held(hold) if hold.origin == Origin::Own);
+        let id = |(index, kind): (u8, DeviceKind)| (DeviceId { agent: self.id.clone(), index }, kind);
+        let devices = if own { Vec::new() } else { self.devices.ringable().map(id).collect() };
+        FromAgent::Granted { reservation, devices }
+    }
+
+    /// The window of [`super::gather`] is over: the best that can still be had gets him.
+    pub(super) fn grant_best(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        for Request { reservation, member, .. } in self.gather.close() {
+            match self.admit_from_queue(member) {
+                Ok(()) => self.grant(now, reservation, Origin::Queue(member), out),
+                Err(why) => {
+                    self.members[member].told = None;
+                    self.tell(reservation.call, FromAgent::Refused { reservation, why }, out);
+                }
+            }
+        }
+    }
+
+    fn refuse_gathered(&mut self, out: &mut Vec<Effect>) {
+        for Request { reservation, .. } in self.gather.close() {
+            self.tell(reservation.call, FromAgent::Refused { reservation, why: Refusal::Busy }, out);
+        }
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        now: Moment,
+        reservation: ReservationId,
+        queue: Option<QueueId>,
+        out: &mut Vec<Effect>,
+    ) {
+        match &mut self.doing {
+            Doing::Held(hold) if hold.reservation == reservation => {
+                hold.lease = now + LEASE;
+                if !hold.talking {
+                    hold.talking = true;
+                    self.doing_since = now;
+                    self.handled += 1;
+                }
+            }
+            Doing::Held(_) => self.tell(reservation.call, FromAgent::Lost { reservation }, out),
+            Doing::Idle | Doing::WrapUp { .. } if self.last_over == Some(reservation) => {}
+            Doing::Idle | Doing::WrapUp { .. } => {
+                let place = queue.and_then(|queue| self.members.iter().position(|member| member.queue == queue));
+                self.hold(now, reservation, place.map_or(Origin::Direct, Origin::Queue), true);
+                self.refuse_gathered(out);
+            }
+        }
+    }
+
+    pub(super) fn release(&mut self, now: Moment, reservation: ReservationId, why: Released) {
+        self.last_over = Some(reservation);
+        match &self.doing {
+            Doing::Held(hold) if hold.reservation == reservation => {
+                let hold = hold.clone();
+                self.end_hold(now, &hold, why);
+            }
+            Doing::Held(_) | Doing::Idle | Doing::WrapUp { .. } => self.gather.remove(reservation),
+        }
+    }
+
+    fn end_hold(&mut self, now: Moment, hold: &Hold, why: Released) {
+        let (wrap_up, restarts) = match (why, hold.origin) {
+            (Released::Ended, Origin::Queue(place)) => (self.members[place].wrap_up, true),
+            (Released::Ended, Origin::Direct | Origin::Own) => (Duration::ZERO, true),
+            // QU-3 counts an unanswered *offer*; a colleague's call to his extension is none.
+            (Released::NotAnswered, Origin::Queue(_)) => (Duration::ZERO, true),
+            (Released::NotAnswered, Origin::Direct | Origin::Own) | (Released::NoPenalty, _) => (Duration::ZERO, false),
+            (Released::Unreachable, _) => {
+                self.devices.rest(now);
+                (Duration::ZERO, false)
+            }
+        };
+        self.take_up_wish();
+        let until = (now + wrap_up).max(hold.wrap_until.unwrap_or(now));
+        if until > now {
+            self.doing = Doing::WrapUp { until };
+            self.doing_since = now;
+        } else {
+            self.become_idle(now, restarts);
+        }
+    }
+
+    /// `restarts` when the idle time of QU-3 begins anew.
+    pub(super) fn become_idle(&mut self, now: Moment, restarts: bool) {
+        self.doing = Doing::Idle;
+        self.doing_since = now;
+        if restarts {
+            self.restart_idle(now);
+        }
+        self.becomes_free(now);
+    }
+
+    pub(super) fn restart_idle(&mut self, now: Moment) {
+        self.periods += 1;
+        self.idle_period = self.periods;
+        self.idle_since = now;
+    }
+
+    /// Opens the window in which his queues may bid for him; one queue alone need not wait.
+    pub(super) fn becomes_free(&mut self, now: Moment) {
+        if self.members.iter().filter(|member| member.logged_in).count() > 1 {
+            self.gather.open(now);
+        }
+    }
+
+    pub(super) fn expire_doing(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        match &self.doing {
+            Doing::WrapUp { until } if *until <= now => self.become_idle(now, true),
+            Doing::Held(hold) if hold.lease <= now => {
+                let hold = hold.clone();
+                self.last_over = Some(hold.reservation);
+                self.tell(hold.reservation.call, FromAgent::Lost { reservation: hold.reservation }, out);
+                self.take_up_wish();
+                self.become_idle(now, hold.talking);
+            }
+            Doing::Idle | Doing::Held(_) | Doing::WrapUp { .. } => {}
+        }
+    }
+
+    fn tell(&self, call: CallId, said: FromAgent, out: &mut Vec<Effect>) {
+        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), said)));
+    }
+}

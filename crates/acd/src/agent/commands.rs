@@ -1,0 +1,109 @@
+//! What a person or a service asks of an agent (Spec: TR-5, TR-6).
+
+use super::activity::Doing;
+use super::{Agent, CommandRefusal, Effect, SavedAvailability};
+use crate::ids::QueueId;
+use crate::time::{Moment, Now};
+use crate::view::{AgentCommand, Availability};
+
+impl Agent {
+    /// Does what a person or a service asks. A break or logout asked for while his phone rings or while he talks holds
+    /// from the end of that call.
+    ///
+    /// # Errors
+    /// [`CommandRefusal`] when it does not apply; nothing has changed then. A wish that is already true is no error.
+    pub fn command(&mut self, now: Now, command: &AgentCommand, out: &mut Vec<Effect>) -> Result<(), CommandRefusal> {
+        let now = now.mono;
+        self.expire(now, out);
+        let done = match command {
+            AgentCommand::Ready => {
+                self.wish(now, Availability::Ready, out);
+                Ok(())
+            }
+            AgentCommand::Break => {
+                self.wish(now, Availability::OnBreak, out);
+                Ok(())
+            }
+            AgentCommand::LogOut => {
+                self.wish(now, Availability::LoggedOut, out);
+                Ok(())
+            }
+            AgentCommand::EndWrapUp => self.end_wrap_up(now),
+            AgentCommand::QueueLogIn(queue) => self.log_in(now, queue, true, out),
+            AgentCommand::QueueLogOut(queue) => self.log_in(now, queue, false, out),
+        };
+        self.announce(now, out);
+        done
+    }
+
+    fn wish(&mut self, now: Moment, wish: Availability, out: &mut Vec<Effect>) {
+        let before = self.saved();
+        let held = self.doing.hold().is_some();
+        match wish {
+            Availability::OnBreak | Availability::LoggedOut if held => self.after_call = Some(wish),
+            Availability::Ready | Availability::OnBreak | Availability::LoggedOut => {
+                self.after_call = None;
+                let comes_back = wish == Availability::Ready && self.availability != Availability::Ready;
+                self.availability = wish;
+                if comes_back {
+                    self.restart_idle(now);
+                    self.becomes_free(now);
+                }
+            }
+        }
+        self.save(&before, out);
+    }
+
+    /// What was asked for during the call holds from now. It was stored when it was asked for.
+    pub(super) fn take_up_wish(&mut self) {
+        if let Some(wish) = self.after_call.take() {
+            self.availability = wish;
+        }
+    }
+
+    fn end_wrap_up(&mut self, now: Moment) -> Result<(), CommandRefusal> {
+        match self.doing {
+            Doing::WrapUp { .. } => {
+                self.become_idle(now, true);
+                Ok(())
+            }
+            Doing::Idle | Doing::Held(_) => Err(CommandRefusal::NotInWrapUp),
+        }
+    }
+
+    fn log_in(
+        &mut self,
+        now: Moment,
+        queue: &QueueId,
+        logged_in: bool,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), CommandRefusal> {
+        let before = self.saved();
+        let member = self.members.iter_mut().find(|member| member.queue == *queue);
+        let member = member.ok_or_else(|| CommandRefusal::DoesNotServe(queue.clone()))?;
+        if logged_in && !member.logged_in {
+            self.periods += 1;
+            member.since = now;
+            member.period = self.periods;
+        }
+        member.logged_in = logged_in;
+        self.save(&before, out);
+        Ok(())
+    }
+
+    /// What a restart should find: no conversation outlives one, so a wish for its end counts as fulfilled.
+    fn saved(&self) -> SavedAvailability {
+        let logged_out = self.members.iter().filter(|member| !member.logged_in);
+        SavedAvailability {
+            availability: self.after_call.unwrap_or(self.availability),
+            logged_out_of: logged_out.map(|member| member.queue.clone()).collect(),
+        }
+    }
+
+    fn save(&self, before: &SavedAvailability, out: &mut Vec<Effect>) {
+        let saved = self.saved();
+        if saved != *before {
+            out.push(Effect::Save(saved));
+        }
+    }
+}

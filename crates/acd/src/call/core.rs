@@ -1,0 +1,139 @@
+//! What every state of a call works with: the caller's leg, the tables, the record, and the effects of this moment.
+
+use std::sync::Arc;
+
+use super::ledger::Ledger;
+use super::{Config, Effect};
+use crate::agent::{Event as AgentEvent, Purpose, Released, ReservationId};
+use crate::ids::{AgentId, CallId, LegId, Name, QueueId};
+use crate::leg::{Incoming, LegCommand, Playback, Source};
+use crate::queue::Event as QueueEvent;
+use crate::record::Happened;
+use crate::route::{Routing, Step};
+use crate::time::{Moment, Now};
+
+/// The caller is himself an agent: the call occupies him.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) agent: AgentId,
+    pub(super) reservation: ReservationId,
+    pub(super) renew_at: Moment,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Core {
+    pub(super) incoming: Incoming,
+    pub(super) routing: Arc<Routing>,
+    pub(super) config: Arc<Config>,
+    pub(super) now: Now,
+    pub(super) started: Moment,
+    /// The steps not yet taken, the next one last.
+    pub(super) steps: Vec<Step>,
+    /// The queues it was in (Spec: UN-5).
+    pub(super) visited: Vec<QueueId>,
+    pub(super) own: Option<Own>,
+    pub(super) ledger: Ledger,
+    pub(super) out: Vec<Effect>,
+    answered: bool,
+    legs: u16,
+    reservations: u32,
+}
+
+impl Core {
+    pub(super) fn new(now: Now, incoming: Incoming, routing: Arc<Routing>, config: Arc<Config>) -> Self {
+        Core {
+            incoming,
+            routing,
+            config,
+            now,
+            started: now.mono,
+            steps: Vec::new(),
+            visited: Vec::new(),
+            own: None,
+            ledger: Ledger::new(now),
+            out: Vec::new(),
+            answered: false,
+            legs: 0,
+            reservations: 0,
+        }
+    }
+
+    pub(super) const fn call(&self) -> CallId {
+        self.incoming.call
+    }
+
+    pub(super) const fn caller_leg(&self) -> LegId {
+        LegId::caller(self.incoming.call)
+    }
+
+    pub(super) const fn tenant(&self) -> &Name {
+        match &self.incoming.source {
+            Source::Trunk(trunk) => &trunk.tenant,
+            Source::Device(device) => &device.agent.tenant,
+        }
+    }
+
+    pub(super) const fn next_leg(&mut self) -> LegId {
+        // A call that has dialled 65,535 legs dials its last one again and again; they ended long ago.
+        self.legs = self.legs.saturating_add(1);
+        LegId { call: self.incoming.call, n: self.legs }
+    }
+
+    pub(super) const fn next_reservation(&mut self) -> ReservationId {
+        self.reservations += 1;
+        ReservationId { call: self.incoming.call, n: self.reservations }
+    }
+
+    pub(super) fn leg(&mut self, leg: LegId, command: LegCommand) {
+        self.out.push(Effect::Leg(leg, command));
+    }
+
+    pub(super) fn tell_queue(&mut self, queue: &QueueId, event: QueueEvent) {
+        self.out.push(Effect::ToQueue(queue.clone(), event));
+    }
+
+    pub(super) fn tell_agent(&mut self, agent: &AgentId, event: AgentEvent) {
+        self.out.push(Effect::ToAgent(agent.clone(), event));
+    }
+
+    pub(super) fn release(&mut self, agent: &AgentId, reservation: ReservationId, why: Released) {
+        self.tell_agent(agent, AgentEvent::Release { reservation, why });
+    }
+
+    pub(super) fn write(&mut self, what: Happened) {
+        self.ledger.write(self.now, what);
+    }
+
+    /// Answers the caller, once.
+    pub(super) fn answer(&mut self) {
+        if !self.answered {
+            self.answered = true;
+            self.leg(self.caller_leg(), LegCommand::Answer);
+            self.write(Happened::CallerAnswered);
+        }
+    }
+
+    /// Lets the caller hear that a phone rings: by signalling before the answer, by a tone after it.
+    pub(super) fn ring(&mut self) {
+        let command = if self.answered { LegCommand::Play(Playback::Ringing) } else { LegCommand::Ring };
+        self.leg(self.caller_leg(), command);
+    }
+
+    pub(super) fn play_music(&mut self) {
+        self.answer();
+        self.leg(self.caller_leg(), LegCommand::Play(Playback::Music));
+    }
+
+    pub(super) fn play_sound(&mut self, sound: crate::ids::SoundId) {
+        self.answer();
+        self.write(Happened::Playing { sound: sound.to_string() });
+        self.leg(self.caller_leg(), LegCommand::Play(Playback::Sound(sound)));
+    }
+
+    /// Holds the calling agent, for the first time or again.
+    pub(super) fn occupy_own(&mut self, agent: AgentId, reservation: ReservationId) {
+        self.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: Purpose::Own });
+        let renew_at = self.now.mono + self.config.renew;
+        self.own = Some(Own { agent, reservation, renew_at });
+    }
+}

@@ -1,0 +1,183 @@
+//! The call in a queue: the ticket, and the offer that is being tried.
+
+use super::attempt::{Attempt, Miss, Won};
+use super::core::Core;
+use crate::agent::Purpose;
+use crate::ids::{AgentId, Epoch, QueueId};
+use crate::offer::{Offer, OfferId};
+use crate::queue::{Enqueue, Event as QueueEvent, Left, Progress};
+use crate::record::Happened;
+use crate::route::WaitingSound;
+use crate::ticket::{Sequence, Ticket};
+use crate::time::Moment;
+
+/// If the owner of the queue has not said a word by then, the caller hears the waiting sound all the same.
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Queued {
+    pub(super) queue: QueueId,
+    pub(super) attempt: Option<Attempt>,
+    entered: Moment,
+    sequence: Option<Sequence>,
+    priority: i32,
+    sound: WaitingSound,
+    /// When the waiting sound begins at the latest; `None` once it plays.
+    sound_at: Option<Moment>,
+    heartbeat_at: Moment,
+    /// The newest owner that was heard.
+    epoch: Epoch,
+    round: u32,
+    tried: Vec<AgentId>,
+    progress: Option<Progress>,
+}
+
+impl Queued {
+    pub(super) fn enter(core: &mut Core, queue: QueueId) -> Self {
+        let route = core.routing.queue(&queue);
+        let (sound, priority) = route.map(|route| (route.waiting_sound, route.priority)).unwrap_or_default();
+        core.visited.push(queue.clone());
+        core.ledger.enters(core.now, &queue);
+        let now = core.now.mono;
+        let mut queued = Queued {
+            queue,
+            attempt: None,
+            entered: now,
+            sequence: None,
+            priority,
+            sound,
+            sound_at: Some(now + SILENCE),
+            heartbeat_at: now,
+            epoch: Epoch(0),
+            round: 0,
+            tried: Vec::new(),
+            progress: None,
+        };
+        queued.announce(core);
+        queued
+    }
+
+    /// Sends the ticket: entry, heartbeat, return after a failed offer, all alike.
+    fn announce(&mut self, core: &mut Core) {
+        self.heartbeat_at = core.now.mono + core.config.heartbeat;
+        let ticket = Ticket {
+            call: core.call(),
+            queue: self.queue.clone(),
+            sequence: self.sequence,
+            priority: self.priority,
+            waited: core.ledger.waited(core.now),
+        };
+        let enqueue = Enqueue {
+            ticket,
+            waited_here: core.now.mono.since(self.entered),
+            round: self.round,
+            tried: self.tried.clone(),
+            progress: self.progress.clone(),
+        };
+        core.tell_queue(&self.queue, QueueEvent::Enqueue(Box::new(enqueue)));
+    }
+
+    /// Whether this owner may still speak: none that is newer has been heard (Spec: CL-3).
+    pub(super) fn heeds(&mut self, epoch: Epoch) -> bool {
+        self.epoch = self.epoch.max(epoch);
+        self.epoch == epoch
+    }
+
+    pub(super) fn enqueued(&mut self, core: &mut Core, sequence: Sequence) {
+        if self.sequence.is_none() {
+            self.sequence = Some(sequence);
+            self.epoch = self.epoch.max(sequence.epoch);
+            core.write(Happened::Enqueued { queue: self.queue.clone(), sequence: Some(sequence) });
+        }
+        self.play(core);
+    }
+
+    fn play(&mut self, core: &mut Core) {
+        if self.sound_at.take().is_some() {
+            match self.sound {
+                WaitingSound::Ringing => core.ring(),
+                WaitingSound::Music => core.play_music(),
+            }
+        }
+    }
+
+    pub(super) fn offered(&mut self, core: &mut Core, offer: Offer) {
+        if !self.heeds(offer.id.epoch) {
+            return;
+        }
+        let seen = self.last_offer().is_some_and(|last| offer.id <= last);
+        if seen || self.attempt.is_some() {
+            // The owner does not know how far we are.
+            return self.announce(core);
+        }
+        self.play(core);
+        if offer.round > self.round {
+            self.round = offer.round;
+            self.tried.clear();
+        }
+        core.write(Happened::Offered { agents: offer.agents.iter().map(|offered| offered.agent.clone()).collect() });
+        let purpose = Purpose::Queue {
+            queue: self.queue.clone(),
+            offer: offer.id,
+            priority: self.priority,
+            waited: core.ledger.waited(core.now),
+            sequence: self.sequence,
+        };
+        self.progress = Some(Progress::Working(offer.id));
+        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for));
+    }
+
+    pub(super) const fn last_offer(&self) -> Option<OfferId> {
+        match self.progress {
+            Some(Progress::Working(offer) | Progress::Failed { offer, .. }) => Some(offer),
+            None => None,
+        }
+    }
+
+    /// Back to the queue when nobody of the offer can answer any more (Spec: QU-8).
+    pub(super) fn settle(&mut self, core: &mut Core) {
+        let Some(missed) = self.attempt.as_ref().and_then(Attempt::failed) else { return };
+        self.attempt = None;
+        let rang = missed.iter().any(|(_, miss)| *miss == Miss::Rang);
+        let tried = missed.into_iter().filter(|(_, miss)| !matches!(miss, Miss::Refused(_)));
+        self.tried.extend(tried.map(|(agent, _)| agent));
+        if let Some(offer) = self.last_offer() {
+            self.progress = Some(Progress::Failed { offer, rang });
+        }
+        self.announce(core);
+    }
+
+    pub(super) fn expire(&mut self, core: &mut Core) {
+        let now = core.now.mono;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.expire(core);
+        }
+        self.settle(core);
+        if self.sound_at.is_some_and(|at| at <= now) {
+            self.play(core);
+        }
+        if self.heartbeat_at <= now {
+            self.announce(core);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Moment {
+        let attempt = self.attempt.as_ref().and_then(Attempt::deadline);
+        self.sound_at.into_iter().chain(attempt).fold(self.heartbeat_at, Moment::min)
+    }
+
+    pub(super) fn leave(&self, core: &mut Core, why: Left) {
+        core.tell_queue(&self.queue, QueueEvent::Leave { call: core.call(), why });
+    }
+
+    /// The offer is won: the queue is told, the others stop ringing.
+    pub(super) fn won(mut self, core: &mut Core, won: &Won) -> Option<(QueueId, OfferId)> {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.cancel(core, crate::leg::Cause::AnsweredElsewhere, Some(won));
+        }
+        let offer = self.last_offer()?;
+        self.leave(core, Left::Connected { offer, agent: won.agent.clone() });
+        Some((self.queue, offer))
+    }
+}

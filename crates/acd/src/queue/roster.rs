@@ -1,0 +1,198 @@
+//! The agents of the queue's list, as last heard, and who of them is free.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Strategy;
+use super::selection::{Candidate, Pick, Seat, Selection};
+use crate::agent::{AgentStatus, Standing, Version};
+use crate::ids::AgentId;
+use crate::time::Moment;
+
+/// An agent repeats himself every 10 s; one who was not heard for so long counts as logged out. For the same time a new
+/// owner takes agents that it has not heard yet for logged in, so that a restart does not send the callers home.
+const UNHEARD: Duration = Duration::from_secs(35);
+
+#[derive(Clone, Debug)]
+struct Place {
+    agent: AgentId,
+    version: Version,
+    /// `None` until he is heard.
+    standing: Option<Standing>,
+    idle_period: u64,
+    forget_at: Moment,
+    candidate: Candidate,
+    /// He is part of an offer that is not over.
+    offered: bool,
+    /// What he said in this version has been used up: he was offered a call on the strength of it and did not get it.
+    /// The next thing he says counts again.
+    spent: Option<Version>,
+    free: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Roster {
+    places: Vec<Place>,
+    seats: BTreeMap<AgentId, Seat>,
+    selection: Selection,
+    forget: BTreeSet<(Moment, Seat)>,
+    free: usize,
+    logged_in: usize,
+    unheard: usize,
+    /// Until then the unheard count as logged in.
+    grace: Option<Moment>,
+}
+
+impl Roster {
+    pub(super) fn new(now: Moment, agents: &[AgentId], strategy: Strategy, seed: u64) -> Self {
+        let place = |(seat, agent): (Seat, &AgentId)| Place {
+            agent: agent.clone(),
+            version: Version::default(),
+            standing: None,
+            idle_period: 0,
+            forget_at: now,
+            candidate: Candidate { seat, idle_since: now, hardware: 0, soft: 0 },
+            offered: false,
+            spent: None,
+            free: false,
+        };
+        Roster {
+            places: (0..).zip(agents).map(place).collect(),
+            seats: agents.iter().cloned().zip(0..).collect(),
+            selection: Selection::new(strategy, seed),
+            forget: BTreeSet::new(),
+            free: 0,
+            logged_in: 0,
+            unheard: agents.len(),
+            grace: Some(now + UNHEARD),
+        }
+    }
+
+    /// Takes in what an agent says, unless he has said something newer already.
+    pub(super) fn heard(&mut self, now: Moment, status: &AgentStatus) {
+        let Some(seat) = self.seat(&status.agent) else { return };
+        let place = &mut self.places[seat as usize];
+        let first = place.standing.is_none();
+        if !first && status.version <= place.version {
+            return;
+        }
+        let mut candidate = Candidate { hardware: status.hardware, soft: status.soft, ..place.candidate };
+        if first || status.idle_period != place.idle_period {
+            candidate.idle_since = match status.idle_period {
+                // Nobody has done anything yet: list order decides (Spec: QU-3).
+                0 => Moment::START,
+                _ => now - status.idle_for,
+            };
+        }
+        place.version = status.version;
+        place.idle_period = status.idle_period;
+        self.unheard -= usize::from(first);
+        self.forget_later(now, seat);
+        self.set(seat, status.standing, candidate);
+    }
+
+    fn forget_later(&mut self, now: Moment, seat: Seat) {
+        let place = &mut self.places[seat as usize];
+        self.forget.remove(&(place.forget_at, seat));
+        place.forget_at = now + UNHEARD;
+        self.forget.insert((place.forget_at, seat));
+    }
+
+    /// Forgets those who have been silent for too long.
+    pub(super) fn expire(&mut self, now: Moment) {
+        self.grace = self.grace.filter(|until| *until > now);
+        while let Some(&(at, seat)) = self.forget.first()
+            && at <= now
+        {
+            self.forget.pop_first();
+            let candidate = self.places[seat as usize].candidate;
+            self.set(seat, Standing::LoggedOut, candidate);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let grace = self.grace.filter(|_| self.unheard > 0);
+        self.forget.first().map(|&(at, _)| at).into_iter().chain(grace).min()
+    }
+
+    fn set(&mut self, seat: Seat, standing: Standing, candidate: Candidate) {
+        self.withdraw(seat);
+        let place = &mut self.places[seat as usize];
+        let logged_in = |standing: Option<Standing>| standing.is_some_and(|s| s != Standing::LoggedOut);
+        self.logged_in -= usize::from(logged_in(place.standing));
+        place.standing = Some(standing);
+        place.candidate = candidate;
+        self.logged_in += usize::from(logged_in(place.standing));
+        self.restore(seat);
+    }
+
+    /// Takes him out of the free, where he stands under the candidate that he was.
+    fn withdraw(&mut self, seat: Seat) {
+        let place = &mut self.places[seat as usize];
+        if std::mem::take(&mut place.free) {
+            self.free -= 1;
+            self.selection.strategy().remove(&place.candidate);
+        }
+    }
+
+    fn restore(&mut self, seat: Seat) {
+        let place = &mut self.places[seat as usize];
+        place.free = place.standing == Some(Standing::Free) && !place.offered && place.spent != Some(place.version);
+        if place.free {
+            self.free += 1;
+            self.selection.strategy().insert(place.candidate);
+        }
+    }
+
+    /// Chooses agents for a caller; they are not free from now on.
+    pub(super) fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
+        let picks = self.selection.strategy().pick(tried);
+        for pick in &picks {
+            self.withdraw(pick.seat);
+            self.places[pick.seat as usize].offered = true;
+        }
+        picks
+    }
+
+    /// An offer on the strength of `version` is over for this agent. `spend` when he did not get the call although he was
+    /// asked, or did get it: what he said then is not true any more.
+    pub(super) fn unpick(&mut self, seat: Seat, version: Version, spend: bool) {
+        self.withdraw(seat);
+        let place = &mut self.places[seat as usize];
+        place.offered = false;
+        if spend {
+            place.spent = Some(version);
+        }
+        self.restore(seat);
+    }
+
+    pub(super) fn version(&self, seat: Seat) -> Version {
+        self.places[seat as usize].version
+    }
+
+    pub(super) fn agent(&self, seat: Seat) -> &AgentId {
+        &self.places[seat as usize].agent
+    }
+
+    pub(super) fn seat(&self, agent: &AgentId) -> Option<Seat> {
+        self.seats.get(agent).copied()
+    }
+
+    pub(super) const fn free(&self) -> usize {
+        self.free
+    }
+
+    pub(super) const fn logged_in(&self) -> usize {
+        self.logged_in
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether UN-4's "no agent is logged in" holds. Being busy, on break or out of reach is something else.
+    pub(super) fn nobody_logged_in(&self) -> bool {
+        self.logged_in == 0 && (self.unheard == 0 || self.grace.is_none())
+    }
+}

@@ -1,0 +1,36 @@
+//! Every free agent rings (Spec: QU-2), but of their hardware phones only the first ten in list order (Spec: QU-10).
+
+use std::collections::BTreeMap;
+
+use super::{Candidate, Pick, Seat, Select};
+
+/// Hardware phones that ring for one caller (Spec: QU-10).
+const HARDWARE_PHONES: u8 = 10;
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::queue) struct AllAtOnce {
+    free: BTreeMap<Seat, Candidate>,
+}
+
+impl Select for AllAtOnce {
+    fn insert(&mut self, candidate: Candidate) {
+        self.free.insert(candidate.seat, candidate);
+    }
+
+    fn remove(&mut self, candidate: &Candidate) {
+        self.free.remove(&candidate.seat);
+    }
+
+    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
+        let mut left = HARDWARE_PHONES;
+        let mut picks = Vec::with_capacity(self.free.len());
+        for candidate in self.free.values().filter(|candidate| !tried.contains(&candidate.seat)) {
+            let hardware_limit = candidate.hardware.min(left);
+            left -= hardware_limit;
+            if hardware_limit > 0 || candidate.soft > 0 {
+                picks.push(Pick { seat: candidate.seat, hardware_limit });
+            }
+        }
+        picks
+    }
+}

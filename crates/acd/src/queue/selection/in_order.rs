@@ -1,0 +1,24 @@
+//! Always from the top of the list (Spec: QU-1).
+
+use std::collections::BTreeSet;
+
+use super::{Candidate, Pick, Seat, Select};
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::queue) struct InOrder {
+    free: BTreeSet<Seat>,
+}
+
+impl Select for InOrder {
+    fn insert(&mut self, candidate: Candidate) {
+        self.free.insert(candidate.seat);
+    }
+
+    fn remove(&mut self, candidate: &Candidate) {
+        self.free.remove(&candidate.seat);
+    }
+
+    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
+        self.free.iter().find(|seat| !tried.contains(seat)).map(|&seat| Pick::whole(seat)).into_iter().collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Which free agent gets the next caller. Each strategy keeps its own index of the free agents, so that a choice costs
+//! the logarithm of their number; a strategy is one small file.
+
+mod all_at_once;
+mod in_order;
+mod longest_idle;
+mod random;
+
+use all_at_once::AllAtOnce;
+use in_order::InOrder;
+use longest_idle::LongestIdle;
+use random::Random;
+
+use super::Strategy;
+use crate::time::Moment;
+
+/// The place of an agent in the list of the queue, from 0.
+pub(super) type Seat = u32;
+
+/// A free agent, as the strategies see him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) seat: Seat,
+    /// On the owner's clock.
+    pub(super) idle_since: Moment,
+    /// His reachable hardware phones.
+    pub(super) hardware: u8,
+    /// His other reachable devices.
+    pub(super) soft: u8,
+}
+
+/// An agent who was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pick {
+    pub(super) seat: Seat,
+    /// At most so many of his hardware phones may ring.
+    pub(super) hardware_limit: u8,
+}
+
+impl Pick {
+    const fn whole(seat: Seat) -> Self {
+        Pick { seat, hardware_limit: u8::MAX }
+    }
+}
+
+/// What a strategy does. `insert` and `remove` come in pairs.
+pub(super) trait Select {
+    /// An agent became free.
+    fn insert(&mut self, candidate: Candidate);
+
+    /// He is not free any more.
+    fn remove(&mut self, candidate: &Candidate);
+
+    /// The agents to offer a caller to who has been offered to `tried` in this round; empty when there is none.
+    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick>;
+}
+
+/// The strategy of one queue with its index.
+#[derive(Clone, Debug)]
+pub(super) enum Selection {
+    InOrder(InOrder),
+    AllAtOnce(AllAtOnce),
+    LongestIdle(LongestIdle),
+    Random(Random),
+}
+
+impl Selection {
+    pub(super) fn new(strategy: Strategy, seed: u64) -> Self {
+        match strategy {
+            Strategy::InOrder => Selection::InOrder(InOrder::default()),
+            Strategy::AllAtOnce => Selection::AllAtOnce(AllAtOnce::default()),
+            Strategy::LongestIdle => Selection::LongestIdle(LongestIdle::default()),
+            Strategy::Random => Selection::Random(Random::new(seed)),
+        }
+    }
+
+    pub(super) fn strategy(&mut self) -> &mut dyn Select {
+        match self {
+            Selection::InOrder(strategy) => strategy,
+            Selection::AllAtOnce(strategy) => strategy,
+            Selection::LongestIdle(strategy) => strategy,
+            Selection::Random(strategy) => strategy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::{Strategy as _, any, prop, prop_assert, prop_assert_eq, proptest};
+
+use super::{Candidate, Pick, Seat, Selection};
+use crate::queue::Strategy;
+use crate::time::Moment;
+
+/// Free agents by seat, and some who were tried.
+fn rosters() -> impl proptest::strategy::Strategy<Value = (Vec<Candidate>, Vec<Seat>)> {
+    let candidate = (0_u32..60, 0_u64..50, 0_u8..3, 0_u8..3);
+    (prop::collection::vec(candidate, 0..60), prop::collection::vec(0_u32..60, 0..20)).prop_map(|(agents, tried)| {
+        let unique: BTreeMap<Seat, Candidate> = agents
+            .into_iter()
+            .filter(|(_, _, hardware, soft)| hardware + soft > 0)
+            .map(|(seat, idle, hardware, soft)| {
+                let idle_since = Moment::at(Duration::from_secs(idle));
+                (seat, Candidate { seat, idle_since, hardware, soft })
+            })
+            .collect();
+        (unique.into_values().collect(), tried)
+    })
+}
+
+fn filled(strategy: Strategy, seed: u64, agents: &[Candidate]) -> Selection {
+    let mut selection = Selection::new(strategy, seed);
+    agents.iter().for_each(|&agent| selection.strategy().insert(agent));
+    selection
+}
+
+fn untried<'a>(agents: &'a [Candidate], tried: &'a [Seat]) -> impl Iterator<Item = &'a Candidate> {
+    agents.iter().filter(|agent| !tried.contains(&agent.seat))
+}
+
+fn seats(picks: &[Pick]) -> Vec<Seat> {
+    picks.iter().map(|pick| pick.seat).collect()
+}
+
+proptest! {
+    // spec: QU-1
+    #[test]
+    fn qu_1_in_order_takes_the_topmost((agents, tried) in rosters()) {
+        let picks = filled(Strategy::InOrder, 0, &agents).strategy().pick(&tried);
+        let topmost = untried(&agents, &tried).map(|agent| agent.seat).min();
+        prop_assert_eq!(seats(&picks), topmost.into_iter().collect::<Vec<_>>());
+    }
+
+    // spec: QU-2, QU-10
+    #[test]
+    fn qu_2_all_at_once_takes_everybody_up_to_ten_hardware_phones((agents, tried) in rosters()) {
+        let picks = filled(Strategy::AllAtOnce, 0, &agents).strategy().pick(&tried);
+        let by_seat: BTreeMap<Seat, &Candidate> = agents.iter().map(|agent| (agent.seat, agent)).collect();
+        let ringing: u32 = picks.iter().map(|pick| u32::from(pick.hardware_limit)).sum();
+        let wanted: u32 = untried(&agents, &tried).map(|agent| u32::from(agent.hardware)).sum();
+        prop_assert_eq!(ringing, wanted.min(10));
+        prop_assert!(picks.is_sorted_by_key(|pick| pick.seat));
+        let chosen: BTreeSet<Seat> = seats(&picks).into_iter().collect();
+        for agent in untried(&agents, &tried) {
+            prop_assert!(agent.soft == 0 || chosen.contains(&agent.seat), "a soft device was left out");
+        }
+        for pairs in picks.windows(2) {
+            let cut = pairs[0].hardware_limit < by_seat[&pairs[0].seat].hardware;
+            prop_assert!(!cut || pairs[1].hardware_limit == 0, "a later phone rings and an earlier one does not");
+        }
+    }
+
+    // spec: QU-3
+    #[test]
+    fn qu_3_longest_idle_takes_the_earliest_then_list_order((agents, tried) in rosters()) {
+        let picks = filled(Strategy::LongestIdle, 0, &agents).strategy().pick(&tried);
+        let first = untried(&agents, &tried).min_by_key(|agent| (agent.idle_since, agent.seat)).map(|agent| agent.seat);
+        prop_assert_eq!(seats(&picks), first.into_iter().collect::<Vec<_>>());
+    }
+
+    // spec: QU-4
+    #[test]
+    fn qu_4_random_takes_one_of_the_untried((agents, tried) in rosters(), seed in any::<u64>()) {
+        let picks = seats(&filled(Strategy::Random, seed, &agents).strategy().pick(&tried));
+        let possible: BTreeSet<Seat> = untried(&agents, &tried).map(|agent| agent.seat).collect();
+        prop_assert_eq!(picks.len(), usize::from(!possible.is_empty()));
+        prop_assert!(picks.iter().all(|seat| possible.contains(seat)));
+    }
+
+    // spec: QU-6
+    #[test]
+    fn qu_6_who_is_not_free_any_more_is_never_chosen((agents, _) in rosters(), seed in any::<u64>()) {
+        for strategy in [Strategy::InOrder, Strategy::AllAtOnce, Strategy::LongestIdle, Strategy::Random] {
+            let mut selection = filled(strategy, seed, &agents);
+            let (gone, left): (Vec<_>, Vec<_>) = agents.iter().partition(|agent| agent.seat % 2 == 0);
+            gone.iter().for_each(|agent| selection.strategy().remove(agent));
+            let picks = seats(&selection.strategy().pick(&[]));
+            prop_assert_eq!(picks.is_empty(), left.is_empty());
+            prop_assert!(picks.iter().all(|seat| seat % 2 == 1));
+        }
+    }
+}
+
+#[test]
+fn qu_4_random_gives_everybody_about_the_same_share() {
+    let agents: Vec<Candidate> =
+        (0..5).map(|seat| Candidate { seat, idle_since: Moment::START, hardware: 1, soft: 0 }).collect();
+    let mut selection = filled(Strategy::Random, 42, &agents);
+    let mut share = [0_u32; 5];
+    for _ in 0..5_000 {
+        share[selection.strategy().pick(&[])[0].seat as usize] += 1;
+    }
+    assert!(share.iter().all(|&n| (900..1_100).contains(&n)), "{share:?}");
+}

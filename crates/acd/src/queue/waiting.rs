@@ -1,0 +1,131 @@
+//! The callers of a queue, in the order in which they are served, and the times at which something is due for each.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+use super::Overflow;
+use super::selection::Seat;
+use crate::agent::Version;
+use crate::ids::CallId;
+use crate::offer::OfferId;
+use crate::ticket::Sequence;
+use crate::time::Moment;
+
+/// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
+const TICKET_LIFE: Duration = Duration::from_secs(20);
+
+/// Best first: higher priority, then order of entry (Spec: QU-7). Ageing will change the first part, nothing else.
+pub(super) type Rank = (Reverse<i32>, Sequence, CallId);
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// For a free agent.
+    Waiting,
+    /// For the beginning of the next round, so that phones that fail at once do not ring at the speed of the network.
+    Resting { until: Moment },
+    /// For the end of an offer. The agents with the version of their status at that time; none when another owner made it.
+    Offered { offer: OfferId, seats: Vec<(Seat, Version)>, made: Moment, until: Moment },
+    /// For the call to obey. Nothing else happens to it here.
+    Leaving(Overflow),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) call: CallId,
+    pub(super) sequence: Sequence,
+    pub(super) priority: i32,
+    pub(super) entered: Moment,
+    pub(super) expires: Moment,
+    pub(super) round: u32,
+    pub(super) round_began: Option<Moment>,
+    pub(super) tried: Vec<Seat>,
+    pub(super) rang: bool,
+    pub(super) last_over: Option<OfferId>,
+    pub(super) state: State,
+}
+
+impl Caller {
+    pub(super) fn rank(&self) -> Rank {
+        (Reverse(self.priority), self.sequence, self.call)
+    }
+
+    pub(super) fn refresh(&mut self, now: Moment) {
+        self.expires = now + TICKET_LIFE;
+    }
+
+    /// When something has to be done for him. A phone that rings is not cut by the limit (Spec: UN-4).
+    fn due(&self, max_wait: Option<Duration>) -> Moment {
+        let limit = max_wait.map(|max| self.entered + max);
+        let own = match &self.state {
+            State::Waiting => limit,
+            State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
+            State::Offered { until, .. } => Some(*until),
+            State::Leaving(_) => None,
+        };
+        own.map_or(self.expires, |own| own.min(self.expires))
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    max_wait: Option<Duration>,
+    callers: BTreeMap<CallId, Caller>,
+    /// Those in `State::Waiting`.
+    ready: BTreeSet<Rank>,
+    due: BTreeSet<(Moment, CallId)>,
+}
+
+impl Waiting {
+    pub(super) const fn new(max_wait: Option<Duration>) -> Self {
+        Waiting { max_wait, callers: BTreeMap::new(), ready: BTreeSet::new(), due: BTreeSet::new() }
+    }
+
+    pub(super) fn insert(&mut self, caller: Caller) {
+        self.index(&caller);
+        self.callers.insert(caller.call, caller);
+    }
+
+    pub(super) fn get(&self, call: CallId) -> Option<&Caller> {
+        self.callers.get(&call)
+    }
+
+    /// Takes a caller out; put him back with [`Waiting::insert`] after a change, so that the indexes are always right.
+    pub(super) fn take(&mut self, call: CallId) -> Option<Caller> {
+        let caller = self.callers.remove(&call)?;
+        self.ready.remove(&caller.rank());
+        self.due.remove(&(caller.due(self.max_wait), call));
+        Some(caller)
+    }
+
+    fn index(&mut self, caller: &Caller) {
+        if matches!(caller.state, State::Waiting) {
+            self.ready.insert(caller.rank());
+        }
+        self.due.insert((caller.due(self.max_wait), caller.call));
+    }
+
+    /// The best caller behind `after`, or the best of all.
+    pub(super) fn next(&self, after: Option<Rank>) -> Option<Rank> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ready.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {
+        self.due.first().copied()
+    }
+
+    pub(super) fn past_limit(&self, caller: &Caller, now: Moment) -> bool {
+        self.max_wait.is_some_and(|max| caller.entered + max <= now)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {
+        self.callers.values()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.callers.len()
+    }
+}
