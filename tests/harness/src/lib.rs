@@ -3,5 +3,7 @@
 //! SIP or media code.
 
 pub mod audio;
+pub mod center;
 pub mod real;
+pub mod records;
 pub mod sip;

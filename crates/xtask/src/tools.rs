@@ -1,0 +1,58 @@
+//! Programs that the suites use, and where they come from.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A program and the Debian package that holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// Carriers and crowds of phones.
+pub(crate) const SIPP: Tool = Tool { program: "sipp", package: "sip-tester" };
+/// A phone that other people wrote.
+pub(crate) const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core" };
+/// For the bench's RTP sink.
+pub(crate) const CC: Tool = Tool { program: "cc", package: "gcc" };
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Installs those of `tools` that are missing, with apt-get, by sudo when this is not root.
+pub(crate) fn install(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&str> = tools.iter().filter(|t| !is_there(t.program)).map(|t| t.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_there("apt-get") {
+        bail!("missing: {}; install these Debian packages' programs by hand, there is no apt-get", missing.join(", "));
+    }
+    println!("installing {}", missing.join(", "));
+    // A fresh image has no package lists, an old one has outdated lists; without a network the lists it has must do.
+    if let Err(error) = apt_get(&["update", "--quiet"]) {
+        println!("{error:#}; going on with the lists that are there");
+    }
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(&missing);
+    apt_get(&arguments)
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let root =
+        Path::new("/proc/self").metadata().map(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0).unwrap_or(false);
+    let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+    if !root {
+        command.args(["--non-interactive", "apt-get"]);
+    }
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    let what = format!("apt-get {}", arguments.join(" "));
+    let status = command.status().with_context(|| what.clone())?;
+    ensure!(status.success(), "{what}: {status}");
+    Ok(())
+}
