@@ -84,14 +84,13 @@ impl Store {
         Ok(Store { pool, writer })
     }
 
-    /// Opens the database of a data folder to read only, also while a running node writes it. Nothing can be saved.
+    /// Opens the database of a data folder to read only, also while a running node writes it. Its writer refuses everything.
     pub async fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
         if !dir.join(FILE).is_file() {
             return Err(StoreError::Absent { path: dir.into() });
         }
         let pool = pool(CONNECTIONS).connect_with(file_options(dir).read_only(true)).await?;
-        let writer = RecordWriter::start(pool.clone());
-        Ok(Store { pool, writer })
+        Ok(Store { pool, writer: RecordWriter::refusing() })
     }
 
     /// The way in for records and availability; cheap to clone.

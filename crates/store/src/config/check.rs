@@ -53,7 +53,9 @@ fn references(names: &Names<'_>, findings: &mut Findings) {
         let other = Kind::ALL.into_iter().map(|(_, other)| other).find(|other| names.get(*other).contains(&name));
         let help = match (nearest(name, known.iter().copied()), other) {
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some(other)) => format!("`{name}` is of kind {other}; here the name of a {kind} is needed"),
+            (None, Some(other)) => {
+                format!("`{name}` is of kind {other}; here the name of {} is needed", kind.with_article())
+            }
             (None, None) if known.is_empty() => format!("no object of kind {kind} is configured"),
             (None, None) if known.len() <= FEW => format!("there is {}", listed(known.iter().copied(), "and")),
             (None, None) => format!("add an object of kind {kind} with this name"),

@@ -61,12 +61,13 @@ impl Decoder<'_> {
         self.findings.report(problem);
     }
 
-    /// The fields of a map, after reporting those that are unknown or stand there twice.
-    pub(super) fn fields<'d>(&mut self, node: &'d Node, head: Place, shape: &Shape) -> Fields<'d> {
+    /// The fields of a map, after reporting those that are unknown or stand there twice; `None` for anything else, which
+    /// is reported too.
+    pub(super) fn fields<'d>(&mut self, node: &'d Node, head: Place, shape: &Shape) -> Option<Fields<'d>> {
         let what = shape.what;
         let Value::Map(entries) = &node.value else {
             self.wrong_type(&format!("{what} must be a map of fields"), node);
-            return Fields { what, head, entries: &[] };
+            return None;
         };
         for (n, entry) in entries.iter().enumerate() {
             if let Some(first) = entries[..n].iter().find(|earlier| earlier.key == entry.key) {
@@ -76,7 +77,7 @@ impl Decoder<'_> {
                 self.unknown_field(entry, shape);
             }
         }
-        Fields { what, head, entries }
+        Some(Fields { what, head, entries })
     }
 
     fn unknown_field(&mut self, entry: &Entry, shape: &Shape) {
@@ -224,8 +225,7 @@ impl Decoder<'_> {
         if range.contains(&duration) || (zero.is_some() && duration.is_zero()) {
             return Some(duration);
         }
-        let show = |duration: &Duration| humantime::format_duration(*duration).to_string().replace(' ', "");
-        let mut message = format!("`{}` must be {} to {}", entry.key, show(range.start()), show(range.end()));
+        let mut message = format!("`{}` must be {} to {}", entry.key, shown(*range.start()), shown(*range.end()));
         if let Some(meaning) = zero.filter(|_| !range.contains(&Duration::ZERO)) {
             message.push_str(&format!(", or 0s for {meaning}"));
         }
@@ -267,7 +267,7 @@ impl Decoder<'_> {
         if !matches!(entry.value.value, Value::Map(_)) {
             return self.text(entry).map(Choice::Word);
         }
-        let fields = self.fields(&entry.value, entry.key_place, shape);
+        let fields = self.fields(&entry.value, entry.key_place, shape)?;
         match fields.entries {
             [only] if shape.fields.contains(&only.key.as_str()) => Some(Choice::Field(only)),
             // The unknown one is reported already.
@@ -282,5 +282,15 @@ impl Decoder<'_> {
                 None
             }
         }
+    }
+}
+
+/// A limit of a range in the largest unit that fits: `24h`, `1m`, `0s`.
+fn shown(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => "0s".into(),
+        hours if hours % 3_600 == 0 => format!("{}h", hours / 3_600),
+        minutes if minutes % 60 == 0 => format!("{}m", minutes / 60),
+        seconds => format!("{seconds}s"),
     }
 }

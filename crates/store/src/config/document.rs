@@ -36,11 +36,10 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center
         Value::Map(entries) => entries.first().map_or(node.place, |entry| entry.key_place),
         Value::Null | Value::Text { .. } | Value::List(_) => node.place,
     };
-    let fields = decoder.fields(node, head, &DOCUMENT);
-    if !matches!(node.value, Value::Map(_)) {
+    let Some(fields) = decoder.fields(node, head, &DOCUMENT) else {
         decoder.findings.incomplete = true;
         return;
-    }
+    };
     let kind = decoder.required(&fields, "kind", "kind: Queue").and_then(|entry| kind(decoder, entry));
     let name = decoder.required(&fields, "name", "name: support").and_then(|entry| {
         let name = decoder.name("name", &entry.value)?;
@@ -48,10 +47,11 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center
         Some((name, entry.value.place))
     });
     let spec = decoder.required(&fields, "spec", "spec: { … }");
-    // Without a name the fields are still checked, under one that stands in no message.
+    // Without a name the fields are still checked.
     let (name, place) = name.unwrap_or_else(|| {
         decoder.findings.incomplete = true;
-        (DEFAULT.parse().expect("a lower-case word is a name"), head)
+        let placeholder = if kind == Some(Kind::Tenant) { DEFAULT } else { "unnamed" };
+        (placeholder.parse().expect("a lower-case word is a name"), head)
     });
     match (kind, spec) {
         (Some(kind), Some(spec)) => object(decoder, kind, (name, place), spec, center),
@@ -91,10 +91,7 @@ fn object(decoder: &mut Decoder<'_>, kind: Kind, (name, place): (Name, Place), s
         Kind::Agent => agent::SHAPE,
         Kind::Sound => sound::SHAPE,
     };
-    let fields = decoder.fields(&spec.value, place, &shape);
-    if !matches!(spec.value.value, Value::Map(_)) {
-        return;
-    }
+    let Some(fields) = decoder.fields(&spec.value, place, &shape) else { return };
     let owner = center.tenant.name.clone();
     match kind {
         Kind::Tenant if name != owner => {

@@ -33,6 +33,17 @@ impl Kind {
         ("Agent", Kind::Agent),
         ("Sound", Kind::Sound),
     ];
+
+    pub(super) const fn with_article(self) -> &'static str {
+        match self {
+            Kind::Tenant => "a Tenant",
+            Kind::Trunk => "a Trunk",
+            Kind::Number => "a Number",
+            Kind::Queue => "a Queue",
+            Kind::Agent => "an Agent",
+            Kind::Sound => "a Sound",
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -138,10 +149,8 @@ impl Problem {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     sources: Vec<Arc<Source>>,
-    /// With the place that they are sorted by.
-    diagnostics: Vec<(Option<Place>, Diagnostic)>,
-    suppressed: usize,
-    errors: usize,
+    errors: Problems,
+    warnings: Problems,
     taken: HashMap<(Unique, String), Place>,
     pub(super) references: Vec<Reference>,
     pub(super) handovers: Vec<Handover>,
@@ -152,31 +161,30 @@ pub(super) struct Findings {
     pub(super) incomplete: bool,
 }
 
+/// The first mistakes, and how many more there are.
+#[derive(Debug, Default)]
+struct Problems {
+    kept: Vec<Problem>,
+    suppressed: usize,
+}
+
 impl Findings {
     /// Takes a file in; the number is for [`Place::file`].
-    pub(super) fn add_source(&mut self, source: Source) -> (Arc<Source>, u32) {
-        let source = Arc::new(source);
-        self.sources.push(source.clone());
-        (source, self.sources.len() as u32 - 1)
+    pub(super) fn add_source(&mut self, source: Source) -> u32 {
+        self.sources.push(Arc::new(source));
+        u32::try_from(self.sources.len() - 1).expect("fewer files than 2^32")
     }
 
     pub(super) fn report(&mut self, problem: Problem) {
-        self.errors += usize::from(problem.severity == Severity::Error);
-        if self.diagnostics.len() >= LIMIT {
-            self.suppressed += 1;
-            return;
+        let problems = match problem.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        if problems.kept.len() < LIMIT {
+            problems.kept.push(problem);
+        } else {
+            problems.suppressed += 1;
         }
-        let mark = |(place, label): &(Place, String)| {
-            let source = &self.sources[place.file as usize];
-            Mark { source: source.clone(), span: source.first_line_of(*place), label: label.clone() }
-        };
-        let diagnostic = Diagnostic {
-            severity: problem.severity,
-            message: problem.message,
-            marks: problem.marks.iter().map(mark).collect(),
-            help: problem.help,
-        };
-        self.diagnostics.push((problem.marks.first().map(|(place, _)| *place), diagnostic));
     }
 
     /// Notes that `value` is used here; a second use is a mistake, shown with both places.
@@ -197,23 +205,32 @@ impl Findings {
         self.taken.contains_key(&(unique, value.to_owned()))
     }
 
-    pub(super) fn has_errors(&self) -> bool {
-        self.errors > 0
-    }
-
-    /// Everything that was reported, in the order of the files.
-    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
-        self.diagnostics.sort_by_key(|(place, _)| *place);
-        let mut diagnostics: Vec<Diagnostic> = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
-        if self.suppressed > 0 {
-            diagnostics.push(Diagnostic {
-                severity: if self.errors > 0 { Severity::Error } else { Severity::Warning },
-                message: format!("and {} more", self.suppressed),
-                marks: Vec::new(),
-                help: None,
+    /// The warnings, or all errors: then the warnings wait until those are gone. In the order of the files.
+    pub(super) fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let refused = !self.errors.kept.is_empty();
+        let mut problems = if refused { self.errors } else { self.warnings };
+        problems.kept.sort_by_key(|problem| problem.marks.first().map(|(place, _)| *place));
+        if problems.suppressed > 0 {
+            problems.kept.push(Problem {
+                severity: problems.kept[0].severity,
+                ..Problem::error(format!("and {} more", problems.suppressed))
             });
         }
-        diagnostics
+        let diagnostics = problems.kept.into_iter().map(|problem| diagnostic(problem, &self.sources)).collect();
+        if refused { Err(diagnostics) } else { Ok(diagnostics) }
+    }
+}
+
+fn diagnostic(problem: Problem, sources: &[Arc<Source>]) -> Diagnostic {
+    let mark = |(place, label): (Place, String)| {
+        let source = &sources[place.file as usize];
+        Mark { source: source.clone(), span: source.first_line_of(place), label }
+    };
+    Diagnostic {
+        severity: problem.severity,
+        message: problem.message,
+        marks: problem.marks.into_iter().map(mark).collect(),
+        help: problem.help,
     }
 }
 

@@ -35,11 +35,11 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Every mistake of a configuration (and its warnings), in the order of the files. `Display` renders them without
-/// colour; [`render`] with.
+/// Every mistake of a configuration, in the order of the files; the first thousand when there are more. `Display` renders
+/// them without colour; [`render`] with.
 #[derive(Clone, Debug)]
 pub struct ConfigErrors {
-    /// At least one of them is an error.
+    /// At least one.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -60,9 +60,12 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     let mut reading = Reading::new(&from_environment);
     match files::find(path) {
         Ok(files) => files.iter().for_each(|file| reading.file(file)),
-        Err(problem) => reading.findings.report(problem),
+        Err(problem) => {
+            reading.findings.incomplete = true;
+            reading.findings.report(problem);
+        }
     }
-    reading.finish()
+    reading.finish(&path.display().to_string())
 }
 
 /// Reads a configuration that is already in memory; `name` stands for the file in messages, and relative paths start at
@@ -72,8 +75,8 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
 /// As [`load`].
 pub fn load_str(name: &str, text: &str) -> Result<Loaded, ConfigErrors> {
     let mut reading = Reading::new(&from_environment);
-    reading.text(name, text.to_owned(), Path::new(""));
-    reading.finish()
+    reading.text(name, text, Path::new(""));
+    reading.finish(name)
 }
 
 fn from_environment(variable: &str) -> Option<String> {
@@ -85,16 +88,18 @@ struct Reading<'a> {
     center: Center,
     findings: Findings,
     environment: Environment<'a>,
+    /// Documents that are not empty.
+    objects: usize,
 }
 
 impl<'a> Reading<'a> {
     fn new(environment: Environment<'a>) -> Self {
-        Reading { center: document::empty_center(), findings: Findings::default(), environment }
+        Reading { center: document::empty_center(), findings: Findings::default(), environment, objects: 0 }
     }
 
     fn file(&mut self, file: &Path) {
         match files::read(file) {
-            Ok(text) => self.text(&file.display().to_string(), text, file.parent().unwrap_or(Path::new(""))),
+            Ok(text) => self.text(&file.display().to_string(), &text, file.parent().unwrap_or(Path::new(""))),
             Err(problem) => {
                 self.findings.incomplete = true;
                 self.findings.report(problem);
@@ -102,9 +107,10 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn text(&mut self, name: &str, text: String, folder: &Path) {
-        let (source, file) = self.findings.add_source(Source::new(name.into(), text));
-        let (documents, mistake) = yaml::documents(&source, file);
+    fn text(&mut self, name: &str, text: &str, folder: &Path) {
+        let file = self.findings.add_source(Source::new(name.into(), text));
+        let (documents, mistake) = yaml::documents(text, file);
+        self.objects += documents.len();
         for document in &documents {
             let mut decoder = Decoder { findings: &mut self.findings, environment: self.environment, folder };
             document::decode(&mut decoder, document, &mut self.center);
@@ -115,14 +121,160 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Loaded, ConfigErrors> {
-        check::check(&mut self.center, &mut self.findings);
-        let refused = self.findings.has_errors();
-        let diagnostics = self.findings.into_diagnostics();
-        if refused {
-            Err(ConfigErrors { diagnostics })
-        } else {
-            Ok(Loaded { center: self.center, warnings: diagnostics })
+    fn finish(mut self, name: &str) -> Result<Loaded, ConfigErrors> {
+        if self.objects == 0 && !self.findings.incomplete {
+            let problem = Problem::error(format!("{name} holds no objects"));
+            self.findings.report(problem.help("docs/configuration.md shows how a center is written"));
         }
+        check::check(&mut self.center, &mut self.findings);
+        match self.findings.finish() {
+            Ok(warnings) => Ok(Loaded { center: self.center, warnings }),
+            Err(diagnostics) => Err(ConfigErrors { diagnostics }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use carillon_acd::agent::DeviceKind;
+    use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+    use carillon_acd::route::{Target, WaitingSound};
+
+    use super::*;
+
+    fn read(folder: &Path, text: &str) -> Result<Loaded, ConfigErrors> {
+        let environment = |variable: &str| (variable == "ANNA").then(|| "anna-secret".to_owned());
+        let mut reading = Reading::new(&environment);
+        reading.text("test.yaml", text, folder);
+        reading.finish("test.yaml")
+    }
+
+    fn center(text: &str) -> Center {
+        read(Path::new(""), text).unwrap_or_else(|errors| panic!("{errors}")).center
+    }
+
+    // spec: OB-1, OB-3
+    #[test]
+    fn ob_3_a_queue_has_the_defaults_of_the_specification() {
+        let center = center("{ kind: Queue, name: support, spec: {} }");
+        let queue = &center.queues[0];
+        assert_eq!(queue.id.to_string(), "tenants/default/queues/support");
+        assert_eq!((queue.display_name.as_str(), queue.rings, queue.max_waiting), ("support", 4, 1_000));
+        assert_eq!((queue.strategy, queue.waiting_sound), (Strategy::InOrder, WaitingSound::Ringing));
+        assert_eq!((queue.wrap_up, queue.max_wait, queue.priority), (Duration::ZERO, None, 0));
+        assert_eq!((&queue.unanswered, &queue.timeout), (&Unanswered::Wait, &Timeout::default()));
+        assert_eq!((center.tenant.name.as_str(), center.tenant.time_zone.as_str()), ("default", "UTC"));
+    }
+
+    // spec: OB-3, UN-1, UN-4, QU-11, QU-12
+    #[test]
+    fn ob_3_every_field_of_a_queue_is_read() {
+        let center = center(
+            r#"
+kind: Queue
+name: support
+spec:
+  display_name: Customer support
+  extension: "0201"
+  short_number: "99900"
+  agents: [piotr, anna]
+  strategy: random
+  rings: 7
+  wrap_up: 1m30s
+  max_wait: 10m
+  unanswered: { number: "+48 600-000-000" }
+  timeout: { then: { extension: 101 } }
+  waiting_sound: music
+  max_waiting: 5
+  priority: -3
+---
+{ kind: Queue, name: sales, spec: { max_wait: 0s, unanswered: hang_up, timeout: { then: { queue: support } } } }
+---
+{ kind: Trunk, name: carrier, spec: { outbound: "sip:192.0.2.1", peers: [192.0.2.9/24, "2001:db8::1"] } }
+---
+{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna } }
+---
+{ kind: Agent, name: anna, spec: { extension: 101 } }
+---
+{ kind: Agent, name: piotr, spec: {} }
+"#,
+        );
+        let [support, sales] = &center.queues[..] else { panic!("two queues") };
+        let anna = center.agents[0].id.clone();
+        assert_eq!(support.display_name, "Customer support");
+        assert_eq!(support.extension.as_ref().map(|extension| extension.as_str()), Some("0201"));
+        assert_eq!(support.short_number.as_ref().map(ShortNumber::as_str), Some("99900"));
+        assert_eq!(support.agents, [center.agents[1].id.clone(), anna.clone()]);
+        assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::Random, 7, 5));
+        assert_eq!((support.wrap_up, support.priority), (Duration::from_secs(90), -3));
+        assert_eq!(support.max_wait, Some(Duration::from_secs(600)));
+        assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));
+        assert_eq!(support.timeout.then, Then::Agent(anna.clone()));
+        assert_eq!((sales.max_wait, &sales.unanswered), (None, &Unanswered::Leave(Then::HangUp)));
+        assert_eq!(sales.timeout.then, Then::Queue(support.id.clone()));
+        assert_eq!(center.numbers[0].target, Target::Agent(anna));
+        let peers: Vec<String> = center.trunks[0].peers.iter().map(ToString::to_string).collect();
+        assert_eq!(peers, ["192.0.2.0/24", "2001:db8::1/128"]);
+    }
+
+    // spec: OB-5
+    #[test]
+    fn ob_5_devices_register_or_stand_at_an_address() {
+        let center = center(
+            r#"
+kind: Agent
+name: anna
+spec:
+  devices:
+    - { username: anna, password: { env: ANNA } }
+    - { contact: "sip:anna@192.0.2.7:5080", kind: mobile }
+"#,
+        );
+        let [registers, fixed] = &center.agents[0].devices[..] else { panic!("two devices") };
+        let Access::Registers { username, password } = &registers.access else { panic!("{registers:?}") };
+        assert_eq!((username.as_str(), password.expose()), ("anna", "anna-secret"));
+        assert_eq!((registers.kind, fixed.kind), (DeviceKind::Hardware, DeviceKind::Mobile));
+        assert!(matches!(&fixed.access, Access::Fixed { contact } if contact.as_str() == "sip:anna@192.0.2.7:5080"));
+    }
+
+    // spec: OB-7
+    #[test]
+    fn ob_7_a_sound_is_a_mono_wav_file_beside_its_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, channels) in [("mono.wav", 1), ("stereo.wav", 2)] {
+            let sample_format = hound::SampleFormat::Int;
+            let spec = hound::WavSpec { channels, sample_rate: 8_000, bits_per_sample: 16, sample_format };
+            hound::WavWriter::create(dir.path().join(name), spec).unwrap().finalize().unwrap();
+        }
+        std::fs::write(dir.path().join("large.wav"), vec![0; 2_097_153]).unwrap();
+        std::fs::write(dir.path().join("music.mp3"), b"ID3").unwrap();
+        let sound =
+            |file: &str| read(dir.path(), &format!("{{ kind: Sound, name: welcome, spec: {{ file: {file} }} }}"));
+
+        assert_eq!(sound("mono.wav").unwrap().center.sounds[0].file, dir.path().join("mono.wav"));
+        for (file, why) in [("stereo.wav", "2 channels"), ("large.wav", "2097153 bytes"), ("music.mp3", "MP3")] {
+            let message = sound(file).unwrap_err().diagnostics[0].message().to_owned();
+            assert!(message.contains(why), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_mistakes_are_shown_and_the_rest_is_counted() {
+        let text: String =
+            (0..1_500).map(|n| format!("---\n{{ kind: Agent, name: a{n}, spec: {{ rings: 1 }} }}\n")).collect();
+        let errors = read(Path::new(""), &text).unwrap_err();
+        assert_eq!(errors.diagnostics.len(), 1_001);
+        assert_eq!(errors.diagnostics[1_000].message(), "and 500 more");
+        assert_eq!(errors.diagnostics[2].place(), Some(("test.yaml", 6, 34)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_do_no_harm() {
+        let loaded = read(Path::new(""), "\u{feff}kind: Queue\r\nname: support\r\nspec:\r\n  rings: 5\r\n").unwrap();
+        assert_eq!(loaded.center.queues[0].rings, 5);
+        let errors = read(Path::new(""), "kind: Queue\r\nname: support\r\nspec:\r\n  rings: 50\r\n").unwrap_err();
+        assert_eq!(errors.diagnostics[0].place(), Some(("test.yaml", 4, 10)));
     }
 }

@@ -8,7 +8,8 @@ use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanConten
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) name: String,
-    pub(super) text: String,
+    /// As it is shown: with stars in the place of passwords (Spec: SE-5), otherwise as it is, byte for byte.
+    text: String,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
 }
@@ -23,7 +24,8 @@ pub(super) struct Place {
 }
 
 impl Source {
-    pub(super) fn new(name: String, text: String) -> Self {
+    pub(super) fn new(name: String, text: &str) -> Self {
+        let text = masked(text);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Source { name, text, lines }
     }
@@ -80,13 +82,85 @@ impl SourceCode for Source {
     }
 }
 
+/// Stars over whatever follows `password:` and `plain:`, up to the end of the value. Works on the text alone, because a
+/// file that is no YAML is shown too. A value that stands on the next lines is recognised by its indentation.
+fn masked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    // While a value goes on over lines: how far its key is indented.
+    let mut block: Option<usize> = None;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        if block.is_some_and(|key| indent > key || line.trim().is_empty()) {
+            push_stars(&mut shown, line);
+            continue;
+        }
+        block = mask_line(&mut shown, line).then_some(indent);
+    }
+    shown
+}
+
+/// Whether the line ends with a secret key whose value is yet to come.
+fn mask_line(shown: &mut String, line: &str) -> bool {
+    let mut rest = line;
+    while let Some((before, value)) = split_after_secret_key(rest) {
+        shown.push_str(before);
+        let value_end = match value.chars().next() {
+            // The map of `password: { … }`, or the next key.
+            Some('{') => 0,
+            Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |end| end + 2),
+            _ => value[..value.find([',', '}', '\n', '\r']).unwrap_or(value.len())].trim_end().len(),
+        };
+        push_stars(shown, &value[..value_end]);
+        rest = &value[value_end..];
+        if matches!(&value[..value_end], "" | "|" | ">" | "|-" | ">-") && !value.starts_with('{') {
+            shown.push_str(rest);
+            return before.trim_end().ends_with("plain:");
+        }
+    }
+    shown.push_str(rest);
+    false
+}
+
+/// Divides a text after the first `password:` or `plain:` and the spaces behind it.
+fn split_after_secret_key(text: &str) -> Option<(&str, &str)> {
+    let key = |word: &str| text.find(word).map(|at| at + word.len());
+    let mut at = [key("password:"), key("plain:"), key("plain\":"), key("plain':")].into_iter().flatten().min()?;
+    at += text[at..].len() - text[at..].trim_start_matches(' ').len();
+    Some(text.split_at(at))
+}
+
+fn push_stars(shown: &mut String, secret: &str) {
+    shown.extend(secret.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { byte as char } else { '*' }));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    // spec: SE-5
+    #[test]
+    fn se_5_passwords_are_masked_wherever_a_line_is_shown() {
+        for (written, shown) in [
+            (
+                "{ username: anna, password: { plain: s3cret }, kind: x }",
+                "{ username: anna, password: { plain: ****** }, kind: x }",
+            ),
+            ("password: { plain: \"a, b\" }", "password: { plain: ****** }"),
+            ("password: s3cret\nkind: x\n", "password: ******\nkind: x\n"),
+            ("password:\n  plain: s3cret # ours\nkind: x", "password:\n  plain: *************\nkind: x"),
+            ("plain: |\n  s3cret\n\n  more\nkind: x", "plain: *\n********\n\n******\nkind: x"),
+            ("password: { env: ANNA }", "password: { env: ANNA }"),
+            ("password: { plain: ключ", "password: { plain: ********"),
+        ] {
+            let masked = masked(written);
+            assert_eq!(masked, shown);
+            assert_eq!(masked.len(), written.len());
+        }
+    }
+
     #[test]
     fn columns_count_characters_and_carets_stay_on_their_line() {
-        let source = Source::new("a.yaml".into(), "name: Иван\nspec:\n  rings: 4\n".into());
+        let source = Source::new("a.yaml".into(), "name: Иван\nspec:\n  rings: 4\n");
         assert_eq!(source.line_and_column(source.text.find("ван").unwrap()), (1, 8));
         assert_eq!(source.line_and_column(source.text.find('4').unwrap()), (3, 10));
         let whole = Place { file: 0, start: 6, end: source.text.len() as u32 };

@@ -2,7 +2,7 @@
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::source::{Place, Source};
+use super::source::Place;
 
 /// Deeper nesting is a mistake: the deepest object has five levels.
 const DEPTH: usize = 16;
@@ -44,11 +44,10 @@ pub(super) struct SyntaxError {
 }
 
 /// Reads all documents of a file; those before a mistake are returned beside it. Empty documents are left out.
-pub(super) fn documents(source: &Source, file: u32) -> (Vec<Node>, Option<SyntaxError>) {
+pub(super) fn documents(text: &str, file: u32) -> (Vec<Node>, Option<SyntaxError>) {
     let options =
         granit_parser::options! { flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH, emit_comments: false };
-    let mut reader =
-        Reader { parser: Parser::new_from_str_with_options(&source.text, options), file, end: source.text.len() };
+    let mut reader = Reader { parser: Parser::new_from_str_with_options(text, options), text, file };
     let mut documents = Vec::new();
     loop {
         match reader.document() {
@@ -62,8 +61,8 @@ pub(super) fn documents(source: &Source, file: u32) -> (Vec<Node>, Option<Syntax
 
 struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
+    text: &'a str,
     file: u32,
-    end: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -84,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
-        let place = Place { file: self.file, start: self.end as u32, end: self.end as u32 };
+        let place = Place { file: self.file, start: self.text.len() as u32, end: self.text.len() as u32 };
         self.next()?.ok_or(SyntaxError { message: "the file ends too early".into(), place })
     }
 
@@ -94,7 +93,10 @@ impl<'a> Reader<'a> {
             Event::Scalar(_, _, anchor, _) | Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _)
                 if anchor != 0 =>
             {
-                return Err(self.refused("anchors (`&name`) are not supported", span));
+                let mut error = self.refused("anchors (`&name`) are not supported", span);
+                let before = &self.text[..error.place.start as usize];
+                error.place.start = before.rfind('&').map_or(error.place.start, |at| at as u32);
+                return Err(error);
             }
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, _, Some(_))
@@ -150,7 +152,10 @@ impl<'a> Reader<'a> {
     }
 
     fn place(&self, span: Span) -> Place {
-        let byte = |marker: granit_parser::Marker| marker.byte_offset().unwrap_or(self.end).min(self.end) as u32;
+        let byte = |marker: granit_parser::Marker| {
+            let end = self.text.len();
+            marker.byte_offset().map_or(end, |at| at.min(end)) as u32
+        };
         Place { file: self.file, start: byte(span.start), end: byte(span.end) }
     }
 

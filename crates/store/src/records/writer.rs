@@ -81,6 +81,12 @@ impl RecordWriter {
         RecordWriter { shared, inbox }
     }
 
+    /// A writer that refuses everything, for a store that is only read.
+    pub(crate) fn refusing() -> Self {
+        let (inbox, _) = mpsc::channel(1);
+        RecordWriter { shared: Arc::default(), inbox }
+    }
+
     /// Takes a record without waiting. Written once: a second record of the same call is ignored by the database.
     ///
     /// # Errors
@@ -110,7 +116,7 @@ impl RecordWriter {
 
     /// [`flush`](Self::flush), and the end of the task.
     pub(crate) async fn shut_down(&self) -> Result<(), StoreError> {
-        self.ask(Command::ShutDown).await
+        if self.inbox.is_closed() { Ok(()) } else { self.ask(Command::ShutDown).await }
     }
 
     /// What has happened so far.
@@ -184,6 +190,7 @@ impl Task {
 
     /// Writes everything that waits, in batches.
     async fn drain(&mut self, first: Option<Command>) -> Next {
+        let mut last_word = None;
         let mut next = first.or_else(|| self.commands.try_recv().ok());
         while let Some(command) = next {
             match command {
@@ -194,9 +201,9 @@ impl Task {
                     let _ = done.send(());
                 }
                 Command::ShutDown(done) => {
-                    self.write_all().await;
-                    let _ = done.send(());
-                    return Next::End;
+                    // From here on records are refused; those that came in before are still written.
+                    self.commands.close();
+                    last_word = Some(done);
                 }
             }
             if self.rows.len() == BATCH {
@@ -205,7 +212,13 @@ impl Task {
             next = self.commands.try_recv().ok();
         }
         self.write_all().await;
-        Next::Continue
+        match last_word {
+            Some(done) => {
+                let _ = done.send(());
+                Next::End
+            }
+            None => Next::Continue,
+        }
     }
 
     async fn write_all(&mut self) {

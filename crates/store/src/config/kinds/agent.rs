@@ -55,7 +55,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: AgentId, fields: &Fields<'_>
 }
 
 fn device(decoder: &mut Decoder<'_>, node: &Node) -> Option<Device> {
-    let fields = decoder.fields(node, node.place, &DEVICE);
+    let fields = decoder.fields(node, node.place, &DEVICE)?;
     let kind = fields.get("kind").and_then(|entry| decoder.word(entry, &KINDS, &[])).unwrap_or(DeviceKind::Hardware);
     let access = match (fields.get("contact"), fields.get("username").or(fields.get("password"))) {
         (Some(contact), None) => {
@@ -100,10 +100,9 @@ fn username(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Username> {
     Some(Username(text.into()))
 }
 
-/// `{ plain: … }` or `{ env: … }`. The password itself appears in no message; the line that it stands on does (the file
-/// is the reader's own).
+/// `{ plain: … }` or `{ env: … }`. The value appears in no message, and the lines that are shown are masked.
 fn password(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Secret> {
-    let fields = decoder.fields(&entry.value, entry.key_place, &PASSWORD);
+    let fields = decoder.fields(&entry.value, entry.key_place, &PASSWORD)?;
     match (fields.get("plain"), fields.get("env")) {
         (Some(plain), None) => decoder.text(plain).map(Secret::new),
         (None, Some(env)) => {

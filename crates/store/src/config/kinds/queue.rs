@@ -63,7 +63,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
     let handover = Source { tenant: &id.tenant, queue: place };
     let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
-    let timeout = fields.get("timeout").map(|entry| timeout(decoder, &handover, entry));
+    let timeout = fields.get("timeout").and_then(|entry| timeout(decoder, &handover, entry));
     let queue = Queue {
         display_name: display_name(decoder, &id.name, fields),
         extension: fields.get("extension").and_then(|entry| {
@@ -157,8 +157,8 @@ fn unanswered(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> 
 }
 
 /// Spec: UN-4. An extension becomes its owner when all extensions are known.
-fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Timeout {
-    let fields = decoder.fields(&entry.value, entry.key_place, &TIMEOUT);
+fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Option<Timeout> {
+    let fields = decoder.fields(&entry.value, entry.key_place, &TIMEOUT)?;
     let message = fields
         .get("message")
         .and_then(|entry| decoder.reference(Kind::Sound, "message", &entry.value))
@@ -177,7 +177,7 @@ fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Tim
         }
         Choice::Field(field) => source.to_queue(decoder, field).map(Then::Queue),
     });
-    Timeout { message, then: then.unwrap_or_default() }
+    Some(Timeout { message, then: then.unwrap_or_default() })
 }
 
 fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
@@ -196,7 +196,7 @@ fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
                     choose another strategy, or say in `unanswered` where the caller goes";
         decoder.report(problem.help(help));
     }
-    if queue.agents.is_empty() && fields.get("agents").is_none_or(|entry| is_empty_list(entry)) {
+    if queue.agents.is_empty() && fields.get("agents").is_none_or(is_empty_list) {
         let problem = Problem::warning(format!("queue `{}` has no agents", queue.id.name));
         let help = "nobody can be logged in, so every caller goes the way of `timeout` at once (UN-4)";
         decoder.report(problem.at(fields.head(), "no agents").help(help));
