@@ -26,14 +26,39 @@ pub(super) enum Command {
     /// A socket was bound; its index is the number of those before.
     Open(UdpSocket),
     /// A stream begins on a socket.
-    Create { stream: StreamId, socket: SocketIndex, out: Sequencer, counters: Arc<StreamCounters> },
-    SetPeer { stream: StreamId, media: Negotiated, latching: Latching },
-    SetDirection { stream: StreamId, direction: Direction },
-    Play { stream: StreamId, source: Source, token: PlayToken },
-    StopPlay { stream: StreamId },
-    Bridge { a: StreamId, b: StreamId },
-    Unbridge { stream: StreamId },
-    Release { stream: StreamId },
+    Create {
+        stream: StreamId,
+        socket: SocketIndex,
+        out: Sequencer,
+        counters: Arc<StreamCounters>,
+    },
+    SetPeer {
+        stream: StreamId,
+        media: Negotiated,
+        latching: Latching,
+    },
+    SetDirection {
+        stream: StreamId,
+        direction: Direction,
+    },
+    Play {
+        stream: StreamId,
+        source: Source,
+        token: PlayToken,
+    },
+    StopPlay {
+        stream: StreamId,
+    },
+    Bridge {
+        a: StreamId,
+        b: StreamId,
+    },
+    Unbridge {
+        stream: StreamId,
+    },
+    Release {
+        stream: StreamId,
+    },
 }
 
 /// The commands of one thread.

@@ -6,14 +6,22 @@
 //!
 //! Many streams share one UDP port and are told apart by the peer's address; see [`ports`] for who may share with whom.
 
+mod batch;
+mod clock;
 mod config;
 mod counters;
 mod event;
 mod handle;
 mod inbox;
 mod ports;
+mod schedule;
 mod shard;
+mod sockets;
+mod stream;
 mod sys;
+#[cfg(test)]
+mod tests;
+mod traffic;
 
 pub use config::DatapathConfig;
 pub use event::{Latching, MediaEvent, PlayToken, StreamId, StreamStats, Totals};
