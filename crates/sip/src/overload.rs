@@ -40,6 +40,7 @@ pub struct SourceLimiter {
     burst: u32,
     capacity: usize,
     sources: HashMap<IpAddr, Moment>,
+    next_sweep: Moment,
 }
 
 impl SourceLimiter {
@@ -47,7 +48,7 @@ impl SourceLimiter {
     /// a time. A `per_second` of zero counts as one.
     pub fn new(per_second: u32, burst: u32, capacity: usize) -> Self {
         let interval = Duration::from_secs(1) / per_second.max(1);
-        SourceLimiter { interval, burst: burst.max(1), capacity, sources: HashMap::new() }
+        SourceLimiter { interval, burst: burst.max(1), capacity, sources: HashMap::new(), next_sweep: Moment::START }
     }
 
     /// Whether one more message from `source` is allowed now. When the table is full of sources that were busy lately,
@@ -58,8 +59,10 @@ impl SourceLimiter {
         let full_at = match self.sources.get(&source) {
             Some(at) => (*at).max(now),
             None => {
-                if self.sources.len() >= self.capacity {
+                // One sweep per window: a flood of forged addresses must not buy a search of the table each.
+                if self.sources.len() >= self.capacity && self.next_sweep <= now {
                     self.sources.retain(|_, full_at| *full_at > now);
+                    self.next_sweep = now + window;
                 }
                 if self.sources.len() >= self.capacity {
                     return false;

@@ -13,7 +13,7 @@ mod method;
 mod name_addr;
 mod params;
 mod parse;
-pub mod peek;
+mod peek;
 pub(crate) mod scan;
 mod via;
 
@@ -24,9 +24,9 @@ pub use headers::Headers;
 pub use method::Method;
 pub use name_addr::{AddressError, Contact, NameAddr};
 pub use params::Params;
+pub use peek::{peek_call_id, peek_is_initial_invite};
 pub use via::Via;
 
-pub(crate) use name_addr::lenient_seconds;
 pub(crate) use via::COOKIE;
 
 use crate::status::StatusCode;

@@ -37,6 +37,18 @@ impl<'a> Params<'a> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// The bytes of all parameters but `name`, each as written from its semicolon on.
+    pub(crate) fn without(self, name: &str) -> Vec<u8> {
+        let (mut rest, mut kept) = (self.raw, Vec::with_capacity(self.raw.len()));
+        while let Some(Ok((param, tail))) = next(rest) {
+            if !param.name.eq_ignore_ascii_case(name.as_bytes()) {
+                kept.extend_from_slice(trim(&rest[..rest.len() - tail.len()]));
+            }
+            rest = tail;
+        }
+        kept
+    }
+
     /// Whether every parameter is well formed (RFC 3261 §25.1 `generic-param`), with nothing left over.
     pub(crate) fn are_valid(self) -> bool {
         let mut rest = self.raw;
