@@ -23,11 +23,9 @@ pub fn sine(hertz: f64, level: f64, samples: usize) -> Vec<i16> {
 /// A short tone that fades in and out, such as "speak after the tone".
 pub fn beep(hertz: f64, samples: usize) -> Vec<i16> {
     let mut tone = sine(hertz, TONE_LEVEL, samples);
-    for index in 0..samples {
-        let from_edge = index.min(samples - 1 - index);
-        if from_edge < FADE_SAMPLES {
-            tone[index] = (i32::from(tone[index]) * from_edge as i32 / FADE_SAMPLES as i32) as i16;
-        }
+    for (index, sample) in tone.iter_mut().enumerate() {
+        let from_edge = index.min(samples - 1 - index).min(FADE_SAMPLES);
+        *sample = (i32::from(*sample) * from_edge as i32 / FADE_SAMPLES as i32) as i16;
     }
     tone
 }

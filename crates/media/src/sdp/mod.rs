@@ -5,6 +5,8 @@
 
 mod description;
 mod negotiate;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 

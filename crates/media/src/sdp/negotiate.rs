@@ -78,12 +78,13 @@ impl Session {
             used.map_or(codec.static_payload_type(), |(payload_type, _)| *payload_type)
         };
         let audio: Vec<_> = codecs.iter().map(|&codec| (number(codec), codec)).collect();
-        let events = before.and_then(|said| said.telephone_event).unwrap_or(OFFERED_EVENTS);
+        let free = |number: &u8| audio.iter().all(|(taken, _)| taken != number);
+        let unused = || (OFFERED_EVENTS..128).find(free);
+        let telephone_event = before.and_then(|said| said.telephone_event).filter(free).or_else(unused);
         let (protocol, place, refused) = match before {
             Some(said) => (said.protocol.clone(), said.place, said.refused.clone()),
             None => ("RTP/AVP".to_owned(), 0, Vec::new()),
         };
-        let telephone_event = Some(events);
         self.say(Said { audio, telephone_event, direction, protocol, place, refused, offered: true })
     }
 
@@ -195,7 +196,7 @@ impl Session {
     /// Which stream of an offer is ours: the one we had, as long as it can be used, else the first that can.
     fn choose(&self, offer: &SessionDescription) -> Result<usize, SdpError> {
         let had = self.said.as_ref().map(|said| said.place);
-        let fits = |place: usize| offer.media.get(place).is_some_and(|stream| usable(stream));
+        let fits = |place: usize| offer.media.get(place).is_some_and(usable);
         let with_codec = || offer.media.iter().position(|stream| usable(stream) && !known_codecs(stream).is_empty());
         let first = || offer.media.iter().position(usable);
         had.filter(|&place| fits(place)).or_else(with_codec).or_else(first).ok_or(SdpError::NoAudio)
