@@ -1,0 +1,150 @@
+//! Agents, queues and calls through the API, over a socket.
+
+use crate::node::{AGENTS, Node, agent_name, incoming, next, queue_name, until};
+use carillon_rpc::v1;
+use carillon_rpc::v1::call_service_client::CallServiceClient;
+use carillon_rpc::v1::queue_service_client::QueueServiceClient;
+use carillon_rpc::v1::record_service_client::RecordServiceClient;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+#[tokio::test]
+async fn agents_are_listed_in_pages() {
+    let node = Node::start().await;
+    let (mut names, mut pages, mut page_token) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let request = v1::ListAgentsRequest { parent: "tenants/default".into(), page_size: 2, page_token };
+        let page = node.agents().list_agents(request).await.unwrap().into_inner();
+        pages.push(page.agents.len());
+        names.extend(page.agents.into_iter().map(|agent| agent.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names, AGENTS.map(agent_name));
+    assert_eq!(pages, [2, 1]);
+
+    let request = v1::ListAgentsRequest { parent: "tenants/other".into(), ..Default::default() };
+    assert!(node.agents().list_agents(request).await.unwrap().into_inner().agents.is_empty());
+}
+
+// spec: TR-6
+#[tokio::test]
+async fn availability_is_set_and_seen() {
+    let node = Node::start().await;
+    for wanted in [v1::Availability::OnBreak, v1::Availability::LoggedOut, v1::Availability::Ready] {
+        let request = v1::SetAvailabilityRequest { name: agent_name("anna"), availability: wanted.into() };
+        let answered = node.agents().set_availability(request).await.unwrap().into_inner().agent.unwrap();
+        assert_eq!(answered.availability(), wanted);
+        assert_eq!(node.agent("anna").await.availability(), wanted);
+    }
+}
+
+// spec: TR-5
+#[tokio::test]
+async fn queues_are_left_and_joined() {
+    let node = Node::start().await;
+    let logins = |agent: v1::Agent| agent.queues.into_iter().map(|login| login.logged_in).collect::<Vec<_>>();
+    let request = v1::LogOutOfQueueRequest { name: agent_name("anna"), queue: queue_name("support") };
+    node.agents().log_out_of_queue(request).await.unwrap();
+    assert_eq!(logins(node.agent("anna").await), [true, false]);
+
+    let request = v1::LogInToQueueRequest { name: agent_name("anna"), queue: queue_name("support") };
+    node.agents().log_in_to_queue(request).await.unwrap();
+    assert_eq!(logins(node.agent("anna").await), [true, true]);
+}
+
+#[tokio::test]
+async fn refusals_say_what_would_be_right() {
+    let node = Node::start().await;
+    let absent = node.agents().get_agent(v1::GetAgentRequest { name: agent_name("ana") }).await.unwrap_err();
+    assert_eq!(absent.code(), Code::NotFound);
+    assert_eq!(absent.message(), "tenants/default/agents/ana not found; did you mean tenants/default/agents/anna?");
+
+    let unnamed = node.agents().get_agent(v1::GetAgentRequest { name: "anna".into() }).await.unwrap_err();
+    assert_eq!(unnamed.code(), Code::InvalidArgument);
+    assert_eq!(unnamed.get_details_bad_request().unwrap().field_violations[0].field, "name");
+
+    let request = v1::SetAvailabilityRequest { name: agent_name("anna"), availability: 0 };
+    let unspecified = node.agents().set_availability(request).await.unwrap_err();
+    assert_eq!(unspecified.get_details_bad_request().unwrap().field_violations[0].field, "availability");
+
+    let queue = "tenants/other/queues/support".into();
+    let foreign = node.agents().log_in_to_queue(v1::LogInToQueueRequest { name: agent_name("anna"), queue }).await;
+    assert_eq!(foreign.unwrap_err().get_details_bad_request().unwrap().field_violations[0].field, "queue");
+
+    // spec: QU-11
+    let idle = node.agents().end_wrap_up(v1::EndWrapUpRequest { name: agent_name("anna") }).await.unwrap_err();
+    assert_eq!(idle.code(), Code::FailedPrecondition);
+    assert_eq!(idle.get_details_precondition_failure().unwrap().violations[0].subject, agent_name("anna"));
+}
+
+#[tokio::test]
+async fn a_call_is_seen_in_its_queue_until_it_is_hung_up() {
+    let node = Node::start().await;
+    let mut calls = CallServiceClient::new(node.channel.clone());
+    let mut queues = QueueServiceClient::new(node.channel.clone());
+    node.center.incoming(incoming(42));
+    let name = "calls/1-6a0f3c21-42".to_owned();
+    let get = v1::GetCallRequest { name: name.clone() };
+    let waiting = until("the call waits", async || {
+        let call = calls.clone().get_call(get.clone()).await.ok()?.into_inner().call?;
+        (call.stage() == v1::Stage::Waiting).then_some(call)
+    })
+    .await;
+    assert_eq!((waiting.name.as_str(), waiting.queue), (name.as_str(), queue_name("support")));
+    assert_eq!(waiting.caller.unwrap().number, "+48600000000");
+    let listed = calls.list_calls(v1::ListCallsRequest::default()).await.unwrap().into_inner().calls;
+    assert_eq!(listed.len(), 1);
+    let queue = queues.get_queue(v1::GetQueueRequest { name: queue_name("support") }).await.unwrap().into_inner();
+    assert_eq!(queue.queue.unwrap().strategy(), v1::Strategy::LongestIdle);
+
+    calls.hang_up_call(v1::HangUpCallRequest { name }).await.unwrap();
+    let gone = until("the call is gone", async || calls.clone().get_call(get.clone()).await.err()).await;
+    assert_eq!((gone.code(), gone.message()), (Code::NotFound, "calls/1-6a0f3c21-42 not found"));
+
+    // spec: PL-6
+    let mut records = RecordServiceClient::new(node.channel.clone());
+    let record = until("its record is there", async || {
+        let page = records.clone().list_records(v1::ListRecordsRequest::default()).await.unwrap().into_inner();
+        page.records.into_iter().next()
+    })
+    .await;
+    assert_eq!((record.call.as_str(), record.queue), ("calls/1-6a0f3c21-42", queue_name("support")));
+    let request = v1::ListRecordsRequest { queue: queue_name("sales"), ..Default::default() };
+    assert!(records.list_records(request).await.unwrap().into_inner().records.is_empty());
+}
+
+#[tokio::test]
+async fn who_watches_gets_everything_then_changes_until_the_server_stops() {
+    let node = Node::start().await;
+    let mut watcher = v1::watch_service_client::WatchServiceClient::new(node.channel.clone());
+    let request = v1::WatchRequest { parent: "tenants/default".into() };
+    let mut stream = watcher.watch(request).await.unwrap().into_inner();
+    let (mut queues, mut agents) = (0, 0);
+    loop {
+        let part = next(&mut stream).await.unwrap().unwrap();
+        queues += part.queues.len();
+        agents += part.agents.len();
+        if part.complete {
+            break;
+        }
+    }
+    assert_eq!((queues, agents), (2, 3));
+
+    let availability = v1::Availability::OnBreak.into();
+    let request = v1::SetAvailabilityRequest { name: agent_name("anna"), availability };
+    node.agents().set_availability(request).await.unwrap();
+    let on_break = |agent: &v1::Agent| agent.availability() == v1::Availability::OnBreak;
+    while !next(&mut stream).await.unwrap().unwrap().agents.iter().any(on_break) {}
+
+    drop(watcher);
+    node.stop().await;
+    let ended = loop {
+        if let Err(status) = next(&mut stream).await {
+            break status;
+        }
+    };
+    assert_eq!((ended.code(), ended.message()), (Code::Unavailable, "the server stops"));
+}
