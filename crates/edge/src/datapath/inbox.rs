@@ -80,18 +80,18 @@ impl Inbox {
         })
     }
 
-    /// Hands over a command; false, and the command is lost, when far too many wait.
-    pub(super) fn push(&self, command: Command) -> bool {
+    /// Hands over a command. When far too many wait it is lost, and the log says so.
+    pub(super) fn push(&self, command: Command) {
         {
             let mut waiting = self.lock();
             // A release is never lost: there is at most one for every stream that was let in.
             if waiting.len() >= CAPACITY && !matches!(command, Command::Release { .. }) {
-                return false;
+                tracing::error!("rtp command lost, the thread is far behind");
+                return;
             }
             waiting.push(command);
         }
         self.rouse();
-        true
     }
 
     /// Whether the thread is too far behind to take on new streams.

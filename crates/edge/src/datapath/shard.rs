@@ -26,6 +26,8 @@ use super::{Latching, MediaEvent, PlayToken, StreamId};
 
 /// Silence is looked for at least this often.
 const LONGEST_WATCH: Duration = Duration::from_secs(1);
+/// Silence is looked for no more often than this.
+const SHORTEST_WATCH: Duration = Duration::from_millis(10);
 /// How often epoll is asked in one step while it names as many sockets as it can; the rest waits for the next step.
 const MOST_LOOKS: usize = 64;
 /// The number of the event descriptor in the epoll; sockets have their index.
@@ -282,5 +284,5 @@ impl Shard {
 
 /// How often to look for streams that have been silent for `silence`.
 fn watch_interval(silence: Duration) -> Duration {
-    (silence / 4).min(LONGEST_WATCH)
+    (silence / 4).clamp(SHORTEST_WATCH, LONGEST_WATCH)
 }
