@@ -80,11 +80,6 @@ impl Detector {
         self.last = Some(Press { timestamp, code: event.code, ended: event.end, duration: event.duration });
         Some(key)
     }
-
-    /// Forgets the last press: the stream comes from somebody else now.
-    pub fn reset(&mut self) {
-        self.last = None;
-    }
 }
 
 impl Press {

@@ -50,6 +50,10 @@ pub fn read(file: &[u8]) -> Result<Sound, WavError> {
     }
     let samples: Vec<f32> = match format.sample_format {
         hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<_, _>>()?,
+        // An extended header may claim any number of bits.
+        hound::SampleFormat::Int if !(1..=32).contains(&format.bits_per_sample) => {
+            return Err(WavError::Format(hound::Error::Unsupported));
+        }
         hound::SampleFormat::Int => {
             let scale = 1.0 / (1u64 << (format.bits_per_sample - 1)) as f32;
             reader.samples::<i32>().map(|sample| Ok(sample? as f32 * scale)).collect::<Result<_, hound::Error>>()?
@@ -108,6 +112,8 @@ fn gcd(a: u32, b: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::tone;
 
@@ -155,7 +161,22 @@ mod tests {
         assert!(refused(&vec![0; MAX_BYTES + 1]).contains("2097153 bytes"));
         assert!(refused(&wav(8_000, 1, 16, 440.0, 0.0)).contains("empty"));
         assert!(refused(b"ID3\x04 this is an MP3").contains("no WAV"));
+        let mut odd = wav(8_000, 1, 24, 440.0, 0.1);
+        odd[38..40].copy_from_slice(&[0xff, 0xff]);
+        assert!(refused(&odd).contains("no WAV"), "65,535 bits");
         let whole = wav(8_000, 1, 16, 440.0, 0.1);
         assert!(read(&whole[..whole.len() - 100]).is_err(), "cut short");
+    }
+
+    proptest! {
+        // spec: SE-6
+        #[test]
+        fn no_header_is_too_odd(bytes in proptest::collection::vec((0usize..60, any::<u8>()), 1..8), bits in 0u8..3) {
+            let mut file = wav(11_025, 1, [8, 16, 32][usize::from(bits)], 440.0, 0.02);
+            for (place, byte) in bytes {
+                file[place] = byte;
+            }
+            let _ = read(&file);
+        }
     }
 }

@@ -56,11 +56,6 @@ impl Session {
         Session { id, version: 0, local, said: None, peer: None }
     }
 
-    /// Where the peer shall send its RTP.
-    pub fn local(&self) -> SocketAddr {
-        self.local
-    }
-
     /// Names another local address from the next description on, as when a leg has to move to another port.
     pub fn set_local(&mut self, local: SocketAddr) {
         if self.local != local {
