@@ -19,7 +19,7 @@ use crate::call::{CallActor, CallMessage};
 use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
-use crate::supervisor::{Supervisor, SupervisorArguments, SupervisorMessage};
+use crate::supervisor::{Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ pub struct Center {
     addresses: Arc<Addresses>,
     routing: Arc<Routing>,
     call_config: Arc<call::Config>,
-    supervisor: ActorRef<SupervisorMessage>,
+    supervisor: ActorRef<()>,
     /// Calls begin on the edge's threads, which are not the runtime's.
     runtime: tokio::runtime::Handle,
 }
@@ -84,19 +84,11 @@ impl Center {
         seed: u64,
     ) -> Result<Self, ractor::SpawnErr> {
         let addresses = Arc::new(Addresses::new(clock, ports));
-        let arguments = SupervisorArguments { addresses: addresses.clone(), epoch, seed };
+        let (routing, call_config) = (Arc::new(objects.routing.clone()), Arc::new(objects.calls.clone()));
+        let arguments = SupervisorArguments { addresses: addresses.clone(), objects, epoch, seed };
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await?;
-        let center = Center {
-            addresses,
-            routing: Arc::new(objects.routing.clone()),
-            call_config: Arc::new(objects.calls.clone()),
-            supervisor,
-            runtime: tokio::runtime::Handle::current(),
-        };
-        if let Err(error) = center.supervisor.send_message(SupervisorMessage::Populate(Box::new(objects))) {
-            tracing::error!(%error, "the supervisor has stopped");
-        }
-        Ok(center)
+        let runtime = tokio::runtime::Handle::current();
+        Ok(Center { addresses, routing, call_config, supervisor, runtime })
     }
 
     /// A call came in at the edge. Never blocks. When it returns the call has its address, so that no event of its legs

@@ -18,12 +18,6 @@ use crate::agent::AgentActor;
 use crate::center::Objects;
 use crate::queue::QueueActor;
 
-/// Orders to the supervisor.
-pub(crate) enum SupervisorMessage {
-    /// Every queue and every agent gets its first owner.
-    Populate(Box<Objects>),
-}
-
 /// The shell; all state is in [`SupervisorState`].
 pub(crate) struct Supervisor;
 
@@ -39,54 +33,47 @@ pub(crate) struct SupervisorState {
 /// What the supervisor begins with.
 pub(crate) struct SupervisorArguments {
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) objects: Objects,
     pub(crate) epoch: Epoch,
     pub(crate) seed: u64,
 }
 
 impl Actor for Supervisor {
-    type Msg = SupervisorMessage;
+    /// It takes no orders yet: it starts everybody and replaces those that fail.
+    type Msg = ();
     type State = SupervisorState;
     type Arguments = SupervisorArguments;
 
+    /// Every queue and every agent gets its first owner. When this returns they all have an address.
     async fn pre_start(
         &self,
-        _myself: ActorRef<SupervisorMessage>,
+        myself: ActorRef<()>,
         arguments: SupervisorArguments,
     ) -> Result<SupervisorState, ActorProcessingErr> {
-        let SupervisorArguments { addresses, epoch, seed } = arguments;
-        Ok(SupervisorState {
+        let SupervisorArguments { addresses, objects, epoch, seed } = arguments;
+        let (queues, agents): (Vec<_>, Vec<_>) = (
+            objects.queues.iter().map(|(id, _)| id.clone()).collect(),
+            objects.agents.iter().map(|(id, ..)| id.clone()).collect(),
+        );
+        let state = SupervisorState {
             addresses,
-            agents: HashMap::new(),
-            queues: HashMap::new(),
+            agents: objects.agents.into_iter().map(|(id, config, saved)| (id, (config, saved))).collect(),
+            queues: objects.queues.into_iter().collect(),
             next_epoch: AtomicU64::new(epoch.0),
             seed,
-        })
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<SupervisorMessage>,
-        message: SupervisorMessage,
-        state: &mut SupervisorState,
-    ) -> Result<(), ActorProcessingErr> {
-        match message {
-            SupervisorMessage::Populate(objects) => {
-                state.agents = objects.agents.into_iter().map(|(id, config, saved)| (id, (config, saved))).collect();
-                state.queues = objects.queues.into_iter().collect();
-                for queue in state.queues.keys().cloned().collect::<Vec<_>>() {
-                    state.start_queue(queue, myself.get_cell());
-                }
-                for agent in state.agents.keys().cloned().collect::<Vec<_>>() {
-                    state.start_agent(agent, myself.get_cell());
-                }
-            }
+        };
+        for queue in queues {
+            state.start_queue(queue, myself.get_cell());
         }
-        Ok(())
+        for agent in agents {
+            state.start_agent(agent, myself.get_cell());
+        }
+        Ok(state)
     }
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<SupervisorMessage>,
+        myself: ActorRef<()>,
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
@@ -105,7 +92,7 @@ impl SupervisorState {
         Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn start_agent(&mut self, id: AgentId, supervisor: ActorCell) {
+    fn start_agent(&self, id: AgentId, supervisor: ActorCell) {
         let Some((config, saved)) = self.agents.get(&id).cloned() else { return };
         let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, self.epoch()));
         let arguments = (id.clone(), machine, self.addresses.clone());
@@ -117,7 +104,7 @@ impl SupervisorState {
         }
     }
 
-    fn start_queue(&mut self, id: QueueId, supervisor: ActorCell) {
+    fn start_queue(&self, id: QueueId, supervisor: ActorCell) {
         let Some(config) = self.queues.get(&id).cloned() else { return };
         let (epoch, now) = (self.epoch(), self.addresses.clock.now());
         let machine = Box::new(Queue::new(now, id.clone(), config, epoch, self.seed ^ epoch.0));
@@ -135,7 +122,7 @@ impl SupervisorState {
     }
 
     /// Failures are rare, so who it was is searched for, not kept.
-    fn replace(&mut self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
+    fn replace(&self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
             return self.start_agent(agent, supervisor);

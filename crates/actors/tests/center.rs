@@ -1,0 +1,222 @@
+//! The shells with real machines and an edge made of a function: what a whole node does, without sockets.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use carillon_acd::agent::{self, DeviceKind, Membership, SavedAvailability};
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, TrunkId};
+use carillon_acd::leg::{CallerId, Cause, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
+use carillon_acd::record::{Outcome, Record};
+use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
+use carillon_acd::{call, queue, route};
+use carillon_actors::{Center, CenterError, Clock, Objects, Ports};
+use tokio::sync::mpsc;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn agent_id(text: &str) -> AgentId {
+    AgentId::new(name("default"), name(text))
+}
+
+fn support() -> QueueId {
+    QueueId::new(name("default"), name("support"))
+}
+
+fn objects(agents: &[&str]) -> Objects {
+    let number = route::NumberRoute {
+        id: carillon_acd::ids::NumberId::new(name("default"), name("main")),
+        number: "+33123456789".parse().unwrap(),
+        trunk: TrunkId::new(name("default"), name("carrier")),
+        greeting: None,
+        target: route::Target::Queue(support()),
+    };
+    let queue_route = route::QueueRoute {
+        id: support(),
+        extension: Some("201".parse().unwrap()),
+        waiting_sound: route::WaitingSound::Music,
+        priority: 0,
+    };
+    let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], ..Default::default() };
+    let membership = Membership { queue: support(), wrap_up: Duration::ZERO };
+    let agent = |who: &&str| {
+        let config = agent::Config {
+            display_name: (*who).to_owned(),
+            extension: None,
+            devices: vec![DeviceKind::Hardware],
+            queues: vec![membership.clone()],
+        };
+        (agent_id(who), config, SavedAvailability::default())
+    };
+    let queue = queue::Config {
+        display_name: "Support".to_owned(),
+        extension: Some("201".parse().unwrap()),
+        agents: agents.iter().map(|who| agent_id(who)).collect(),
+        strategy: queue::Strategy::LongestIdle,
+        ring_for: Duration::from_secs(20),
+        unanswered: queue::Unanswered::Wait,
+        max_wait: None,
+        timeout: queue::Timeout::default(),
+        max_waiting: 100,
+    };
+    Objects {
+        routing: route::Routing::new(tables).unwrap(),
+        agents: agents.iter().map(agent).collect(),
+        queues: vec![(support(), queue)],
+        calls: call::Config::default(),
+    }
+}
+
+/// A node whose edge answers every dialled phone at once, and whose records come to `records`.
+struct Node {
+    center: Center,
+    commands: Arc<Mutex<VecDeque<(LegId, LegCommand)>>>,
+    records: mpsc::Receiver<Record>,
+    saved: mpsc::Receiver<(AgentId, SavedAvailability)>,
+}
+
+/// The edge panics when it is asked to play to a call with this number: the call's actor fails with it.
+const CURSED: u64 = 666;
+
+async fn node(agents: &[&str]) -> Node {
+    let commands: Arc<Mutex<VecDeque<(LegId, LegCommand)>>> = Arc::default();
+    let center: Arc<OnceLock<Center>> = Arc::default();
+    let (record, records) = mpsc::channel(100);
+    let (save, saved) = mpsc::channel(100);
+    let (seen, late) = (commands.clone(), center.clone());
+    let ports = Ports {
+        leg: Arc::new(move |leg, command| {
+            assert!(leg.call.number != CURSED, "the edge has a bug");
+            if let LegCommand::Dial { target: DialTarget::Device(_), .. } = &command {
+                late.wait().leg_event(leg, LegEvent::Alerting { early_media: false });
+                late.wait().leg_event(leg, LegEvent::Answered);
+            }
+            seen.lock().unwrap().push_back((leg, command));
+        }),
+        abandon: Arc::new(|_| {}),
+        record: Arc::new(move |r| record.try_send(r).unwrap()),
+        save: Arc::new(move |agent, availability| save.try_send((agent, availability)).unwrap()),
+    };
+    let started = Center::start(Clock::start(), ports, objects(agents), Epoch(1 << 32), 7).await.unwrap();
+    let _ = center.set(started.clone());
+    Node { center: started, commands, records, saved }
+}
+
+fn call_id(number: u64) -> CallId {
+    CallId { node: NodeId(1), boot: 1, number }
+}
+
+fn incoming(number: u64) -> Incoming {
+    Incoming {
+        call: call_id(number),
+        source: Source::Trunk(TrunkId::new(name("default"), name("carrier"))),
+        dialled: "+33123456789".to_owned(),
+        to_user: "+33123456789".to_owned(),
+        caller: CallerId { number: "+48600000000".to_owned(), name: String::new() },
+    }
+}
+
+/// Asks again until it is so. Every question is answered by an actor, so this waits for messages, not for a time.
+async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), looking).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+impl Node {
+    fn phone(&self, who: &str, reachable: bool) {
+        self.center.reachability(Reachability { agent: agent_id(who), device: 0, reachable });
+    }
+
+    async fn record(&mut self) -> Record {
+        tokio::time::timeout(Duration::from_secs(10), self.records.recv()).await.expect("a record").unwrap()
+    }
+
+    async fn talking(&self, number: u64) {
+        until("talking", async || self.center.call(call_id(number)).await.ok().filter(|v| v.stage == Stage::Talking))
+            .await;
+    }
+}
+
+// spec: CL-1, QU-3, PL-6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_is_connected_and_leaves_one_record() {
+    let mut node = node(&["anna"]).await;
+    node.phone("anna", true);
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    let anna = node.center.agent(&agent_id("anna")).await.unwrap();
+    assert_eq!((anna.activity, anna.call), (Activity::Talking, Some(call_id(1))));
+
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::Ended(Cause::Normal));
+    let record = node.record().await;
+    assert_eq!((record.outcome, record.agent), (Outcome::Answered, Some(agent_id("anna"))));
+    until("anna is idle", async || {
+        node.center.agent(&agent_id("anna")).await.ok().filter(|v| v.activity == Activity::Idle)
+    })
+    .await;
+    assert!(node.center.calls().await.is_empty());
+    let dialled = node.commands.lock().unwrap().iter().filter(|(_, c)| matches!(c, LegCommand::Dial { .. })).count();
+    assert_eq!(dialled, 1);
+    assert!(node.records.try_recv().is_err(), "one record per call");
+}
+
+// spec: OB-5, UN-2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_caller_waits_for_the_only_agent() {
+    let mut node = node(&["anna"]).await;
+    node.phone("anna", true);
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    node.center.incoming(incoming(2));
+    until("one waits", async || node.center.queue(&support()).await.ok().filter(|v| v.waiting == 1)).await;
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::Ended(Cause::Normal));
+    node.talking(2).await;
+    assert_eq!(node.record().await.call, call_id(1));
+}
+
+// spec: SE-6: a bug met by one call ends that call with a record and concerns nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_call_is_recorded_and_the_others_go_on() {
+    let mut node = node(&["anna"]).await;
+    node.phone("anna", true);
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    node.center.incoming(incoming(CURSED));
+    let record = node.record().await;
+    assert_eq!((record.call, record.outcome), (call_id(CURSED), Outcome::Failed));
+    assert_eq!(node.center.call(call_id(1)).await.unwrap().stage, Stage::Talking);
+}
+
+// spec: TR-6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_break_is_saved_and_keeps_callers_waiting() {
+    let mut node = node(&["anna"]).await;
+    node.phone("anna", true);
+    let view = node.center.command_agent(&agent_id("anna"), AgentCommand::Break).await.unwrap();
+    assert_eq!(view.availability, Availability::OnBreak);
+    let (who, saved) = tokio::time::timeout(Duration::from_secs(10), node.saved.recv()).await.unwrap().unwrap();
+    assert_eq!((who, saved.availability), (agent_id("anna"), Availability::OnBreak));
+    node.center.incoming(incoming(1));
+    until("one waits", async || node.center.queue(&support()).await.ok().filter(|v| v.waiting == 1)).await;
+    node.center.command_agent(&agent_id("anna"), AgentCommand::Ready).await.unwrap();
+    node.talking(1).await;
+}
+
+#[tokio::test]
+async fn a_wrong_name_is_answered_with_near_ones() {
+    let node = node(&["anna", "piotr"]).await;
+    let asked = node.center.agent(&agent_id("ana")).await;
+    let Err(CenterError::NotFound { nearest, .. }) = asked else { panic!("{asked:?}") };
+    assert_eq!(nearest, ["tenants/default/agents/anna"]);
+    let refused = node.center.command_agent(&agent_id("anna"), AgentCommand::EndWrapUp).await;
+    assert!(matches!(refused, Err(CenterError::Refused(_))), "{refused:?}");
+}

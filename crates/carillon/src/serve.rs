@@ -1,0 +1,143 @@
+//! `carillon serve` and `carillon dev`: read the center, run the node until a signal ends it.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use carillon_store::config::{self, Access, Center, Loaded};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::node::Node;
+use crate::options::{DevOptions, LogFormat, NodeOptions, ServeOptions};
+
+/// The exit code of a configuration that cannot be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// The center of `carillon dev`.
+const EXAMPLE: &str = include_str!("../../../examples/center/center.yaml");
+
+/// Runs `carillon serve`.
+pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
+    let Some(center) = checked(config::load(&options.center)) else { return Ok(BAD_CONFIGURATION.into()) };
+    run(&center, Some(&options.data), &options.node, |node| {
+        println!("carillon serves {}: sip {}, api http://{}", summary(&center), node.sip_addr(), node.api_addr);
+    })
+}
+
+/// Runs `carillon dev`.
+pub(crate) fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
+    let loaded = match &options.center {
+        Some(path) => config::load(path),
+        None => config::load_str("the built-in example center", EXAMPLE),
+    };
+    let Some(center) = checked(loaded) else { return Ok(BAD_CONFIGURATION.into()) };
+    run(&center, options.data.as_deref(), &options.node, |node| {
+        print!("{}", welcome(&center, node, &options.node));
+    })
+}
+
+/// Shows warnings and errors; `None` when there are errors.
+fn checked(loaded: Result<Loaded, config::ConfigErrors>) -> Option<Center> {
+    let colour = std::io::stderr().is_terminal();
+    match loaded {
+        Ok(Loaded { center, warnings }) => {
+            if !warnings.is_empty() {
+                eprint!("{}", config::render(&warnings, colour));
+            }
+            Some(center)
+        }
+        Err(errors) => {
+            eprint!("{}", config::render(&errors.diagnostics, colour));
+            None
+        }
+    }
+}
+
+fn run(
+    center: &Center,
+    data: Option<&Path>,
+    options: &NodeOptions,
+    ready: impl FnOnce(&Node),
+) -> anyhow::Result<ExitCode> {
+    log_to_stderr(options.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(std::thread::available_parallelism().map_or(1, |n| n.get().min(8)))
+        .build()?;
+    let outcome = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let node = Node::start(center, data, options).await?;
+        ready(&node);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; a second signal ends at once");
+        tokio::select! {
+            stopped = node.stop() => stopped.context("stopping"),
+            _ = interrupt.recv() => Err(anyhow::anyhow!("ended by a second signal: calls may lack their record")),
+            _ = terminate.recv() => Err(anyhow::anyhow!("ended by a second signal: calls may lack their record")),
+        }
+    });
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+fn summary(center: &Center) -> String {
+    let (numbers, queues, agents) = (center.numbers.len(), center.queues.len(), center.agents.len());
+    format!("{numbers} numbers, {queues} queues, {agents} agents")
+}
+
+/// What a person who has just started `carillon dev` needs to make a first call.
+fn welcome(center: &Center, node: &Node, options: &NodeOptions) -> String {
+    use std::fmt::Write as _;
+    let sip = std::net::SocketAddr::new(options.advertised(), node.sip_addr().port());
+    let mut text = format!("Carillon is ready: {}.\n\n", summary(center));
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(text, "  SIP  {sip} (UDP and TCP)      API  http://{}\n", node.api_addr);
+    let mut phones = comfy_table::Table::new();
+    phones.load_preset(comfy_table::presets::NOTHING).set_header(["Agent", "Extension", "SIP user", "Password"]);
+    for agent in &center.agents {
+        for device in &agent.devices {
+            if let Access::Registers { username, password } = &device.access {
+                let extension = agent.extension.as_ref().map_or("", |e| e.as_str());
+                phones.add_row([&agent.display_name, extension, username.as_str(), password.expose()]);
+            }
+        }
+    }
+    let _ = writeln!(text, "Register a phone as one of these agents (server and domain {sip}):\n{phones}\n");
+    let mut targets = comfy_table::Table::new();
+    targets.load_preset(comfy_table::presets::NOTHING).set_header(["Dial", "Reaches"]);
+    for number in &center.numbers {
+        let reached = match &number.target {
+            config::Target::Queue(queue) => format!("queue {}", queue.name),
+            config::Target::Agent(agent) => format!("agent {}", agent.name),
+        };
+        targets.add_row([format!("sip:{}@{sip}", number.number), format!("{reached} (from this machine, no account)")]);
+    }
+    for queue in &center.queues {
+        if let Some(extension) = &queue.extension {
+            targets.add_row([extension.to_string(), format!("queue {} (from an agent's phone)", queue.id.name)]);
+        }
+    }
+    for agent in &center.agents {
+        if let Some(extension) = &agent.extension {
+            targets.add_row([extension.to_string(), format!("{} (from an agent's phone)", agent.display_name)]);
+        }
+    }
+    let _ = writeln!(text, "Then call:\n{targets}\n");
+    let _ = writeln!(text, "Watch it with `carillon watch --api http://{}`; Ctrl-C ends it.", node.api_addr);
+    text
+}
