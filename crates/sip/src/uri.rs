@@ -334,6 +334,9 @@ impl Uri {
 
     /// Whether both URIs mean the same by RFC 3261 §19.1.4. Not an equivalence relation: it is not transitive.
     pub fn equivalent(&self, other: &Uri) -> bool {
+        if self.raw == other.raw {
+            return true;
+        }
         if self.parts.scheme != other.parts.scheme {
             return false;
         }

@@ -127,7 +127,7 @@ fn a_hundred_thousand_damaged_messages() {
         drain(&mut endpoint, now, &mut random);
         assert!(endpoint.len() <= 2000, "bounded by the configuration");
     }
-    assert!(parsed > 20_000, "damage that destroys everything tests nothing: {parsed}");
+    assert!(parsed > 10_000, "damage that destroys everything tests nothing: {parsed}");
     while let Some(deadline) = endpoint.deadline() {
         endpoint.tick(deadline);
         drain(&mut endpoint, deadline, &mut random);
