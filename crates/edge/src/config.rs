@@ -65,7 +65,7 @@ pub struct Stats {
     pub transactions: u64,
     /// Media streams with an allocated address.
     pub streams: u64,
-    /// Contacts registered now.
+    /// Users with at least one registered contact.
     pub registrations: u64,
     /// Open TCP connections.
     pub connections: u64,

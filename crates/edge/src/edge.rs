@@ -1,19 +1,44 @@
 //! The handle of a running edge.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use carillon_acd::ids::LegId;
+use arc_swap::ArcSwap;
+use carillon_acd::ids::{DeviceId, LegId};
 use carillon_acd::leg::LegCommand;
+use carillon_media::{Source, tone};
+use carillon_sip::Moment;
+use carillon_sip::check::Policy;
+use carillon_sip::endpoint::EndpointConfig;
+use carillon_sip::transaction::Timers;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::config::{Callbacks, EdgeConfig, EdgeError, Stats};
-use crate::directory::Directory;
+use crate::datapath::{Datapath, DatapathConfig};
+use crate::directory::{Device, Directory};
+use crate::inbox::{Inbox, Push};
+use crate::registry::Registry;
+use crate::router::Router;
+use crate::shared::{Counters, Shared};
+use crate::tcp::Connections;
+use crate::worker::{WAKER, Worker};
+
+/// Asked of the kernel for the SIP socket: what comes while a worker is busy waits here. The system's limit applies.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// Transactions that a worker holds at most, those included that only absorb retransmissions for 32 s.
+const MAX_TRANSACTIONS: usize = 500_000;
 
 /// A running edge. Clones are handles of the same edge; it runs until [`Edge::shutdown`].
 #[derive(Clone, Debug)]
 pub struct Edge {
-    shared: Arc<()>,
+    shared: Arc<Shared>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Edge {
@@ -23,8 +48,57 @@ impl Edge {
     /// # Errors
     /// When a setting is impossible or an address or thread cannot be had.
     pub fn start(config: EdgeConfig, directory: Arc<Directory>, callbacks: Callbacks) -> Result<Edge, EdgeError> {
-        let _ = (config, directory, callbacks);
-        Ok(Edge { shared: Arc::new(()) })
+        check(&config)?;
+        let runtime = Handle::try_current().map_err(|_| EdgeError::NoRuntime)?;
+        let (udp, listener) = bind(config.sip_bind)?;
+        let local = udp.local_addr()?;
+        let polls = (0..config.workers).map(|_| mio::Poll::new()).collect::<Result<Vec<_>, _>>()?;
+        let wakers = polls.iter().map(|poll| mio::Waker::new(poll.registry(), WAKER)).collect::<Result<Vec<_>, _>>()?;
+        let router = Arc::new(Router::new(wakers.into_iter().map(Inbox::new).collect()));
+        let connections = Connections::new(runtime, config.sip_bind.ip(), Box::new(router.clone()));
+        let media_router = router.clone();
+        let datapath = DatapathConfig {
+            ports: config.rtp_ports.clone(),
+            silence: config.rtp_timeout,
+            advertise: config.advertise,
+            ..DatapathConfig::new(config.sip_bind.ip())
+        };
+        let datapath = Datapath::start(datapath, Arc::new(move |event| media_router.media(event)))?;
+        let sent_by = SocketAddr::new(config.advertise, local.port());
+        let shared = Arc::new(Shared {
+            callbacks,
+            registry: Mutex::new(Registry::new(&config.realm, rand::random())),
+            router,
+            udp,
+            local,
+            connections,
+            datapath,
+            counters: Counters::default(),
+            transactions: polls.iter().map(|_| AtomicU64::new(0)).collect(),
+            stopping: AtomicBool::new(false),
+            music: OnceLock::new(),
+            ringing: Source::repeated(Arc::new(tone::ringing())),
+            start: Instant::now(),
+            sent_by_host: host(config.advertise),
+            contacts: [format!("<sip:carillon@{sent_by}>"), format!("<sip:carillon@{sent_by};transport=tcp>")],
+            directory: ArcSwap::from_pointee(Directory::default()),
+            config,
+        });
+        let edge = Edge { shared: shared.clone(), threads: Arc::default() };
+        for (index, poll) in polls.into_iter().enumerate() {
+            let endpoint = endpoint_config(sent_by);
+            let worker = Worker::new(index, shared.clone(), poll, endpoint)?;
+            let builder = std::thread::Builder::new().name(format!("sip-{index}"));
+            let thread = builder.spawn(move || worker.run())?;
+            edge.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        // Composing takes longer than the rest of the start; the first caller who would hear it finds it done.
+        std::thread::Builder::new().name("music".into()).spawn(move || {
+            shared.music();
+        })?;
+        edge.update_directory(directory);
+        edge.shared.connections.listen(listener);
+        Ok(edge)
     }
 
     /// Hands a command to the leg's worker; never blocks. Commands for a leg that is gone are ignored.
@@ -32,31 +106,126 @@ impl Edge {
     /// # Errors
     /// [`EdgeError::Overloaded`] when the worker's queue is full, [`EdgeError::Stopped`] after a shutdown.
     pub fn command(&self, leg: LegId, command: LegCommand) -> Result<(), EdgeError> {
-        let _ = (leg, command);
-        Ok(())
+        match self.shared.router.command(leg, command) {
+            Push::Taken => Ok(()),
+            Push::Full => Err(EdgeError::Overloaded),
+            Push::Closed => Err(EdgeError::Stopped),
+        }
     }
 
     /// Replaces the directory. Calls in progress go on; registrations of devices that are gone end, and fixed contacts
     /// that came or went are reported.
     pub fn update_directory(&self, directory: Arc<Directory>) {
-        let _ = directory;
+        let shared = &self.shared;
+        let before = shared.directory.swap(directory.clone());
+        let now = shared.now();
+        let (was, is) = {
+            let mut registry = shared.registry();
+            let was = reachable(&before, &registry, now);
+            for username in before.usernames().filter(|username| directory.device_by_username(username).is_none()) {
+                registry.remove(username);
+            }
+            (was, reachable(&directory, &registry, now))
+        };
+        for device in was.difference(&is) {
+            shared.report_reachability(device, false);
+        }
+        for device in is.difference(&was) {
+            shared.report_reachability(device, true);
+        }
     }
 
     /// Where SIP is spoken, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 5060))
+        self.shared.local
     }
 
     /// What the edge holds now and has turned away so far.
     pub fn stats(&self) -> Stats {
-        let _ = &self.shared;
-        Stats::default()
+        self.shared.stats()
     }
 
-    /// Ends everything: new calls get 503, calls in progress are cancelled or hung up; returns when all are gone or
-    /// after `within`, with what was left. The sockets are closed then.
+    /// Ends everything: new calls get 503, calls in progress are cancelled or hung up and reported as ended; returns when
+    /// all are gone or after `within`, with what was left. The sockets are closed when the last handle is dropped.
     pub async fn shutdown(&self, within: Duration) -> Stats {
-        let _ = within;
-        Stats::default()
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::Relaxed);
+        shared.router.shut_down(shared.now() + within);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        // The workers keep the deadline themselves; a second more only covers one that is stuck.
+        let _ = tokio::time::timeout(within + Duration::from_secs(1), joined).await;
+        shared.connections.close();
+        shared.stats()
     }
+}
+
+/// The devices that can be dialled.
+fn reachable(directory: &Directory, registry: &Registry, now: Moment) -> HashSet<DeviceId> {
+    let reachable = |device: &&Device| device.contact.is_some() || registry.is_registered(now, device);
+    directory.devices().filter(reachable).map(|device| device.id.clone()).collect()
+}
+
+/// An address as a URI writes it.
+fn host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+fn check(config: &EdgeConfig) -> Result<(), EdgeError> {
+    let wrong = |what: &str| Err(EdgeError::Config(what.into()));
+    if !(1..=64).contains(&config.workers) {
+        return wrong("workers must be 1 to 64");
+    }
+    if config.advertise.is_unspecified() {
+        return wrong("the advertised address must be one that peers can reach");
+    }
+    if config.rtp_ports.start() >= config.rtp_ports.end() {
+        return wrong("the RTP port range is empty");
+    }
+    if config.realm.contains(['"', '\\']) || config.realm.chars().any(char::is_control) {
+        return wrong("the realm must not contain quotes, backslashes or control characters");
+    }
+    Ok(())
+}
+
+fn endpoint_config(sent_by: SocketAddr) -> EndpointConfig {
+    EndpointConfig {
+        sent_by: sent_by.to_string(),
+        seed: rand::random(),
+        timers: Timers::default(),
+        policy: Policy::default(),
+        max_transactions: MAX_TRANSACTIONS,
+    }
+}
+
+/// UDP and TCP on one port. With port 0 the system chooses a UDP port whose TCP twin may be taken: then another is tried.
+fn bind(addr: SocketAddr) -> Result<(UdpSocket, TcpListener), EdgeError> {
+    let attempts = if addr.port() == 0 { 20 } else { 1 };
+    let mut last = None;
+    for _ in 0..attempts {
+        match bind_once(addr) {
+            Ok(sockets) => return Ok(sockets),
+            Err(source) => last = Some(source),
+        }
+    }
+    let source = last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into());
+    Err(EdgeError::Bind { addr, source })
+}
+
+fn bind_once(addr: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+    let udp = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    udp.set_nonblocking(true)?;
+    // A smaller buffer than asked for is no reason not to start.
+    let _ = udp.set_recv_buffer_size(RECEIVE_BUFFER);
+    udp.bind(&addr.into())?;
+    let udp = UdpSocket::from(udp);
+    let tcp = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    tcp.set_nonblocking(true)?;
+    tcp.set_reuse_address(true)?;
+    tcp.bind(&udp.local_addr()?.into())?;
+    tcp.listen(1_024)?;
+    Ok((udp, TcpListener::from_std(tcp.into())?))
 }

@@ -6,14 +6,24 @@
 //! so nothing on a call's way takes a lock.
 //!
 //! ```text
-//! socket -> front (parse, who is it?) -> worker { sip::Endpoint, legs } -> callbacks
-//!                          commands  -> worker                          -> datapath (RTP threads)
+//! sockets  -> worker { who is it? sip::Endpoint, legs } -> callbacks
+//! commands -> worker                                    -> datapath (RTP threads)
 //! ```
 
+mod audio;
+mod cause;
 pub mod config;
 pub mod datapath;
 pub mod directory;
 mod edge;
+mod inbox;
+mod leg;
+mod registry;
+mod router;
+mod shared;
+mod tcp;
+mod timers;
+mod worker;
 
 pub use config::{Callbacks, EdgeConfig, EdgeError, Stats};
 pub use directory::{Credentials, Device, Directory, DirectoryError, Trunk};

@@ -1,0 +1,189 @@
+//! The audio of one leg: its session description, its stream in the datapath, and what both must agree on.
+
+use std::net::{IpAddr, SocketAddr};
+
+use carillon_acd::ids::LegId;
+use carillon_media::{Codec, Direction, Negotiated, SdpError, Session, Source};
+
+use crate::datapath::{AllocateError, Datapath, Expected, Latching, PeerTaken, PlayToken, StreamId};
+
+/// Why a leg can have no audio.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AudioError {
+    /// The peer's description cannot be used: 488, or a failed call when it was an answer.
+    #[error(transparent)]
+    Description(#[from] SdpError),
+    /// Two peers cannot be told apart.
+    #[error(transparent)]
+    Peer(#[from] PeerTaken),
+    /// No port: 503.
+    #[error(transparent)]
+    Port(#[from] AllocateError),
+}
+
+/// One leg's audio. A stream with a port exists from the first moment that somebody needs it: a caller who only hears
+/// our 180 costs none.
+#[derive(Debug)]
+pub(crate) struct Audio {
+    stream: StreamId,
+    session: Session,
+    negotiated: Option<Negotiated>,
+    /// Where the peer's signalling comes from; behind NAT its RTP comes from there too.
+    signalling: IpAddr,
+    open: bool,
+    token: PlayToken,
+}
+
+/// The stream that belongs to a leg.
+pub(crate) const fn stream_of(leg: LegId) -> StreamId {
+    StreamId::new(leg.call.number, leg.n)
+}
+
+/// What we offer, the wanted codec first.
+fn codecs(first: Option<Codec>) -> [Codec; 2] {
+    match first {
+        Some(Codec::Pcmu) => [Codec::Pcmu, Codec::Pcma],
+        Some(Codec::Pcma) | None => Codec::ALL,
+    }
+}
+
+impl Audio {
+    /// No stream and no description yet. `session` must differ from leg to leg.
+    pub(crate) fn new(leg: LegId, session: u64, advertise: IpAddr, signalling: IpAddr) -> Self {
+        // The port follows when the stream is opened, before anything is said.
+        let session = Session::new(session, SocketAddr::new(advertise, 0));
+        let token = PlayToken::default();
+        Audio { stream: stream_of(leg), session, negotiated: None, signalling, open: false, token }
+    }
+
+    /// Opens the stream, once, on a port where the peer can be told from others.
+    pub(crate) fn open(&mut self, datapath: &Datapath) -> Result<(), AllocateError> {
+        if self.open {
+            return Ok(());
+        }
+        let expected = match &self.negotiated {
+            Some(negotiated) if self.latching(negotiated.peer) == Latching::Off => Expected::Address(negotiated.peer),
+            Some(_) | None => Expected::Ip(self.signalling),
+        };
+        let local = datapath.allocate(self.stream, expected)?;
+        self.session.set_local(local);
+        self.open = true;
+        Ok(())
+    }
+
+    /// Reads the first offer of a caller, before anything is said or opened.
+    pub(crate) fn read_offer(&mut self, offer: &[u8]) -> Result<(), SdpError> {
+        let (_, negotiated) = self.session.answer(offer, None, Direction::SendRecv)?;
+        self.negotiated = Some(negotiated);
+        Ok(())
+    }
+
+    /// Opens the stream and gives the answer to the offer that [`Audio::read_offer`] took; the same each time.
+    pub(crate) fn answer(&mut self, datapath: &Datapath) -> Result<Option<String>, AudioError> {
+        if !self.open {
+            self.open(datapath)?;
+            self.connect(datapath)?;
+        }
+        Ok(self.negotiated.and_then(|_| self.session.current()))
+    }
+
+    /// Opens the stream and makes an offer, `first` codec first.
+    pub(crate) fn offer(
+        &mut self,
+        datapath: &Datapath,
+        first: Option<Codec>,
+        direction: Direction,
+    ) -> Result<String, AllocateError> {
+        self.open(datapath)?;
+        Ok(self.session.offer(&codecs(first), direction))
+    }
+
+    /// What an offer within the dialog would lead to; nothing changes.
+    pub(crate) fn probe(&self, offer: &[u8]) -> Result<Negotiated, SdpError> {
+        self.session.clone().answer(offer, self.codec(), Direction::SendRecv).map(|(_, negotiated)| negotiated)
+    }
+
+    /// Answers an offer within the dialog; our direction is no wider than `direction`.
+    pub(crate) fn answer_again(
+        &mut self,
+        datapath: &Datapath,
+        offer: &[u8],
+        direction: Direction,
+    ) -> Result<String, AudioError> {
+        self.open(datapath)?;
+        let prefer = self.codec();
+        let (text, negotiated) = self.session.answer(offer, prefer, direction)?;
+        self.negotiated = Some(negotiated);
+        self.connect(datapath)?;
+        Ok(text)
+    }
+
+    /// Takes the peer's answer to our offer.
+    pub(crate) fn take_answer(&mut self, datapath: &Datapath, answer: &[u8]) -> Result<(), AudioError> {
+        let negotiated = self.session.apply_answer(answer)?;
+        self.negotiated = Some(negotiated);
+        self.connect(datapath)?;
+        Ok(())
+    }
+
+    fn connect(&self, datapath: &Datapath) -> Result<(), PeerTaken> {
+        match self.negotiated {
+            Some(negotiated) => datapath.set_peer(self.stream, negotiated, self.latching(negotiated.peer)),
+            None => Ok(()),
+        }
+    }
+
+    /// A private address that is not where the signalling comes from cannot be reached from here: the peer is behind
+    /// NAT, and its RTP comes from the public side, where its signalling comes from.
+    fn latching(&self, peer: SocketAddr) -> Latching {
+        let private = match peer.ip() {
+            IpAddr::V4(v4) => v4.is_private(),
+            IpAddr::V6(v6) => v6.is_unique_local(),
+        };
+        if private && peer.ip() != self.signalling { Latching::Within(self.signalling) } else { Latching::Off }
+    }
+
+    /// What the last exchange agreed on.
+    pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
+    }
+
+    /// The codec in use, or the one that will be.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.negotiated.map(|negotiated| negotiated.send.codec)
+    }
+
+    /// Plays from now on; the token of an older playback is forgotten.
+    pub(crate) fn play(&mut self, datapath: &Datapath, source: Source) {
+        self.forget_playback();
+        datapath.play(self.stream, source, self.token);
+    }
+
+    /// Stops what plays.
+    pub(crate) fn stop(&mut self, datapath: &Datapath) {
+        self.forget_playback();
+        datapath.stop_play(self.stream);
+    }
+
+    /// Something else stopped what plays; its end is not reported any more.
+    pub(crate) fn forget_playback(&mut self) {
+        self.token.0 = self.token.0.wrapping_add(1);
+    }
+
+    /// Whether this is the end of what plays now, not of something older.
+    pub(crate) fn is_current(&self, token: PlayToken) -> bool {
+        self.token == token
+    }
+
+    /// Whether a stream exists.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Ends the stream.
+    pub(crate) fn release(&mut self, datapath: &Datapath) {
+        if std::mem::take(&mut self.open) {
+            datapath.release(self.stream);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Who is registered, and who may say so: the part of an edge that its workers share. It is touched by REGISTER, by the
+//! challenge of a phone's INVITE, and once when a device is dialled; not by messages within calls.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use carillon_sip::auth::{Authenticator, Verdict};
+use carillon_sip::check::Rejection;
+use carillon_sip::overload::SourceLimiter;
+use carillon_sip::registrar::{Change, Registrar, RegistrarConfig};
+use carillon_sip::{Flow, Moment, Request, ResponseBuilder, Uri};
+
+use crate::directory::{Device, Directory};
+
+/// How long a nonce can be used.
+const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+/// Nonces in use that are remembered against replay.
+const NONCES: usize = 65_536;
+/// What registrations are granted; the shortest is what phones behind NAT use to keep their binding open.
+const EXPIRES: RegistrarConfig = RegistrarConfig {
+    min_expires: Duration::from_secs(30),
+    max_expires: Duration::from_secs(3_600),
+    default_expires: Duration::from_secs(600),
+    max_contacts: 10,
+};
+
+/// How often the addresses of phones that have gone are forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Requests that one unknown address may have challenged: in the long run, at once, and for how many addresses. An
+/// office of some hundred phones behind one address comes back at once after a power cut.
+const STRANGERS_PER_SECOND: u32 = 50;
+const STRANGERS_AT_ONCE: u32 = 500;
+const STRANGERS: usize = 65_536;
+
+/// Registrations and digest authentication.
+pub(crate) struct Registry {
+    registrar: Registrar,
+    authenticator: Authenticator,
+    /// Addresses from which a phone has registered, until its registration would end at the latest.
+    addresses: HashMap<SocketAddr, Moment>,
+    sweep_at: Moment,
+    limiter: SourceLimiter,
+}
+
+impl Registry {
+    pub(crate) fn new(realm: &str, secret: [u8; 32]) -> Self {
+        let authenticator = Authenticator::new(realm, secret, NONCE_LIFETIME, NONCES);
+        Registry {
+            registrar: Registrar::new(EXPIRES),
+            authenticator,
+            addresses: HashMap::new(),
+            sweep_at: Moment::START + SWEEP,
+            limiter: SourceLimiter::new(STRANGERS_PER_SECOND, STRANGERS_AT_ONCE, STRANGERS),
+        }
+    }
+
+    /// The username whose credentials the request carries.
+    ///
+    /// # Errors
+    /// The challenge, or 400, to answer with.
+    pub(crate) fn authenticate(
+        &mut self,
+        now: Moment,
+        request: &Request,
+        directory: &Directory,
+    ) -> Result<String, Rejection> {
+        let password = |username: &str| {
+            let device = directory.device_by_username(username)?;
+            device.credentials.as_ref().map(|c| c.password.as_str())
+        };
+        match self.authenticator.verify(now, request, password) {
+            Verdict::Accepted { username } => Ok(username),
+            Verdict::Missing => Err(self.challenge(now, false)),
+            Verdict::Stale => Err(self.challenge(now, true)),
+            Verdict::Wrong { username } => {
+                tracing::info!(username, source = ?request.source(), "wrong SIP password");
+                Err(self.challenge(now, false))
+            }
+            Verdict::Malformed => Err(Rejection::bad("malformed Authorization")),
+        }
+    }
+
+    fn challenge(&self, now: Moment, stale: bool) -> Rejection {
+        self.authenticator.challenge(now, rand::random(), stale)
+    }
+
+    /// Performs an authenticated REGISTER.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub(crate) fn register(
+        &mut self,
+        now: Moment,
+        username: &str,
+        request: &Request,
+        flow: Flow,
+    ) -> Result<(ResponseBuilder, Option<Change>), Rejection> {
+        let done = self.registrar.register(now, username, request, flow)?;
+        self.addresses.insert(flow.remote, now + EXPIRES.max_expires);
+        Ok(done)
+    }
+
+    /// Where a user is registered now, best first, and the way to each.
+    pub(crate) fn contacts(&self, now: Moment, username: &str) -> Vec<(Uri, Flow)> {
+        self.registrar.bindings(now, username).into_iter().map(|b| (b.uri.clone(), b.flow)).collect()
+    }
+
+    /// Whether the device has registered anywhere.
+    pub(crate) fn is_registered(&self, now: Moment, device: &Device) -> bool {
+        device.credentials.as_ref().is_some_and(|c| !self.registrar.bindings(now, &c.username).is_empty())
+    }
+
+    /// Whether a phone has registered from this address lately.
+    pub(crate) fn knows_address(&self, now: Moment, address: &SocketAddr) -> bool {
+        self.addresses.get(address).is_some_and(|until| *until > now)
+    }
+
+    /// Whether an address from which nobody has registered may have one more request challenged.
+    pub(crate) fn may_try(&mut self, now: Moment, address: &SocketAddr) -> bool {
+        self.limiter.allow(now, address.ip())
+    }
+
+    /// Forgets the registrations of a device that is no more.
+    pub(crate) fn remove(&mut self, username: &str) {
+        // The directory's own change reports that it cannot be reached.
+        let _ = self.registrar.remove(username);
+    }
+
+    /// Forgets what has expired.
+    pub(crate) fn expire(&mut self, now: Moment) -> Vec<Change> {
+        if self.sweep_at <= now {
+            self.sweep_at = now + SWEEP;
+            self.addresses.retain(|_, until| *until > now);
+        }
+        match self.registrar.deadline() {
+            Some(deadline) if deadline <= now => self.registrar.expire(now),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Forgets what was registered over a connection that is gone.
+    pub(crate) fn connection_closed(&mut self, connection: u64) -> Vec<Change> {
+        self.registrar.connection_closed(connection)
+    }
+
+    /// Users registered now.
+    pub(crate) fn registrations(&self) -> usize {
+        self.registrar.len()
+    }
+}

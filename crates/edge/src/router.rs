@@ -1,0 +1,138 @@
+//! Which worker a message, a command or a media event belongs to.
+
+use bytes::Bytes;
+use carillon_acd::ids::{CallId, LegId};
+use carillon_acd::leg::LegCommand;
+use carillon_sip::message::peek_call_id;
+use carillon_sip::{Flow, Moment};
+
+use crate::datapath::{MediaEvent, StreamId};
+use crate::inbox::{Inbox, Lane, Push};
+use crate::tcp::Receive;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A message came from the network.
+    Wire {
+        /// The way it came.
+        flow: Flow,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// A connection could not be opened or is gone.
+    Broken(Flow),
+    /// A call asks something of a leg.
+    Command(LegId, LegCommand),
+    /// Something happened to a leg's audio.
+    Media(MediaEvent),
+    /// End everything until then.
+    ShutDown(Moment),
+}
+
+/// The inboxes of all workers. All messages of one SIP dialog and all legs of one call meet in one worker: a call's number
+/// modulo the workers is its worker, and the edge chooses its own Call-IDs so that they hash to the same one.
+#[derive(Debug)]
+pub(crate) struct Router {
+    inboxes: Vec<Inbox<Input>>,
+}
+
+impl Router {
+    pub(crate) fn new(inboxes: Vec<Inbox<Input>>) -> Self {
+        Router { inboxes }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// The inbox of one worker.
+    pub(crate) fn inbox(&self, worker: usize) -> &Inbox<Input> {
+        &self.inboxes[worker]
+    }
+
+    /// The worker of a call.
+    pub(crate) fn of_call(&self, number: u64) -> usize {
+        (number % self.inboxes.len() as u64) as usize
+    }
+
+    /// The worker of a Call-ID.
+    pub(crate) fn of_call_id(&self, call_id: &[u8]) -> usize {
+        (hash(call_id) % self.inboxes.len() as u64) as usize
+    }
+
+    /// The worker of a message that is not parsed yet; one without Call-ID may go anywhere.
+    pub(crate) fn of_message(&self, bytes: &[u8]) -> usize {
+        if self.inboxes.len() == 1 {
+            return 0;
+        }
+        peek_call_id(bytes).map_or(0, |call_id| self.of_call_id(call_id))
+    }
+
+    pub(crate) fn command(&self, leg: LegId, command: LegCommand) -> Push {
+        self.inboxes[self.of_call(leg.call.number)].push(Lane::Control, Input::Command(leg, command))
+    }
+
+    /// Hands on what the datapath reports. A full inbox loses it; a lost end of a sound is covered by the call's own
+    /// deadline, a lost silence is reported by no one else, but such a worker has other troubles.
+    pub(crate) fn media(&self, event: MediaEvent) {
+        let (MediaEvent::Digit { stream, .. }
+        | MediaEvent::PlayFinished { stream, .. }
+        | MediaEvent::Silent { stream }) = event;
+        self.inboxes[self.of_call(stream.call)].push(Lane::Control, Input::Media(event));
+    }
+
+    pub(crate) fn shut_down(&self, until: Moment) {
+        for inbox in &self.inboxes {
+            inbox.push(Lane::Control, Input::ShutDown(until));
+        }
+    }
+}
+
+impl Receive for std::sync::Arc<Router> {
+    fn message(&self, flow: Flow, bytes: Bytes) -> Push {
+        self.inboxes[self.of_message(&bytes)].push(Lane::Network, Input::Wire { flow, bytes })
+    }
+
+    fn broken(&self, flow: Flow) {
+        for inbox in &self.inboxes {
+            inbox.push(Lane::Control, Input::Broken(flow));
+        }
+    }
+}
+
+/// The leg whose audio a stream is.
+pub(crate) const fn leg_of(stream: StreamId, like: CallId) -> LegId {
+    LegId { call: CallId { number: stream.call, ..like }, n: stream.leg }
+}
+
+/// FNV-1a with a final mix, so that few workers are filled evenly.
+fn hash(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(workers: usize) -> (Vec<mio::Poll>, Router) {
+        let polls: Vec<_> = (0..workers).map(|_| mio::Poll::new().unwrap()).collect();
+        let inboxes = polls.iter().map(|p| Inbox::new(mio::Waker::new(p.registry(), mio::Token(0)).unwrap())).collect();
+        (polls, Router::new(inboxes))
+    }
+
+    #[test]
+    fn call_ids_spread_evenly_and_stay() {
+        let (_polls, router) = router(4);
+        let mut counts = [0; 4];
+        for i in 0..4_000 {
+            let call_id = format!("call{i}@127.0.0.1");
+            let message = format!("BYE sip:a SIP/2.0\r\ni: {call_id}\r\n\r\n");
+            assert_eq!(router.of_message(message.as_bytes()), router.of_call_id(call_id.as_bytes()));
+            counts[router.of_call_id(call_id.as_bytes())] += 1;
+        }
+        assert!(counts.iter().all(|c| (800..1_200).contains(c)), "{counts:?}");
+    }
+}

@@ -1,0 +1,310 @@
+//! Legs that we dial: every contact is a branch, the first answer wins (RFC 3261 §13.2).
+
+use std::time::Duration;
+
+use carillon_acd::ids::{DeviceId, LegId, TrunkId};
+use carillon_acd::leg::{CallerId, Cause, DialTarget, LegEvent};
+use carillon_media::{Direction, Negotiated};
+use carillon_sip::auth::{self, Credentials};
+use carillon_sip::check::{ALLOW, SDP};
+use carillon_sip::endpoint::ClientKey;
+use carillon_sip::{
+    Flow, Header, Method, Moment, Reason, RequestBuilder, Response, StatusCode, Transport, Uri, escape_user,
+};
+
+use super::incoming::session_number;
+use super::{Owner, Purpose, Worker};
+use crate::audio::Audio;
+use crate::cause::{of_status, rank};
+use crate::directory::Target;
+use crate::leg::{Branch, Dialling, Exchange, Leg, MAX_TALK, State, Talking};
+
+/// Contacts that are rung at one time.
+const MAX_BRANCHES: usize = 10;
+
+/// Where one branch goes.
+struct Way {
+    uri: Uri,
+    flow: Flow,
+    pinned: bool,
+}
+
+impl Worker {
+    /// Makes a new leg and rings its target.
+    pub(super) fn dial(
+        &mut self,
+        now: Moment,
+        id: LegId,
+        target: &DialTarget,
+        caller: &CallerId,
+        partner: LegId,
+        ring_for: Duration,
+    ) {
+        if self.legs.contains_key(&id) || self.stop_at.is_some() {
+            return;
+        }
+        let (ways, trunk) = match target {
+            DialTarget::Device(device) => (self.ways_to_device(now, device), None),
+            DialTarget::Trunk { trunk, number } => {
+                (self.way_through(trunk, number.as_str()).into_iter().collect(), Some(trunk.clone()))
+            }
+        };
+        let Some(first) = ways.first() else { return self.report(id, LegEvent::Failed(Cause::Unreachable)) };
+        let codec = self.legs.get(&partner).and_then(|partner| partner.audio.codec());
+        let peer = first.flow.remote.ip();
+        let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, peer);
+        let offer = match audio.offer(&self.shared.datapath, codec, Direction::SendRecv) {
+            Ok(offer) => offer,
+            Err(error) => {
+                tracing::warn!(call_id = %id.call, %error, "no audio for a dialled leg");
+                return self.report(id, LegEvent::Failed(Cause::Congestion));
+            }
+        };
+        let mut branches = Vec::with_capacity(ways.len());
+        for (index, way) in ways.into_iter().enumerate() {
+            branches.push(self.invite(now, id, index, way, caller, &offer, trunk.as_ref()));
+        }
+        let dialling =
+            Dialling { branches, trunk, alerted: false, early_media: false, best: None, give_up: now + ring_for };
+        self.insert_leg(id, Leg::new(audio, State::Dialling(dialling)));
+    }
+
+    /// Every contact of a device: its fixed one, and where it has registered.
+    fn ways_to_device(&self, now: Moment, id: &DeviceId) -> Vec<Way> {
+        let directory = self.shared.directory.load();
+        let fixed = directory.fixed_contact(id).map(way_to);
+        let username = directory.device(id).and_then(|device| device.credentials.as_ref()).map(|c| c.username.as_str());
+        let registered = username.map(|username| self.shared.registry().contacts(now, username)).unwrap_or_default();
+        let registered = registered.into_iter().map(|(uri, flow)| Way { uri, flow, pinned: true });
+        fixed.into_iter().chain(registered).take(MAX_BRANCHES).collect()
+    }
+
+    /// The way to a number through a trunk.
+    fn way_through(&self, trunk: &TrunkId, number: &str) -> Option<Way> {
+        let directory = self.shared.directory.load();
+        let target = directory.outbound(trunk)?;
+        let transport = match target.transport {
+            Transport::Udp => String::new(),
+            other => format!(";transport={}", other.uri_name()),
+        };
+        let uri = format!("sip:{}@{}{transport}", escape_user(number), target.addr).parse().ok()?;
+        Some(Way { uri, ..way_to(target) })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one line of one call; a struct would only rename them")]
+    fn invite(
+        &mut self,
+        now: Moment,
+        leg: LegId,
+        branch: usize,
+        way: Way,
+        caller: &CallerId,
+        offer: &str,
+        trunk: Option<&TrunkId>,
+    ) -> Branch {
+        let from = format!("{};tag={}", self.caller_address(caller), self.endpoint.token());
+        let request = RequestBuilder::new(Method::Invite, &way.uri)
+            .from(from)
+            .to(format!("<{}>", way.uri))
+            .call_id(self.fresh_call_id())
+            .header(Header::Contact, self.shared.contact(way.flow.transport))
+            .header(Header::Allow, ALLOW)
+            .header(Header::Supported, "")
+            .body(SDP, offer.to_owned());
+        let credentials = trunk.is_some_and(|trunk| {
+            self.shared.directory.load().trunk(trunk).is_some_and(|trunk| trunk.credentials.is_some())
+        });
+        let unchallenged = credentials.then(|| Box::new((request.clone(), way.uri.to_string())));
+        let key = self.endpoint.send_request(now, way.flow, request);
+        self.clients.insert(key, Purpose::Dial { leg, branch });
+        Branch { invite: Some(key), flow: way.flow, pinned: way.pinned, unchallenged }
+    }
+
+    /// Who calls, as the phone that rings shows it.
+    fn caller_address(&self, caller: &CallerId) -> String {
+        let host = &self.shared.sent_by_host;
+        let user = match caller.number.as_str() {
+            "" => "anonymous".into(),
+            number => escape_user(number),
+        };
+        if caller.name.is_empty() {
+            return format!("<sip:{user}@{host}>");
+        }
+        let mut name = String::with_capacity(caller.name.len() + 8);
+        for c in caller.name.chars().filter(|c| !c.is_control()) {
+            if matches!(c, '"' | '\\') {
+                name.push('\\');
+            }
+            name.push(c);
+        }
+        format!("\"{name}\" <sip:{user}@{host}>")
+    }
+
+    /// A Call-ID whose messages come back to this worker.
+    fn fresh_call_id(&mut self) -> String {
+        loop {
+            let call_id = self.endpoint.token();
+            if self.shared.router.of_call_id(call_id.as_bytes()) == self.index {
+                return call_id;
+            }
+        }
+    }
+
+    pub(super) fn on_dial_response(
+        &mut self,
+        now: Moment,
+        key: ClientKey,
+        id: LegId,
+        branch: usize,
+        flow: Flow,
+        response: &Response,
+    ) {
+        let status = response.status();
+        if status.is_provisional() {
+            self.on_dial_progress(id, response);
+        } else if status.is_success() {
+            self.on_dial_answer(now, key, id, branch, flow, response);
+        } else {
+            self.clients.remove(&key);
+            if !self.answer_challenge(now, id, branch, response) {
+                self.on_branch_failed(now, id, branch, status.code());
+            }
+        }
+    }
+
+    fn on_dial_progress(&mut self, id: LegId, response: &Response) {
+        if response.status() == StatusCode::TRYING {
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let State::Dialling(dialling) = &mut leg.state else { return };
+        let media =
+            !response.body().is_empty() && leg.audio.take_answer(&self.shared.datapath, response.body()).is_ok();
+        let news = !dialling.alerted || (media && !dialling.early_media);
+        dialling.alerted = true;
+        dialling.early_media |= media;
+        if news {
+            self.report(id, LegEvent::Alerting { early_media: media });
+        }
+    }
+
+    /// Somebody picked up: acknowledge, stop the other branches, connect the audio.
+    fn on_dial_answer(
+        &mut self,
+        now: Moment,
+        key: ClientKey,
+        id: LegId,
+        branch: usize,
+        flow: Flow,
+        response: &Response,
+    ) {
+        let Some(leg) = self.legs.get(&id) else { return };
+        let State::Dialling(dialling) = &leg.state else { return };
+        let pinned = dialling.branches.get(branch).is_some_and(|branch| branch.pinned);
+        let line = self.acknowledge(key, flow, pinned, response);
+        self.leave_to_forks(now, key, pinned, Cause::AnsweredElsewhere);
+        let Some(line) = line else { return self.on_branch_failed(now, id, branch, 502) };
+        self.stop_branches(now, id, Some(branch), Cause::AnsweredElsewhere);
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let body = response.body();
+        let agreed = if body.is_empty() && leg.audio.negotiated().is_some() {
+            Ok(())
+        } else {
+            leg.audio.take_answer(&self.shared.datapath, body)
+        };
+        if let Err(error) = agreed {
+            tracing::info!(call_id = %id.call, %error, "no usable answer from the phone");
+            self.send_bye(line, Cause::NotAcceptable);
+            self.remove_leg(id);
+            return self.report(id, LegEvent::Failed(Cause::NotAcceptable));
+        }
+        self.dialogs.insert(line.dialog.id().clone(), Owner::Leg(id));
+        leg.state = State::Talking(Talking {
+            line,
+            unacknowledged: None,
+            exchange: Exchange::None,
+            held: leg.audio.negotiated().is_some_and(Negotiated::held),
+            ours: true,
+            give_up: now + MAX_TALK,
+        });
+        self.wake_leg(id);
+        self.report(id, LegEvent::Answered);
+    }
+
+    /// Sends the INVITE again with our credentials when the trunk asks for them, once (RFC 3261 §22).
+    fn answer_challenge(&mut self, now: Moment, id: LegId, branch: usize, response: &Response) -> bool {
+        if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            return false;
+        }
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return false };
+        let directory = self.shared.directory.load();
+        let credentials = dialling.trunk.as_ref().and_then(|trunk| directory.trunk(trunk)?.credentials.as_ref());
+        let (Some(credentials), Some(branch_state)) = (credentials, dialling.branches.get_mut(branch)) else {
+            return false;
+        };
+        let Some(unchallenged) = branch_state.unchallenged.take() else { return false };
+        let (request, uri) = *unchallenged;
+        let credentials =
+            Credentials { username: credentials.username.clone(), password: credentials.password.clone() };
+        let cnonce = self.endpoint.token();
+        let Some((header, value)) = auth::answer(response, &credentials, &Method::Invite, &uri, &cnonce) else {
+            return false;
+        };
+        let number = request.cseq_number() + 1;
+        let request = request.cseq(number).header(header, value);
+        let key = self.endpoint.send_request(now, branch_state.flow, request);
+        branch_state.invite = Some(key);
+        self.clients.insert(key, Purpose::Dial { leg: id, branch });
+        true
+    }
+
+    /// One contact refused or was never reached; the leg fails with the last of them.
+    pub(super) fn on_branch_failed(&mut self, now: Moment, id: LegId, branch: usize, status: u16) {
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        if let Some(branch) = dialling.branches.get_mut(branch) {
+            branch.invite = None;
+        }
+        let best = dialling.best.filter(|best| rank(*best) <= rank(status)).unwrap_or(status);
+        dialling.best = Some(best);
+        // RFC 3261 §16.7 step 5: a 6xx speaks for the person, wherever else it may ring.
+        let person_refused = (600..700).contains(&status);
+        if person_refused || dialling.branches.iter().all(|branch| branch.invite.is_none()) {
+            let cause = of_status(best, dialling.alerted);
+            self.stop_branches(now, id, None, cause);
+            self.remove_leg(id);
+            self.report(id, LegEvent::Failed(cause));
+        }
+    }
+
+    /// Nobody answered in time.
+    pub(super) fn give_up_dialling(&mut self, now: Moment, id: LegId) {
+        let Some(State::Dialling(dialling)) = self.legs.get(&id).map(|leg| &leg.state) else { return };
+        let cause = if dialling.alerted { Cause::NoAnswer } else { Cause::Unreachable };
+        self.stop_branches(now, id, None, cause);
+        self.remove_leg(id);
+        self.report(id, LegEvent::Failed(cause));
+    }
+
+    /// Cancels every branch but `winner`; who answers all the same is hung up.
+    pub(super) fn stop_branches(&mut self, now: Moment, id: LegId, winner: Option<usize>, cause: Cause) {
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        let reason = match cause {
+            Cause::AnsweredElsewhere => Some(Reason::completed_elsewhere()),
+            _ => None,
+        };
+        for (index, branch) in dialling.branches.iter_mut().enumerate() {
+            let Some(key) = branch.invite.take_if(|_| Some(index) != winner) else { continue };
+            let stray = Purpose::Stray { pinned: branch.pinned, cause, answered: false };
+            self.clients.insert(key, stray);
+            if self.endpoint.cancel(now, key, reason.as_ref()).is_err() {
+                self.clients.remove(&key);
+            }
+        }
+    }
+}
+
+/// The way to a fixed contact or a trunk.
+fn way_to(target: &Target) -> Way {
+    let flow = Flow { transport: target.transport, local: 0, remote: target.addr, connection: None };
+    Way { uri: target.uri.clone(), flow, pinned: false }
+}

@@ -1,0 +1,10 @@
+//! The edge as its peers see it: phones and carriers of plain text on real sockets.
+
+#![allow(unreachable_pub, reason = "one binary of modules")]
+
+mod calls;
+mod dialling;
+mod hold;
+mod registration;
+mod senders;
+mod support;

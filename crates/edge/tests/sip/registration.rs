@@ -1,0 +1,96 @@
+//! Phones register, refresh, come with several contacts and leave. Spec: SE-1, issue 2 item 4.
+
+use crate::support::{Center, Phone, authorization, fixed, registering};
+
+fn center() -> Center {
+    Center::start(vec![registering("anna"), registering("ivan")], vec![])
+}
+
+// spec: SE-1
+#[test]
+fn se_1_a_phone_registers_with_either_algorithm() {
+    let center = center();
+    for (user, algorithm) in [("anna", "MD5"), ("ivan", "SHA-256")] {
+        let phone = Phone::new("127.0.9.2", center.addr());
+        let ok = phone.register(user, algorithm, 600);
+        let contact = ok.header("Contact");
+        assert!(contact.contains(&format!("<sip:phone@{}>", phone.addr())), "{contact}");
+        assert!(contact.contains("expires="), "{contact}");
+        center.expect_reachable(user, true);
+    }
+    assert_eq!(center.edge.stats().registrations, 2);
+}
+
+// spec: SE-1
+#[test]
+fn se_1_a_wrong_password_and_a_replayed_answer_are_challenged_again() {
+    let center = center();
+    let phone = Phone::new("127.0.9.2", center.addr());
+    let mut talk = phone.talk("anna", "anna");
+    talk.uri = format!("sip:{}", center.addr());
+    phone.request("REGISTER", &talk, 1, "", "");
+    let challenge = phone.expect(401);
+    let wrong = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "guess", 1);
+    phone.request("REGISTER", &talk, 2, &wrong, "");
+    let challenge = phone.expect(401);
+    let right = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "anna-secret", 1);
+    phone.request("REGISTER", &talk, 3, &right, "");
+    phone.expect(200);
+    phone.request("REGISTER", &talk, 4, &right, "");
+    phone.expect(401);
+    let next = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "anna-secret", 2);
+    phone.request("REGISTER", &talk, 5, &next, "");
+    phone.expect(200);
+}
+
+#[test]
+fn one_user_cannot_register_another() {
+    let center = center();
+    let phone = Phone::new("127.0.9.2", center.addr());
+    let mut talk = phone.talk("anna", "ivan");
+    talk.uri = format!("sip:{}", center.addr());
+    phone.request("REGISTER", &talk, 1, "", "");
+    let challenge = phone.expect(401);
+    let answer = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "anna-secret", 1);
+    phone.request("REGISTER", &talk, 2, &answer, "");
+    phone.expect(403);
+    assert_eq!(center.edge.stats().registrations, 0);
+}
+
+#[test]
+fn several_contacts_live_side_by_side_and_leave_one_by_one() {
+    let center = center();
+    let (desk, mobile) = (Phone::new("127.0.9.2", center.addr()), Phone::new("127.0.9.3", center.addr()));
+    desk.register("anna", "MD5", 600);
+    center.expect_reachable("anna", true);
+    let both = mobile.register("anna", "MD5", 600);
+    assert_eq!(both.headers("Contact").join(",").matches("sip:phone@").count(), 2, "{}", both.text);
+    desk.register("anna", "MD5", 0);
+    assert_eq!(center.edge.stats().registrations, 1);
+    assert!(center.reachability.recv_timeout(crate::support::QUIET).is_err(), "one contact is left");
+    mobile.register("anna", "MD5", 0);
+    center.expect_reachable("anna", false);
+    assert_eq!(center.edge.stats().registrations, 0);
+}
+
+#[test]
+fn a_fixed_contact_is_reachable_from_the_start_until_it_is_taken_out() {
+    let phone = Phone::new("127.0.9.2", ([127, 0, 9, 1], 5060).into());
+    let center = Center::start(vec![fixed("piotr", phone.addr())], vec![]);
+    center.expect_reachable("piotr", true);
+    let empty = carillon_edge::Directory::new(vec![], vec![]).unwrap();
+    center.edge.update_directory(std::sync::Arc::new(empty));
+    center.expect_reachable("piotr", false);
+}
+
+#[test]
+fn a_registration_ends_with_its_device() {
+    let center = center();
+    let phone = Phone::new("127.0.9.2", center.addr());
+    phone.register("anna", "MD5", 600);
+    center.expect_reachable("anna", true);
+    let only_ivan = carillon_edge::Directory::new(vec![registering("ivan")], vec![]).unwrap();
+    center.edge.update_directory(std::sync::Arc::new(only_ivan));
+    center.expect_reachable("anna", false);
+    assert_eq!(center.edge.stats().registrations, 0);
+}
