@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod call;
 pub mod ids;
+pub mod invariant;
 pub mod leg;
 pub mod offer;
 pub mod queue;

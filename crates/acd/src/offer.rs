@@ -23,7 +23,7 @@ pub struct Offered {
 }
 
 /// One caller for one agent, or for many at once (Spec: QU-2). The call reserves each, rings those that grant, connects
-/// the first that answers and releases the others.
+/// the first that answers and releases the others. The same offer again, with other agents: they join while it rings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// Its name.
@@ -37,6 +37,6 @@ pub struct Offer {
     /// Which round of the caller this belongs to, from 1 (Spec: UN-1). A round in which nobody answered and that the
     /// queue's rule repeats gives the next number, and the agents tried before may be tried again.
     pub round: u32,
-    /// Rings × 5 s (Spec: QU-9).
+    /// Rings × 5 s (Spec: QU-9); what is left of it when agents join later.
     pub ring_for: Duration,
 }

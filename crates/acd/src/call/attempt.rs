@@ -14,7 +14,6 @@ use crate::time::Moment;
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     purpose: Purpose,
-    ring_for: Duration,
     tries: Vec<Try>,
 }
 
@@ -23,6 +22,7 @@ struct Try {
     agent: AgentId,
     reservation: ReservationId,
     hardware_limit: u8,
+    ring_for: Duration,
     renew_at: Moment,
     stage: Stage,
 }
@@ -58,15 +58,24 @@ pub(super) struct Won {
 
 impl Attempt {
     pub(super) fn start(core: &mut Core, purpose: Purpose, agents: Vec<Offered>, ring_for: Duration) -> Self {
-        let mut attempt = Attempt { purpose, ring_for, tries: Vec::with_capacity(agents.len()) };
+        let mut attempt = Attempt { purpose, tries: Vec::with_capacity(agents.len()) };
+        attempt.join(core, agents, ring_for);
+        attempt
+    }
+
+    /// Tries these agents too, unless they are known.
+    pub(super) fn join(&mut self, core: &mut Core, mut agents: Vec<Offered>, ring_for: Duration) {
+        agents.retain(|offered| self.tries.iter().all(|known| known.agent != offered.agent));
+        if matches!(self.purpose, Purpose::Queue { .. }) && !agents.is_empty() {
+            core.write(Happened::Offered { agents: agents.iter().map(|offered| offered.agent.clone()).collect() });
+        }
         for Offered { agent, hardware_limit } in agents {
             let reservation = core.next_reservation();
-            core.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: attempt.purpose.clone() });
+            core.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: self.purpose.clone() });
             let stage = Stage::Reserving { until: core.now.mono + core.config.reserve_within };
             let renew_at = core.now.mono + core.config.renew;
-            attempt.tries.push(Try { agent, reservation, hardware_limit, renew_at, stage });
+            self.tries.push(Try { agent, reservation, hardware_limit, ring_for, renew_at, stage });
         }
-        attempt
     }
 
     /// Whether a reservation belongs to this attempt and is not over.
@@ -75,19 +84,18 @@ impl Attempt {
     }
 
     pub(super) fn granted(&mut self, core: &mut Core, reservation: ReservationId, devices: &[(DeviceId, DeviceKind)]) {
-        let ring_for = self.ring_for;
         let Some(attempt) = self.tries.iter_mut().find(|t| t.reservation == reservation) else { return };
         // A repeated grant finds him ringing.
         if !matches!(attempt.stage, Stage::Reserving { .. }) {
             return;
         }
-        let legs = attempt.dial(core, devices, ring_for);
+        let legs = attempt.dial(core, devices);
         if legs.is_empty() {
             core.release(&attempt.agent, reservation, Released::NoPenalty);
             attempt.refused(core, None, "no device may ring");
         } else {
             attempt.stage =
-                Stage::Ringing { until: core.now.mono + ring_for + core.config.ring_slack, legs, rang: false };
+                Stage::Ringing { until: core.now.mono + attempt.ring_for + core.config.ring_slack, legs, rang: false };
         }
     }
 
@@ -215,7 +223,7 @@ impl Try {
     }
 
     /// Dials his devices: the hardware phones up to the limit of the offer, the others all (Spec: QU-10).
-    fn dial(&self, core: &mut Core, devices: &[(DeviceId, DeviceKind)], ring_for: Duration) -> Vec<LegId> {
+    fn dial(&self, core: &mut Core, devices: &[(DeviceId, DeviceKind)]) -> Vec<LegId> {
         let mut hardware = 0;
         let mut legs = Vec::with_capacity(devices.len());
         for (device, kind) in devices {
@@ -228,7 +236,7 @@ impl Try {
             let leg = core.next_leg();
             core.write(Happened::Dialled { leg, agent: Some(self.agent.clone()), number: None });
             let (caller, partner) = (core.incoming.caller.clone(), core.caller_leg());
-            let target = DialTarget::Device(device.clone());
+            let (target, ring_for) = (DialTarget::Device(device.clone()), self.ring_for);
             core.leg(leg, LegCommand::Dial { target, caller, partner, ring_for });
             legs.push(leg);
         }

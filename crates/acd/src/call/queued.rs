@@ -106,8 +106,13 @@ impl Queued {
         if !self.heeds(offer.id.epoch) {
             return;
         }
-        let seen = self.last_offer().is_some_and(|last| offer.id <= last);
-        if seen || self.attempt.is_some() {
+        let last = self.last_offer();
+        if let Some(attempt) = &mut self.attempt
+            && last == Some(offer.id)
+        {
+            return attempt.join(core, offer.agents, offer.ring_for);
+        }
+        if self.attempt.is_some() || last.is_some_and(|last| offer.id <= last) {
             // The owner does not know how far we are.
             return self.announce(core);
         }
@@ -116,7 +121,6 @@ impl Queued {
             self.round = offer.round;
             self.tried.clear();
         }
-        core.write(Happened::Offered { agents: offer.agents.iter().map(|offered| offered.agent.clone()).collect() });
         let purpose = Purpose::Queue {
             queue: self.queue.clone(),
             offer: offer.id,
@@ -140,10 +144,12 @@ impl Queued {
         let Some(missed) = self.attempt.as_ref().and_then(Attempt::failed) else { return };
         self.attempt = None;
         let rang = missed.iter().any(|(_, miss)| *miss == Miss::Rang);
-        let tried = missed.into_iter().filter(|(_, miss)| !matches!(miss, Miss::Refused(_)));
-        self.tried.extend(tried.map(|(agent, _)| agent));
+        let (refused, tried): (Vec<_>, Vec<_>) =
+            missed.into_iter().partition(|(_, miss)| matches!(miss, Miss::Refused(_)));
+        self.tried.extend(tried.into_iter().map(|(agent, _)| agent));
         if let Some(offer) = self.last_offer() {
-            self.progress = Some(Progress::Failed { offer, rang });
+            let refused = refused.into_iter().map(|(agent, _)| agent).collect();
+            self.progress = Some(Progress::Failed { offer, refused, rang });
         }
         self.announce(core);
     }

@@ -99,6 +99,8 @@ pub enum Progress {
     Failed {
         /// The offer.
         offer: OfferId,
+        /// The agents whose owner refused or did not say a word: they were asked, but not tried.
+        refused: Vec<AgentId>,
         /// At least one phone rang (or was declined by hand); otherwise no device could be reached (Spec: UN-3).
         rang: bool,
     },

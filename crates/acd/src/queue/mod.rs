@@ -51,7 +51,8 @@ impl Queue {
     /// of [`Strategy::Random`].
     pub fn new(now: Now, id: QueueId, config: Config, epoch: Epoch, seed: u64) -> Self {
         Queue {
-            waiting: Waiting::new(config.max_wait),
+            // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
+            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce),
             roster: Roster::new(now.mono, &config.agents, config.strategy, seed),
             id,
             config,
@@ -92,7 +93,7 @@ impl Queue {
             extension: self.config.extension.clone(),
             strategy: self.config.strategy.as_str().to_owned(),
             waiting: count(waiting().count()),
-            offered_now: count(waiting().filter(|caller| matches!(caller.state, State::Offered { .. })).count()),
+            offered_now: count(waiting().filter(|caller| matches!(caller.state, State::Offered(_))).count()),
             longest_wait: waiting().map(|caller| now.mono.since(caller.entered)).max().unwrap_or(Duration::ZERO),
             agents: count(self.roster.len()),
             logged_in: count(self.roster.logged_in()),
@@ -114,12 +115,15 @@ impl Queue {
             }
             None => self.new_caller(now, enqueue),
         };
-        if enqueue.ticket.sequence.is_none() {
-            self.tell(call, FromQueue::Enqueued { sequence: caller.sequence }, out);
-        }
-        if let State::Leaving(overflow) = &caller.state {
-            let said = FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() };
-            self.tell(call, said, out);
+        match &caller.state {
+            State::Leaving(overflow) => {
+                let said = FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() };
+                self.tell(call, said, out);
+            }
+            State::Waiting | State::Resting { .. } | State::Offered(_) if enqueue.ticket.sequence.is_none() => {
+                self.tell(call, FromQueue::Enqueued { sequence: caller.sequence }, out);
+            }
+            State::Waiting | State::Resting { .. } | State::Offered(_) => {}
         }
         self.waiting.insert(caller);
         // First those who come before him, then he.
@@ -129,8 +133,11 @@ impl Queue {
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
         let first_entry = enqueue.ticket.sequence.is_none();
+        let dismiss = |why| State::Leaving(unanswered::timeout(&self.config, why));
         let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
-            State::Leaving(unanswered::timeout(&self.config, OverflowReason::MaxWaiting))
+            dismiss(OverflowReason::MaxWaiting)
+        } else if first_entry && self.roster.nobody_logged_in() {
+            dismiss(OverflowReason::NobodyLoggedIn)
         } else {
             State::Waiting
         };
@@ -205,9 +212,9 @@ impl Queue {
                 self.free_seats(&caller.state, |_| false);
                 continue;
             }
-            if let State::Offered { offer, .. } = caller.state {
+            if let State::Offered(ringing) = &caller.state {
                 // The call's answer is lost. It goes on waiting; the agents' own word says whether they are free.
-                caller.last_over = Some(offer);
+                caller.last_over = Some(ringing.offer);
                 self.free_seats(&caller.state, |_| false);
             }
             caller.state = State::Waiting;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::selection::{Pick, Seat};
+use super::selection::{HARDWARE_PHONES, Pick, Seat};
 use super::unanswered::{self, Verdict};
-use super::waiting::{Caller, State};
+use super::waiting::{Caller, Ringing, State};
 use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
 use crate::call::FromQueue;
-use crate::ids::CallId;
+use crate::ids::{AgentId, CallId};
 use crate::offer::{Offer, OfferId, Offered};
 use crate::time::Moment;
 
@@ -18,8 +18,8 @@ const SLACK: Duration = Duration::from_secs(10);
 /// Longer than an offer and a ticket that cross each other are on their way.
 const TRANSIT: Duration = Duration::from_secs(3);
 
-/// The next round begins one ring after the last one did, at the earliest (Spec: QU-9).
-const ROUND: Duration = Duration::from_secs(5);
+/// One ring (Spec: QU-9). The next round begins one ring after the last one did, at the earliest.
+const RING: Duration = Duration::from_secs(5);
 
 impl Queue {
     /// What a repeated ticket tells of the last offer and of the round. Messages of the past change nothing.
@@ -45,34 +45,38 @@ impl Queue {
             Some(Progress::Working(offer) | Progress::Failed { offer, .. }) if is_old(*offer) => {
                 self.give_up_lost(now, caller);
             }
-            Some(Progress::Working(offer)) => match caller.state {
-                State::Offered { offer: ours, .. } if ours == *offer => {}
-                State::Waiting | State::Resting { .. } | State::Offered { .. } | State::Leaving(_) => {
-                    self.free_seats(&caller.state, |_| false);
-                    let until = now + self.config.ring_for + SLACK;
-                    caller.state = State::Offered { offer: *offer, seats: Vec::new(), made: now, until };
-                }
-            },
-            Some(Progress::Failed { offer, rang, .. }) => {
-                if let State::Offered { offer: ours, .. } = &caller.state
-                    && ours > offer
-                {
-                    return;
-                }
-                caller.last_over = Some(*offer);
-                caller.rang |= *rang;
-                self.free_seats(&caller.state, |_| true);
-                caller.state = State::Waiting;
-            }
+            Some(Progress::Working(offer)) => self.note_working(now, caller, *offer),
+            Some(Progress::Failed { offer, refused, rang }) => self.note_failed(caller, *offer, refused, *rang),
         }
+    }
+
+    /// The call works at an offer: at ours, or at one of an owner before us, which ends as ours do.
+    fn note_working(&mut self, now: Moment, caller: &mut Caller, offer: OfferId) {
+        if matches!(&caller.state, State::Offered(ringing) if ringing.offer == offer) {
+            return;
+        }
+        self.free_seats(&caller.state, |_| false);
+        let until = now + self.config.ring_for + SLACK;
+        caller.state = State::Offered(Ringing { offer, seats: Vec::new(), phones: 0, made: now, until });
+    }
+
+    fn note_failed(&mut self, caller: &mut Caller, offer: OfferId, refused: &[AgentId], rang: bool) {
+        if matches!(&caller.state, State::Offered(ringing) if ringing.offer > offer) {
+            return;
+        }
+        caller.last_over = Some(offer);
+        caller.rang |= rang;
+        let refused: Vec<Seat> = refused.iter().filter_map(|agent| self.roster.seat(agent)).collect();
+        self.free_seats(&caller.state, |seat| caller.tried.contains(&seat) || refused.contains(&seat));
+        caller.state = State::Waiting;
     }
 
     /// A ticket that knows nothing of an offer made some time ago: the offer did not arrive.
     fn give_up_lost(&mut self, now: Moment, caller: &mut Caller) {
-        if let State::Offered { offer, made, .. } = caller.state
-            && made + TRANSIT <= now
+        if let State::Offered(ringing) = &caller.state
+            && ringing.made + TRANSIT <= now
         {
-            caller.last_over = Some(offer);
+            caller.last_over = Some(ringing.offer);
             self.free_seats(&caller.state, |_| false);
             caller.state = State::Waiting;
         }
@@ -82,8 +86,8 @@ impl Queue {
     /// the offer holds no longer.
     pub(super) fn free_seats(&mut self, state: &State, spend: impl Fn(Seat) -> bool) {
         match state {
-            State::Offered { seats, .. } => {
-                for &(seat, version) in seats {
+            State::Offered(ringing) => {
+                for &(seat, version) in &ringing.seats {
                     self.roster.unpick(seat, version, spend(seat));
                 }
             }
@@ -103,11 +107,14 @@ impl Queue {
         }
     }
 
-    /// Does for a waiting caller what can be done now.
+    /// Does for a caller what can be done now.
     pub(super) fn serve(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {
-        let Some(caller) = self.waiting.get(call).filter(|caller| matches!(caller.state, State::Waiting)) else {
-            return;
-        };
+        let Some(caller) = self.waiting.get(call) else { return };
+        match &caller.state {
+            State::Waiting => {}
+            State::Offered(_) if self.config.strategy == Strategy::AllAtOnce => return self.join(now, call, out),
+            State::Offered(_) | State::Resting { .. } | State::Leaving(_) => return,
+        }
         if self.roster.nobody_logged_in() {
             return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
         }
@@ -116,7 +123,7 @@ impl Queue {
         }
         let begun = !caller.tried.is_empty();
         let round_is_over = begun && self.config.strategy == Strategy::AllAtOnce;
-        let picks = if round_is_over { Vec::new() } else { self.roster.pick(&caller.tried) };
+        let picks = if round_is_over { Vec::new() } else { self.roster.pick(&caller.tried, HARDWARE_PHONES) };
         if !picks.is_empty() {
             self.offer(now, call, &picks, out);
         } else if begun {
@@ -127,28 +134,58 @@ impl Queue {
     fn offer(&mut self, now: Moment, call: CallId, picks: &[Pick], out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
         self.offers += 1;
-        let id = OfferId { epoch: self.epoch, counter: self.offers };
+        let offer = OfferId { epoch: self.epoch, counter: self.offers };
         caller.round = caller.round.max(1);
         caller.round_began.get_or_insert(now);
-        caller.state = State::Offered {
-            offer: id,
-            seats: picks.iter().map(|pick| (pick.seat, self.roster.version(pick.seat))).collect(),
-            made: now,
-            until: now + self.config.ring_for + SLACK,
-        };
-        let offered =
-            |pick: &Pick| Offered { agent: self.roster.agent(pick.seat).clone(), hardware_limit: pick.hardware_limit };
-        let agents = picks.iter().map(offered).collect();
-        let (queue, ring_for, round) = (self.id.clone(), self.config.ring_for, caller.round);
+        let until = now + self.config.ring_for + SLACK;
+        let mut ringing = Ringing { offer, seats: Vec::new(), phones: 0, made: now, until };
+        let said = self.propose(call, &mut ringing, picks, caller.round, self.config.ring_for);
+        caller.state = State::Offered(ringing);
         self.waiting.insert(caller);
-        self.tell(call, FromQueue::Offer(Offer { id, queue, call, agents, round, ring_for }), out);
+        self.tell(call, said, out);
+    }
+
+    /// Agents who became free while the phones of others ring for this caller ring too, for the time that is left
+    /// (Spec: QU-2). Less than one ring is not worth it.
+    fn join(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {
+        let Some(mut caller) = self.waiting.take(call) else { return };
+        let round = caller.round;
+        if let State::Offered(ringing) = &mut caller.state
+            && !ringing.seats.is_empty()
+        {
+            let left = self.config.ring_for.saturating_sub(now.since(ringing.made));
+            let phones = HARDWARE_PHONES.saturating_sub(ringing.phones);
+            let picks = if left < RING { Vec::new() } else { self.roster.pick(&caller.tried, phones) };
+            if !picks.is_empty() {
+                let said = self.propose(call, ringing, &picks, round, left);
+                self.tell(call, said, out);
+            }
+        }
+        self.waiting.insert(caller);
+    }
+
+    fn propose(
+        &self,
+        call: CallId,
+        ringing: &mut Ringing,
+        picks: &[Pick],
+        round: u32,
+        ring_for: Duration,
+    ) -> FromQueue {
+        let mut agents = Vec::with_capacity(picks.len());
+        for &Pick { seat, hardware_limit } in picks {
+            ringing.seats.push((seat, self.roster.version(seat)));
+            ringing.phones = ringing.phones.saturating_add(hardware_limit);
+            agents.push(Offered { agent: self.roster.agent(seat).clone(), hardware_limit });
+        }
+        FromQueue::Offer(Offer { id: ringing.offer, queue: self.id.clone(), call, agents, round, ring_for })
     }
 
     fn end_round(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
         match unanswered::after_round(&self.config, caller.rang) {
             Verdict::NewRound => {
-                let until = caller.round_began.take().unwrap_or(now) + ROUND;
+                let until = caller.round_began.take().unwrap_or(now) + RING;
                 caller.round += 1;
                 caller.tried.clear();
                 caller.rang = false;

@@ -146,8 +146,8 @@ impl Roster {
     }
 
     /// Chooses agents for a caller; they are not free from now on.
-    pub(super) fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
-        let picks = self.selection.strategy().pick(tried);
+    pub(super) fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
+        let picks = self.selection.strategy().pick(tried, phones);
         for pick in &picks {
             self.withdraw(pick.seat);
             self.places[pick.seat as usize].offered = true;

@@ -25,10 +25,22 @@ pub(super) enum State {
     Waiting,
     /// For the beginning of the next round, so that phones that fail at once do not ring at the speed of the network.
     Resting { until: Moment },
-    /// For the end of an offer. The agents with the version of their status at that time; none when another owner made it.
-    Offered { offer: OfferId, seats: Vec<(Seat, Version)>, made: Moment, until: Moment },
+    /// For the end of an offer.
+    Offered(Ringing),
     /// For the call to obey. Nothing else happens to it here.
     Leaving(Overflow),
+}
+
+/// An offer that is not over.
+#[derive(Clone, Debug)]
+pub(super) struct Ringing {
+    pub(super) offer: OfferId,
+    /// The agents with the version of their status when they were chosen; none when another owner made the offer.
+    pub(super) seats: Vec<(Seat, Version)>,
+    /// Hardware phones among them.
+    pub(super) phones: u8,
+    pub(super) made: Moment,
+    pub(super) until: Moment,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +73,7 @@ impl Caller {
         let own = match &self.state {
             State::Waiting => limit,
             State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
-            State::Offered { until, .. } => Some(*until),
+            State::Offered(ringing) => Some(ringing.until),
             State::Leaving(_) => None,
         };
         own.map_or(self.expires, |own| own.min(self.expires))
@@ -72,15 +84,16 @@ impl Caller {
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     max_wait: Option<Duration>,
+    agents_join: bool,
     callers: BTreeMap<CallId, Caller>,
-    /// Those in `State::Waiting`.
-    ready: BTreeSet<Rank>,
+    /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
+    open: BTreeSet<Rank>,
     due: BTreeSet<(Moment, CallId)>,
 }
 
 impl Waiting {
-    pub(super) const fn new(max_wait: Option<Duration>) -> Self {
-        Waiting { max_wait, callers: BTreeMap::new(), ready: BTreeSet::new(), due: BTreeSet::new() }
+    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool) -> Self {
+        Waiting { max_wait, agents_join, callers: BTreeMap::new(), open: BTreeSet::new(), due: BTreeSet::new() }
     }
 
     pub(super) fn insert(&mut self, caller: Caller) {
@@ -95,22 +108,27 @@ impl Waiting {
     /// Takes a caller out; put him back with [`Waiting::insert`] after a change, so that the indexes are always right.
     pub(super) fn take(&mut self, call: CallId) -> Option<Caller> {
         let caller = self.callers.remove(&call)?;
-        self.ready.remove(&caller.rank());
+        self.open.remove(&caller.rank());
         self.due.remove(&(caller.due(self.max_wait), call));
         Some(caller)
     }
 
     fn index(&mut self, caller: &Caller) {
-        if matches!(caller.state, State::Waiting) {
-            self.ready.insert(caller.rank());
+        let open = match caller.state {
+            State::Waiting => true,
+            State::Offered(_) => self.agents_join,
+            State::Resting { .. } | State::Leaving(_) => false,
+        };
+        if open {
+            self.open.insert(caller.rank());
         }
         self.due.insert((caller.due(self.max_wait), caller.call));
     }
 
-    /// The best caller behind `after`, or the best of all.
+    /// The best caller behind `after`, or the best of all, who can take an agent.
     pub(super) fn next(&self, after: Option<Rank>) -> Option<Rank> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.ready.range((from, Bound::Unbounded)).next().copied()
+        self.open.range((from, Bound::Unbounded)).next().copied()
     }
 
     pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {

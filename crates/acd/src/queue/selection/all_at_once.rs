@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{Candidate, Pick, Seat, Select};
 
-/// Hardware phones that ring for one caller (Spec: QU-10).
-const HARDWARE_PHONES: u8 = 10;
-
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct AllAtOnce {
     free: BTreeMap<Seat, Candidate>,
@@ -21,8 +18,8 @@ impl Select for AllAtOnce {
         self.free.remove(&candidate.seat);
     }
 
-    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
-        let mut left = HARDWARE_PHONES;
+    fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
+        let mut left = phones;
         let mut picks = Vec::with_capacity(self.free.len());
         for candidate in self.free.values().filter(|candidate| !tried.contains(&candidate.seat)) {
             let hardware_limit = candidate.hardware.min(left);

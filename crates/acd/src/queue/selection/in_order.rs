@@ -18,7 +18,7 @@ impl Select for InOrder {
         self.free.remove(&candidate.seat);
     }
 
-    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
+    fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         self.free.iter().find(|seat| !tried.contains(seat)).map(|&seat| Pick::whole(seat)).into_iter().collect()
     }
 }

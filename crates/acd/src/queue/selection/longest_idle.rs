@@ -19,7 +19,7 @@ impl Select for LongestIdle {
         self.free.remove(&(candidate.idle_since, candidate.seat));
     }
 
-    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
+    fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         let first = self.free.iter().find(|(_, seat)| !tried.contains(seat));
         first.map(|&(_, seat)| Pick::whole(seat)).into_iter().collect()
     }

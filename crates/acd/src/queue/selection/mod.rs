@@ -43,6 +43,9 @@ impl Pick {
     }
 }
 
+/// Hardware phones that ring for one caller (Spec: QU-10).
+pub(super) const HARDWARE_PHONES: u8 = 10;
+
 /// What a strategy does. `insert` and `remove` come in pairs.
 pub(super) trait Select {
     /// An agent became free.
@@ -52,7 +55,8 @@ pub(super) trait Select {
     fn remove(&mut self, candidate: &Candidate);
 
     /// The agents to offer a caller to who has been offered to `tried` in this round; empty when there is none.
-    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick>;
+    /// `phones` more hardware phones may ring for him (Spec: QU-10).
+    fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick>;
 }
 
 /// The strategy of one queue with its index.

@@ -47,7 +47,7 @@ impl Select for Random {
         }
     }
 
-    fn pick(&mut self, tried: &[Seat]) -> Vec<Pick> {
+    fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         self.draw(tried).map(Pick::whole).into_iter().collect()
     }
 }

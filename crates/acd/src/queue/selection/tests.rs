@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy as _, any, prop, prop_assert, prop_assert_eq, proptest};
 
-use super::{Candidate, Pick, Seat, Selection};
+use super::{Candidate, HARDWARE_PHONES, Pick, Seat, Selection};
 use crate::queue::Strategy;
 use crate::time::Moment;
 
@@ -41,7 +41,7 @@ proptest! {
     // spec: QU-1
     #[test]
     fn qu_1_in_order_takes_the_topmost((agents, tried) in rosters()) {
-        let picks = filled(Strategy::InOrder, 0, &agents).strategy().pick(&tried);
+        let picks = filled(Strategy::InOrder, 0, &agents).strategy().pick(&tried, HARDWARE_PHONES);
         let topmost = untried(&agents, &tried).map(|agent| agent.seat).min();
         prop_assert_eq!(seats(&picks), topmost.into_iter().collect::<Vec<_>>());
     }
@@ -49,7 +49,7 @@ proptest! {
     // spec: QU-2, QU-10
     #[test]
     fn qu_2_all_at_once_takes_everybody_up_to_ten_hardware_phones((agents, tried) in rosters()) {
-        let picks = filled(Strategy::AllAtOnce, 0, &agents).strategy().pick(&tried);
+        let picks = filled(Strategy::AllAtOnce, 0, &agents).strategy().pick(&tried, HARDWARE_PHONES);
         let by_seat: BTreeMap<Seat, &Candidate> = agents.iter().map(|agent| (agent.seat, agent)).collect();
         let ringing: u32 = picks.iter().map(|pick| u32::from(pick.hardware_limit)).sum();
         let wanted: u32 = untried(&agents, &tried).map(|agent| u32::from(agent.hardware)).sum();
@@ -68,7 +68,7 @@ proptest! {
     // spec: QU-3
     #[test]
     fn qu_3_longest_idle_takes_the_earliest_then_list_order((agents, tried) in rosters()) {
-        let picks = filled(Strategy::LongestIdle, 0, &agents).strategy().pick(&tried);
+        let picks = filled(Strategy::LongestIdle, 0, &agents).strategy().pick(&tried, HARDWARE_PHONES);
         let first = untried(&agents, &tried).min_by_key(|agent| (agent.idle_since, agent.seat)).map(|agent| agent.seat);
         prop_assert_eq!(seats(&picks), first.into_iter().collect::<Vec<_>>());
     }
@@ -76,7 +76,7 @@ proptest! {
     // spec: QU-4
     #[test]
     fn qu_4_random_takes_one_of_the_untried((agents, tried) in rosters(), seed in any::<u64>()) {
-        let picks = seats(&filled(Strategy::Random, seed, &agents).strategy().pick(&tried));
+        let picks = seats(&filled(Strategy::Random, seed, &agents).strategy().pick(&tried, HARDWARE_PHONES));
         let possible: BTreeSet<Seat> = untried(&agents, &tried).map(|agent| agent.seat).collect();
         prop_assert_eq!(picks.len(), usize::from(!possible.is_empty()));
         prop_assert!(picks.iter().all(|seat| possible.contains(seat)));
@@ -89,7 +89,7 @@ proptest! {
             let mut selection = filled(strategy, seed, &agents);
             let (gone, left): (Vec<_>, Vec<_>) = agents.iter().partition(|agent| agent.seat % 2 == 0);
             gone.iter().for_each(|agent| selection.strategy().remove(agent));
-            let picks = seats(&selection.strategy().pick(&[]));
+            let picks = seats(&selection.strategy().pick(&[], HARDWARE_PHONES));
             prop_assert_eq!(picks.is_empty(), left.is_empty());
             prop_assert!(picks.iter().all(|seat| seat % 2 == 1));
         }
@@ -103,7 +103,7 @@ fn qu_4_random_gives_everybody_about_the_same_share() {
     let mut selection = filled(Strategy::Random, 42, &agents);
     let mut share = [0_u32; 5];
     for _ in 0..5_000 {
-        share[selection.strategy().pick(&[])[0].seat as usize] += 1;
+        share[selection.strategy().pick(&[], HARDWARE_PHONES)[0].seat as usize] += 1;
     }
     assert!(share.iter().all(|&n| (900..1_100).contains(&n)), "{share:?}");
 }

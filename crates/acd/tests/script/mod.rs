@@ -1,0 +1,220 @@
+//! The commands of a scenario.
+//!
+//! ```text
+//! queue support agents=anna,piotr strategy=in_order rings=4 …   a queue (see `setup.rs` for the rest)
+//! agent anna extension=101 devices=hardware,browser             an agent; one hardware phone if not said
+//! number +33123456789 queue=support greeting=welcome            a number
+//! trunk carrier outbound                                        a trunk; `carrier` is there from the start
+//!
+//! call 1 to +33123456789                                        a caller dials; the calls are numbered as they come
+//! call 2 by anna to 201                                         an agent dials
+//! anna answers · anna declines · anna hangs up                  what an agent does with his phone; `anna/1` is a device
+//! call 1 hangs up · call 1 is stopped                           the caller; the API
+//! outside answers · outside is busy · outside hangs up          the number that is called outside
+//! sound ends                                                    the sound that plays has come to its end
+//! anna break · anna ready · anna logout · anna end wrap-up      what an agent wishes
+//! anna joins support · anna leaves support                      login and logout per queue
+//! anna offline · anna online · anna dead · anna alive           registration lost and back; a phone that cannot ring
+//! wait 20s                                                      time passes
+//! show agents · show queues                                     how it is now
+//! ```
+
+mod setup;
+mod tell;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carillon_acd::agent;
+use carillon_acd::call;
+use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId, Name, NodeId, QueueId, TrunkId};
+use carillon_acd::leg::{Cause, LegEvent, Source};
+use carillon_acd::time::Moment;
+use carillon_acd::view::{Activity, AgentCommand};
+
+use crate::world::{Message, World};
+use setup::Setup;
+
+#[derive(Default)]
+pub(crate) struct Script {
+    setup: Setup,
+    world: Option<World>,
+    began: Moment,
+    activities: Vec<(AgentId, Activity)>,
+    names: BTreeMap<LegId, String>,
+    lines: Vec<String>,
+}
+
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|_| format!("{text:?} is no name"))
+}
+
+pub(crate) fn agent_id(text: &str) -> Result<AgentId, String> {
+    Ok(AgentId::new(name("default")?, name(text)?))
+}
+
+pub(crate) fn queue_id(text: &str) -> Result<QueueId, String> {
+    Ok(QueueId::new(name("default")?, name(text)?))
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no time"))?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number * 60)),
+        _ => Err(format!("{text:?} needs ms, s or m")),
+    }
+}
+
+impl Script {
+    /// What has happened since the last time.
+    pub(crate) fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    pub(crate) fn run(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if Setup::knows(words[0]) {
+            return match self.world {
+                None => self.setup.add(&words),
+                Some(_) => Err("comes too late: calls were made already".to_owned()),
+            };
+        }
+        if self.world.is_none() {
+            let mut world = self.setup.build()?;
+            world.settle();
+            world.seen.clear();
+            self.began = world.now;
+            self.world = Some(world);
+            self.note_activities();
+        }
+        self.act(&words)?;
+        self.world().settle();
+        self.tell();
+        Ok(())
+    }
+
+    fn world(&mut self) -> &mut World {
+        self.world.as_mut().expect("built before the first act")
+    }
+
+    fn act(&mut self, words: &[&str]) -> Result<(), String> {
+        match *words {
+            ["call", number, "to", dialled] => self.dial(number, None, dialled),
+            ["call", number, "by", agent, "to", dialled] => self.dial(number, Some(agent), dialled),
+            ["call", number, "hangs", "up"] => {
+                self.leg(LegId::caller(call_id(number)?), LegEvent::Ended(Cause::Normal))
+            }
+            ["call", number, "is", "stopped"] => {
+                self.world().deliver(Message::ToCall(call_id(number)?, call::Event::HangUp));
+                Ok(())
+            }
+            ["sound", "ends"] => self.sound_ends(),
+            ["outside", ref what @ ..] => {
+                let leg = self.world().phones.outside().ok_or("no number outside is called")?;
+                self.leg(leg, phone_event(what)?)
+            }
+            ["wait", time] => self.wait(seconds(time)?),
+            ["show", "agents"] => self.show_agents(),
+            ["show", "queues"] => self.show_queues(),
+            [agent, ref what @ ..] => self.agent(agent, what),
+            [] => Ok(()),
+        }
+    }
+
+    fn dial(&mut self, number: &str, by: Option<&str>, dialled: &str) -> Result<(), String> {
+        let source = match by {
+            Some(agent) => Source::Device(DeviceId { agent: agent_id(agent)?, index: 0 }),
+            None => Source::Trunk(TrunkId::new(name("default")?, name("carrier")?)),
+        };
+        let dialled = dialled.replace('_', " ");
+        let call = self.world().call(source, "+33600000000", &dialled);
+        if call == call_id(number)? { Ok(()) } else { Err(format!("this is call {}", call.number)) }
+    }
+
+    fn leg(&mut self, leg: LegId, event: LegEvent) -> Result<(), String> {
+        self.world().leg_event(leg, event);
+        Ok(())
+    }
+
+    fn sound_ends(&mut self) -> Result<(), String> {
+        let calls: Vec<CallId> = self.world().calls.keys().copied().collect();
+        calls.into_iter().try_for_each(|call| self.leg(LegId::caller(call), LegEvent::PlayFinished))
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), String> {
+        let until = self.world().now + time;
+        // In steps of what happens, so that every line has its own time.
+        while let Some(next) = self.world().next_at().filter(|at| *at <= until) {
+            self.world().run_until(next);
+            self.tell();
+        }
+        self.world().run_until(until);
+        Ok(())
+    }
+
+    fn agent(&mut self, who: &str, what: &[&str]) -> Result<(), String> {
+        let (who, device) = match who.split_once('/') {
+            Some((who, device)) => (who, Some(device.parse().map_err(|_| "a device is a number")?)),
+            None => (who, None),
+        };
+        let agent = agent_id(who)?;
+        if !self.world().agents.contains_key(&agent) {
+            return Err("no such command, and no such agent".to_owned());
+        }
+        let command = match *what {
+            ["break"] => AgentCommand::Break,
+            ["ready"] => AgentCommand::Ready,
+            ["logout"] => AgentCommand::LogOut,
+            ["end", "wrap-up"] => AgentCommand::EndWrapUp,
+            ["joins", queue] => AgentCommand::QueueLogIn(queue_id(queue)?),
+            ["leaves", queue] => AgentCommand::QueueLogOut(queue_id(queue)?),
+            ["online"] => return self.reachable(&agent, device.unwrap_or(0), true),
+            ["offline"] => return self.reachable(&agent, device.unwrap_or(0), false),
+            ["dead"] => {
+                self.world().phones.dead.push(agent);
+                return Ok(());
+            }
+            ["alive"] => {
+                self.world().phones.dead.retain(|dead| *dead != agent);
+                return Ok(());
+            }
+            _ => {
+                let leg =
+                    self.world().phones.of_agent(&agent, device).ok_or_else(|| format!("{who}'s phone is still"))?;
+                return self.leg(leg, phone_event(what)?);
+            }
+        };
+        if let Err(refusal) = self.world().command(&agent, &command) {
+            self.lines.push(format!("refused: {refusal}"));
+        }
+        Ok(())
+    }
+
+    fn reachable(&mut self, agent: &AgentId, device: u8, reachable: bool) -> Result<(), String> {
+        let event = agent::Event::Reachable { device, reachable };
+        self.world().deliver(Message::ToAgent(agent.clone(), event));
+        Ok(())
+    }
+}
+
+fn call_id(number: &str) -> Result<CallId, String> {
+    let number = number.parse().map_err(|_| format!("{number:?} is no number of a call"))?;
+    Ok(CallId { node: NodeId(1), boot: 1, number })
+}
+
+fn phone_event(what: &[&str]) -> Result<LegEvent, String> {
+    match *what {
+        ["answers"] => Ok(LegEvent::Answered),
+        ["declines"] => Ok(LegEvent::Failed(Cause::Declined)),
+        ["is", "busy"] => Ok(LegEvent::Failed(Cause::Busy)),
+        ["hangs", "up"] => Ok(LegEvent::Ended(Cause::Normal)),
+        ["falls", "silent"] => Ok(LegEvent::Ended(Cause::MediaTimeout)),
+        ["sends", "early", "media"] => Ok(LegEvent::Alerting { early_media: true }),
+        ["holds"] => Ok(LegEvent::Held),
+        ["resumes"] => Ok(LegEvent::Resumed),
+        _ => Err("no such command".to_owned()),
+    }
+}

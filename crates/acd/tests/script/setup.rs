@@ -1,0 +1,182 @@
+//! The part of a scenario that describes the center.
+
+use std::time::Duration;
+
+use carillon_acd::agent::{self, DeviceKind, Membership};
+use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
+use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
+
+use super::{agent_id, name, queue_id, seconds};
+use crate::world::World;
+
+#[derive(Default)]
+pub(crate) struct Setup {
+    tables: Tables,
+    queues: Vec<(QueueId, queue::Config, Duration)>,
+    agents: Vec<(AgentId, Vec<DeviceKind>)>,
+}
+
+type Options<'a> = Vec<(&'a str, &'a str)>;
+
+fn options<'a>(words: &[&'a str]) -> Options<'a> {
+    words.iter().map(|word| word.split_once('=').unwrap_or((word, ""))).collect()
+}
+
+fn bad<E: std::fmt::Display>(error: E) -> String {
+    error.to_string()
+}
+
+fn sound(text: &str) -> Result<SoundId, String> {
+    Ok(SoundId::new(name("default")?, name(text)?))
+}
+
+/// `hang_up`, `queue:sales`, `agent:anna`, `number:+33…`.
+fn then(text: &str) -> Result<Then, String> {
+    match text.split_once(':') {
+        None if text == "hang_up" => Ok(Then::HangUp),
+        Some(("queue", queue)) => queue_id(queue).map(Then::Queue),
+        Some(("agent", agent)) => agent_id(agent).map(Then::Agent),
+        Some(("number", number)) => number.parse().map(Then::Number).map_err(bad),
+        _ => Err(format!("{text:?} is no place to go")),
+    }
+}
+
+impl Setup {
+    pub(crate) fn knows(word: &str) -> bool {
+        matches!(word, "queue" | "agent" | "number" | "trunk")
+    }
+
+    pub(crate) fn add(&mut self, words: &[&str]) -> Result<(), String> {
+        let (kind, id) = (words[0], *words.get(1).ok_or("needs a name")?);
+        let options = options(&words[2..]);
+        match kind {
+            "queue" => self.queue(id, &options),
+            "agent" => self.agent(id, &options),
+            "number" => self.number(id, &options),
+            _ => self.trunk(id, &options),
+        }
+    }
+
+    fn queue(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
+        let id = queue_id(id)?;
+        let mut route =
+            QueueRoute { id: id.clone(), extension: None, waiting_sound: WaitingSound::Ringing, priority: 0 };
+        let mut config = queue::Config {
+            display_name: id.name.to_string(),
+            extension: None,
+            agents: Vec::new(),
+            strategy: Strategy::InOrder,
+            ring_for: Duration::from_secs(20),
+            unanswered: Unanswered::Wait,
+            max_wait: None,
+            timeout: Timeout::default(),
+            max_waiting: 1_000,
+        };
+        let mut wrap_up = Duration::ZERO;
+        for &(key, value) in options {
+            match key {
+                "agents" => config.agents = value.split(',').map(agent_id).collect::<Result<_, _>>()?,
+                "strategy" => config.strategy = strategy(value)?,
+                "rings" => config.ring_for = Duration::from_secs(5 * value.parse::<u64>().map_err(bad)?),
+                "wrap_up" => wrap_up = seconds(value)?,
+                "max_wait" => config.max_wait = Some(seconds(value)?),
+                "max_waiting" => config.max_waiting = value.parse().map_err(bad)?,
+                "unanswered" if value == "wait" => config.unanswered = Unanswered::Wait,
+                "unanswered" => config.unanswered = Unanswered::Leave(then(value)?),
+                "timeout" => config.timeout.then = then(value)?,
+                "message" => config.timeout.message = Some(sound(value)?),
+                "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "priority" => route.priority = value.parse().map_err(bad)?,
+                "music" => route.waiting_sound = WaitingSound::Music,
+                _ => return Err(format!("{key:?} is nothing that a queue has")),
+            }
+        }
+        config.extension.clone_from(&route.extension);
+        self.tables.queues.push(route);
+        self.queues.push((id, config, wrap_up));
+        Ok(())
+    }
+
+    fn agent(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
+        let id = agent_id(id)?;
+        let mut route = AgentRoute { id: id.clone(), extension: None };
+        let mut devices = vec![DeviceKind::Hardware];
+        for &(key, value) in options {
+            match key {
+                "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "devices" => devices = value.split(',').map(device).collect::<Result<_, _>>()?,
+                _ => return Err(format!("{key:?} is nothing that an agent has")),
+            }
+        }
+        self.tables.agents.push(route);
+        self.agents.push((id, devices));
+        Ok(())
+    }
+
+    fn number(&mut self, number: &str, options: &Options<'_>) -> Result<(), String> {
+        let get = |key: &str| options.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
+        let target = match (get("queue"), get("agent")) {
+            (Some(queue), None) => Target::Queue(queue_id(queue)?),
+            (None, Some(agent)) => Target::Agent(agent_id(agent)?),
+            _ => return Err("a number has one target".to_owned()),
+        };
+        let id = format!("number-{}", self.tables.numbers.len() + 1);
+        self.tables.numbers.push(NumberRoute {
+            id: NumberId::new(name("default")?, name(&id)?),
+            number: number.parse().map_err(bad)?,
+            trunk: TrunkId::new(name("default")?, name("carrier")?),
+            greeting: get("greeting").map(sound).transpose()?,
+            target,
+        });
+        Ok(())
+    }
+
+    fn trunk(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
+        let outbound = options.iter().any(|(key, _)| *key == "outbound");
+        self.tables.trunks.push(TrunkRoute { id: TrunkId::new(name("default")?, name(id)?), outbound });
+        Ok(())
+    }
+
+    /// Agents that are named by queues alone need no line of their own.
+    pub(crate) fn build(&mut self) -> Result<World, String> {
+        for agent in self.queues.iter().flat_map(|(_, config, _)| config.agents.clone()) {
+            if !self.agents.iter().any(|(known, _)| *known == agent) {
+                self.tables.agents.push(AgentRoute { id: agent.clone(), extension: None });
+                self.agents.push((agent, vec![DeviceKind::Hardware]));
+            }
+        }
+        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
+        for (id, config, _) in &self.queues {
+            world.add_queue(id.clone(), config.clone(), 1, 1);
+        }
+        for (id, devices) in &self.agents {
+            let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));
+            let config = agent::Config {
+                display_name: id.name.to_string(),
+                extension: None,
+                devices: devices.clone(),
+                queues: serves
+                    .map(|(queue, _, wrap_up)| Membership { queue: queue.clone(), wrap_up: *wrap_up })
+                    .collect(),
+            };
+            world.add_agent(id.clone(), config, 1);
+        }
+        Ok(world)
+    }
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    let all = [Strategy::InOrder, Strategy::AllAtOnce, Strategy::LongestIdle, Strategy::Random];
+    all.into_iter().find(|strategy| strategy.as_str() == text).ok_or_else(|| format!("{text:?} is no strategy"))
+}
+
+fn device(text: &str) -> Result<DeviceKind, String> {
+    match text {
+        "hardware" => Ok(DeviceKind::Hardware),
+        "browser" => Ok(DeviceKind::Browser),
+        "desktop" => Ok(DeviceKind::Desktop),
+        "mobile" => Ok(DeviceKind::Mobile),
+        _ => Err(format!("{text:?} is no device")),
+    }
+}

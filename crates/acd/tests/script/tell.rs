@@ -1,0 +1,192 @@
+//! What has happened, in the words of a call center.
+
+use std::time::Duration;
+
+use carillon_acd::call::{self, FromQueue};
+use carillon_acd::ids::{AgentId, LegId};
+use carillon_acd::leg::{Cause, DialTarget, LegCommand, Playback};
+use carillon_acd::record::{Happened, Outcome, Record};
+use carillon_acd::time::Moment;
+use carillon_acd::view::{Activity, Availability};
+
+use super::Script;
+use crate::world::Seen;
+
+fn words(cause: Cause) -> String {
+    format!("{cause:?}").chars().fold(String::new(), |mut text, c| {
+        if c.is_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.extend(c.to_lowercase());
+        text
+    })
+}
+
+fn activity(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Idle => "idle",
+        Activity::Reserved => "reserved",
+        Activity::Talking => "talking",
+        Activity::WrapUp => "in wrap-up",
+    }
+}
+
+fn time(duration: Duration) -> String {
+    let (s, ms) = (duration.as_secs(), duration.subsec_millis());
+    if ms == 0 { format!("{}:{:02}", s / 60, s % 60) } else { format!("{}:{:02}.{ms:03}", s / 60, s % 60) }
+}
+
+impl Script {
+    pub(super) fn note_activities(&mut self) {
+        let world = self.world();
+        self.activities = world.agents.iter().map(|(id, agent)| (id.clone(), agent.activity())).collect();
+    }
+
+    pub(super) fn tell(&mut self) {
+        let seen = std::mem::take(&mut self.world().seen);
+        for (at, seen) in seen {
+            if let Some(line) = self.line(&seen) {
+                self.push(at, &line);
+            }
+        }
+        let now = self.world().now;
+        let before = std::mem::take(&mut self.activities);
+        self.note_activities();
+        let changed: Vec<String> = before
+            .iter()
+            .zip(&self.activities)
+            .filter(|(before, after)| before != after)
+            .map(|(_, (id, after))| format!("{} is {}", id.name, activity(*after)))
+            .collect();
+        changed.iter().for_each(|line| self.push(now, line));
+    }
+
+    fn push(&mut self, at: Moment, line: &str) {
+        let at = time(at.since(self.began));
+        self.lines.push(format!("{at}  {line}"));
+    }
+
+    fn line(&mut self, seen: &Seen) -> Option<String> {
+        match seen {
+            Seen::Leg(leg, command) if leg.n == 0 => self.caller_line(*leg, command),
+            Seen::Leg(leg, command) => self.phone_line(*leg, command),
+            Seen::Finished(record) => Some(record_line(record)),
+            Seen::ToCall(call, call::Event::Queue(queue, FromQueue::Overflow { overflow, .. })) => {
+                Some(format!("call {} must leave {}: {}", call.number, queue.name, overflow.why.as_str()))
+            }
+            Seen::ToCall(..) | Seen::Agent(..) | Seen::Queue(..) => None,
+        }
+    }
+
+    fn caller_line(&self, leg: LegId, command: &LegCommand) -> Option<String> {
+        let call = leg.call.number;
+        match command {
+            LegCommand::Ring | LegCommand::Play(Playback::Ringing) => Some(format!("call {call} hears ringing")),
+            LegCommand::Answer => Some(format!("call {call} is answered by us")),
+            LegCommand::Play(Playback::Music) => Some(format!("call {call} hears music")),
+            LegCommand::Play(Playback::Sound(sound)) => Some(format!("call {call} hears {}", sound.name)),
+            LegCommand::Bridge { with } => Some(format!("call {call} and {} hear each other", self.names.get(with)?)),
+            LegCommand::HangUp(cause) => Some(format!("call {call} is hung up: {}", words(*cause))),
+            LegCommand::StopPlaying | LegCommand::Unbridge | LegCommand::Dial { .. } => None,
+        }
+    }
+
+    /// A hung-up leg is forgotten by the phones before it is told of, so the names come from the dialling.
+    fn phone_line(&mut self, leg: LegId, command: &LegCommand) -> Option<String> {
+        match command {
+            LegCommand::Dial { target, ring_for, caller, .. } => {
+                let name = target_name(target);
+                self.names.insert(leg, name.clone());
+                let shown = match target {
+                    DialTarget::Device(_) => String::new(),
+                    DialTarget::Trunk { .. } => format!(", showing {}", caller.number),
+                };
+                Some(format!("{name} rings for call {}, for {} s{shown}", leg.call.number, ring_for.as_secs()))
+            }
+            LegCommand::HangUp(cause) => Some(format!("{} is hung up: {}", self.names.get(&leg)?, words(*cause))),
+            LegCommand::Ring
+            | LegCommand::Answer
+            | LegCommand::Play(_)
+            | LegCommand::StopPlaying
+            | LegCommand::Bridge { .. }
+            | LegCommand::Unbridge => None,
+        }
+    }
+
+    pub(super) fn show_agents(&mut self) -> Result<(), String> {
+        let world = self.world();
+        let now = world.clock();
+        let mut lines = Vec::new();
+        for (id, agent) in &world.agents {
+            let view = agent.view(now);
+            let availability = match view.availability {
+                Availability::LoggedOut => "logged out",
+                Availability::Ready => "ready",
+                Availability::OnBreak => "on break",
+            };
+            lines.push(format!("{}: {availability}, {}", id.name, activity(view.activity)));
+        }
+        self.lines.extend(lines);
+        Ok(())
+    }
+
+    pub(super) fn show_queues(&mut self) -> Result<(), String> {
+        let world = self.world();
+        let now = world.clock();
+        let mut lines = Vec::new();
+        for (id, queue) in &world.queues {
+            let view = queue.view(now);
+            lines.push(format!(
+                "{}: {} waiting ({} being offered, longest {}), {} of {} agents logged in, {} free; offered {} = answered {} + \
+                 abandoned {} + overflowed {} + waiting",
+                id.name,
+                view.waiting,
+                view.offered_now,
+                time(view.longest_wait),
+                view.logged_in,
+                view.agents,
+                view.free,
+                view.offered,
+                view.answered,
+                view.abandoned,
+                view.overflowed,
+            ));
+        }
+        self.lines.extend(lines);
+        Ok(())
+    }
+}
+
+fn agent_name(agent: &AgentId, device: u8) -> String {
+    if device == 0 { format!("{}'s phone", agent.name) } else { format!("{}'s device {device}", agent.name) }
+}
+
+fn target_name(target: &DialTarget) -> String {
+    match target {
+        DialTarget::Device(device) => agent_name(&device.agent, device.index),
+        DialTarget::Trunk { trunk, number } => format!("{number} through {}", trunk.name),
+    }
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered => "answered",
+        Outcome::Abandoned => "abandoned",
+        Outcome::Missed => "missed",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    }
+}
+
+fn record_line(record: &Record) -> String {
+    let mut line =
+        format!("call {} is over: {} ({})", record.call.number, outcome(record.outcome), words(record.cause));
+    if let (Some(queue), Some(wait)) = (&record.queue, record.wait_ms) {
+        line += &format!(", waited {} for {}", time(Duration::from_millis(wait)), queue.name);
+    }
+    if record.transitions.iter().any(|t| matches!(t.what, Happened::Connected { .. })) {
+        let with = record.agent.as_ref().map_or("the outside", |agent| agent.name.as_str());
+        line += &format!(", talked {} with {with}", time(Duration::from_millis(record.talk_ms)));
+    }
+    line
+}

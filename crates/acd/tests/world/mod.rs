@@ -1,0 +1,277 @@
+//! A whole center in memory: the three machines, a network between them that may be bad, phones, and a clock that is set
+//! by hand. The scenarios run on it in peace, the simulation in storm.
+
+pub(crate) mod phones;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_acd::agent::{self, Agent};
+use carillon_acd::call::{self, Call};
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId, TrunkId};
+use carillon_acd::invariant::{self, Violation};
+use carillon_acd::leg::{CallerId, Incoming, LegCommand, LegEvent, Source};
+use carillon_acd::queue::{self, Queue};
+use carillon_acd::record::Record;
+use carillon_acd::rng::Rng;
+use carillon_acd::route::Routing;
+use carillon_acd::time::{Moment, Now, WallTime};
+use carillon_acd::view::AgentCommand;
+
+use phones::Phones;
+
+/// What is under way.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    ToCall(CallId, call::Event),
+    ToAgent(AgentId, agent::Event),
+    ToQueue(QueueId, queue::Event),
+}
+
+/// How bad the network between the machines is. What the edge says to its own calls is never lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weather {
+    /// Of a hundred messages.
+    pub(crate) lost: usize,
+    /// Of a hundred messages.
+    pub(crate) repeated: usize,
+    /// Each message takes up to this long, so that they overtake each other.
+    pub(crate) delay: Duration,
+}
+
+/// Something worth telling, in the order in which it happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    Leg(LegId, LegCommand),
+    Agent(AgentId, agent::Event),
+    Queue(QueueId, queue::Event),
+    ToCall(CallId, call::Event),
+    Finished(Box<Record>),
+}
+
+pub(crate) struct World {
+    pub(crate) now: Moment,
+    pub(crate) calls: BTreeMap<CallId, Call>,
+    pub(crate) agents: BTreeMap<AgentId, Agent>,
+    pub(crate) queues: BTreeMap<QueueId, Queue>,
+    pub(crate) phones: Phones,
+    pub(crate) records: Vec<Record>,
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) call_config: Arc<call::Config>,
+    pub(crate) weather: Weather,
+    pub(crate) rng: Rng,
+    pub(crate) seen: Vec<(Moment, Seen)>,
+    pub(crate) started: BTreeSet<CallId>,
+    flight: BTreeMap<(Moment, u64), Message>,
+    messages: u64,
+    next_call: u64,
+}
+
+impl World {
+    pub(crate) fn new(routing: Routing, seed: u64) -> Self {
+        World {
+            // Not zero, so that nothing works by accident because a duration is zero.
+            now: Moment::START + Duration::from_secs(1_000),
+            calls: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            phones: Phones::default(),
+            records: Vec::new(),
+            routing: Arc::new(routing),
+            call_config: Arc::new(call::Config::default()),
+            weather: Weather::default(),
+            rng: Rng::new(seed),
+            seen: Vec::new(),
+            started: BTreeSet::new(),
+            flight: BTreeMap::new(),
+            messages: 0,
+            next_call: 0,
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Now {
+        let micros = i64::try_from(self.now.since(Moment::START).as_micros()).unwrap();
+        Now { mono: self.now, wall: WallTime(micros) }
+    }
+
+    pub(crate) fn add_queue(&mut self, id: QueueId, config: queue::Config, epoch: u64, seed: u64) {
+        let queue = Queue::new(self.clock(), id.clone(), config, Epoch(epoch), seed);
+        self.queues.insert(id, queue);
+    }
+
+    pub(crate) fn add_agent(&mut self, id: AgentId, config: agent::Config, epoch: u64) {
+        let devices = u8::try_from(config.devices.len()).unwrap();
+        let saved = agent::SavedAvailability::default();
+        self.agents.insert(id.clone(), Agent::new(self.clock(), id.clone(), config, saved, Epoch(epoch)));
+        self.deliver(Message::ToAgent(id.clone(), agent::Event::Start));
+        for device in 0..devices {
+            self.deliver(Message::ToAgent(id.clone(), agent::Event::Reachable { device, reachable: true }));
+        }
+    }
+
+    /// A new call; it starts at once.
+    pub(crate) fn call(&mut self, source: Source, caller: &str, dialled: &str) -> CallId {
+        self.next_call += 1;
+        let call = CallId { node: NodeId(1), boot: 1, number: self.next_call };
+        let caller = CallerId { number: caller.to_owned(), name: String::new() };
+        let incoming = Incoming { call, source, dialled: dialled.to_owned(), to_user: dialled.to_owned(), caller };
+        let machine = Call::new(self.clock(), incoming, Arc::clone(&self.routing), Arc::clone(&self.call_config));
+        self.calls.insert(call, machine);
+        self.started.insert(call);
+        self.deliver(Message::ToCall(call, call::Event::Start));
+        call
+    }
+
+    pub(crate) fn call_from(&mut self, trunk: &TrunkId, caller: &str, dialled: &str) -> CallId {
+        self.call(Source::Trunk(trunk.clone()), caller, dialled)
+    }
+
+    pub(crate) fn command(&mut self, agent: &AgentId, command: &AgentCommand) -> Result<(), agent::CommandRefusal> {
+        let now = self.clock();
+        let mut out = Vec::new();
+        let machine = self.agents.get_mut(agent).expect("the scenario names an agent that exists");
+        let answer = machine.command(now, command, &mut out);
+        self.perform_agent(out);
+        answer
+    }
+
+    pub(crate) fn leg_event(&mut self, leg: LegId, event: LegEvent) {
+        self.phones.reported(leg, &event);
+        self.deliver(Message::ToCall(leg.call, call::Event::Leg(leg, event)));
+    }
+
+    /// Lets a machine handle a message now, and sends what follows.
+    pub(crate) fn deliver(&mut self, message: Message) {
+        let now = self.clock();
+        match message {
+            Message::ToCall(id, event) => {
+                self.seen.push((self.now, Seen::ToCall(id, event.clone())));
+                let mut out = Vec::new();
+                match self.calls.get_mut(&id) {
+                    Some(call) => call.handle(now, event, &mut out),
+                    None => out.extend(call::gone(id, &event)),
+                }
+                self.perform_call(id, out);
+            }
+            Message::ToAgent(id, event) => {
+                self.seen.push((self.now, Seen::Agent(id.clone(), event.clone())));
+                let mut out = Vec::new();
+                if let Some(agent) = self.agents.get_mut(&id) {
+                    agent.handle(now, event, &mut out);
+                }
+                self.perform_agent(out);
+            }
+            Message::ToQueue(id, event) => {
+                self.seen.push((self.now, Seen::Queue(id.clone(), event.clone())));
+                let mut out = Vec::new();
+                if let Some(queue) = self.queues.get_mut(&id) {
+                    queue.handle(now, event, &mut out);
+                }
+                for queue::Effect::ToCall(call, event) in out {
+                    self.send(Message::ToCall(call, event));
+                }
+            }
+        }
+    }
+
+    fn perform_call(&mut self, id: CallId, out: Vec<call::Effect>) {
+        for effect in out {
+            match effect {
+                call::Effect::Leg(leg, command) => {
+                    self.seen.push((self.now, Seen::Leg(leg, command.clone())));
+                    self.phones.command(self.now, leg, &command);
+                }
+                call::Effect::ToQueue(queue, event) => self.send(Message::ToQueue(queue, event)),
+                call::Effect::ToAgent(agent, event) => self.send(Message::ToAgent(agent, event)),
+                call::Effect::Finished(record) => {
+                    self.seen.push((self.now, Seen::Finished(record.clone())));
+                    self.records.push(*record);
+                    self.calls.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn perform_agent(&mut self, out: Vec<agent::Effect>) {
+        for effect in out {
+            match effect {
+                agent::Effect::ToCall(call, event) => self.send(Message::ToCall(call, event)),
+                agent::Effect::ToQueue(queue, event) => self.send(Message::ToQueue(queue, event)),
+                agent::Effect::Save(_) => {}
+            }
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        if self.rng.below(100) < self.weather.lost {
+            return;
+        }
+        let copies = if self.rng.below(100) < self.weather.repeated { 2 } else { 1 };
+        for _ in 0..copies {
+            let micros = usize::try_from(self.weather.delay.as_micros()).unwrap();
+            let delay = Duration::from_micros(self.rng.below(micros + 1) as u64);
+            self.messages += 1;
+            self.flight.insert((self.now + delay, self.messages), message.clone());
+        }
+    }
+
+    /// Everything that happens at this moment, and nothing later.
+    pub(crate) fn settle(&mut self) {
+        let mut steps = 0;
+        while self.step(self.now) {
+            steps += 1;
+            assert!(steps < 100_000, "the machines never come to rest: {:?}", &self.seen[self.seen.len() - 30..]);
+        }
+    }
+
+    /// Everything up to `until`, in order of time.
+    pub(crate) fn run_until(&mut self, until: Moment) {
+        self.settle();
+        while let Some(next) = self.next_at().filter(|at| *at <= until) {
+            self.now = self.now.max(next);
+            self.settle();
+        }
+        self.now = until;
+    }
+
+    /// When something happens next.
+    pub(crate) fn next_at(&self) -> Option<Moment> {
+        let flight = self.flight.first_key_value().map(|((at, _), _)| *at);
+        let calls = self.calls.values().filter_map(Call::deadline);
+        let agents = self.agents.values().filter_map(Agent::deadline);
+        let queues = self.queues.values().filter_map(Queue::deadline);
+        flight.into_iter().chain(self.phones.next_at()).chain(calls).chain(agents).chain(queues).min()
+    }
+
+    /// One thing that is due at `at` or before; `false` when there is none.
+    fn step(&mut self, at: Moment) -> bool {
+        let due = |deadline: Option<Moment>| deadline.is_some_and(|d| d <= at);
+        if let Some(entry) = self.flight.first_entry()
+            && entry.key().0 <= at
+        {
+            let message = entry.remove();
+            self.deliver(message);
+        } else if let Some((leg, event)) = self.phones.next_due(at, &mut self.rng) {
+            self.leg_event(leg, event);
+        } else if let Some((&id, _)) = self.calls.iter().find(|(_, call)| due(call.deadline())) {
+            self.deliver(Message::ToCall(id, call::Event::Wake));
+        } else if let Some((id, _)) = self.agents.iter().find(|(_, agent)| due(agent.deadline())) {
+            self.deliver(Message::ToAgent(id.clone(), agent::Event::Wake));
+        } else if let Some((id, _)) = self.queues.iter().find(|(_, queue)| due(queue.deadline())) {
+            self.deliver(Message::ToQueue(id.clone(), queue::Event::Wake));
+        } else {
+            return false;
+        }
+        if let Err(violation) = self.check() {
+            panic!("{violation}; the last steps: {:#?}", &self.seen[self.seen.len().saturating_sub(40)..]);
+        }
+        true
+    }
+
+    /// What must be true at every moment.
+    pub(crate) fn check(&self) -> Result<(), Violation> {
+        invariant::one_call_per_agent(self.calls.values())?;
+        invariant::activity_fits_call(&self.agents)
+    }
+}
