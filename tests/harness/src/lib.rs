@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod center;
+pub mod day;
 pub mod real;
 pub mod records;
 pub mod sip;

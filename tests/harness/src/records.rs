@@ -115,7 +115,9 @@ pub async fn all(center: &Carillon, count: usize, within: Duration) -> Result<Ve
             }
         }
     };
-    tokio::time::timeout(within, waiting).await.with_context(|| format!("fewer than {count} records after {within:?}"))?
+    tokio::time::timeout(within, waiting)
+        .await
+        .with_context(|| format!("fewer than {count} records after {within:?}"))?
 }
 
 /// Reads the output of `carillon records -o json`.
@@ -126,10 +128,8 @@ pub fn read(json: &str) -> Result<Vec<Record>> {
 /// Spec QU-7: equal priority is strictly first come first served. The offers must have been made in the order of the
 /// places, and the places given in the order of entry.
 pub fn check_first_come_first_served(records: &[Record]) -> Result<()> {
-    let mut queued: Vec<(Place, i64, &Record)> = records
-        .iter()
-        .filter_map(|r| Some((r.place()?, r.first_offer()?.0, r)))
-        .collect();
+    let mut queued: Vec<(Place, i64, &Record)> =
+        records.iter().filter_map(|r| Some((r.place()?, r.first_offer()?.0, r))).collect();
     ensure!(queued.len() > 1, "only {} records have a place and an offer", queued.len());
     queued.sort_by_key(|(place, ..)| *place);
     for pair in queued.windows(2) {

@@ -167,9 +167,7 @@ fn account_text(config: &BaresipConfig) -> String {
 }
 
 fn config_text(sip: SocketAddr, control: SocketAddr, microphone: &str, recordings: &str) -> String {
-    let modules = ["g711.so", "aufile.so", "aubridge.so", "sndfile.so"]
-        .map(|m| format!("module {m}\n"))
-        .concat();
+    let modules = ["g711.so", "aufile.so", "aubridge.so", "sndfile.so"].map(|m| format!("module {m}\n")).concat();
     format!(
         "sip_listen {sip}\nnet_interface {HOME}\nctrl_tcp_listen {control}\n\
          audio_source aufile,{microphone}\naudio_player aubridge,speaker\naudio_alert aubridge,bell\n\

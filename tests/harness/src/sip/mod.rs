@@ -13,3 +13,4 @@ pub mod transport;
 pub use call::{Call, End, Progress};
 pub use digest::Hash;
 pub use phone::{Account, Answering, Phone, PhoneConfig};
+pub use transport::Transport;
