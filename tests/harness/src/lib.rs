@@ -8,3 +8,5 @@ pub mod day;
 pub mod real;
 pub mod records;
 pub mod sip;
+pub mod suite;
+pub mod torture;
