@@ -22,7 +22,7 @@ use super::schedule::Schedule;
 use super::sockets::{Peer, Socket, StreamIndex};
 use super::stream::{Playing, Stream};
 use super::sys::{Epoll, Received};
-use super::{Latching, MediaEvent, PlayToken, StreamId};
+use super::{Latching, MediaEvent, PlayToken, StreamId, sys};
 
 /// Silence is looked for at least this often.
 const LONGEST_WATCH: Duration = Duration::from_secs(1);
@@ -90,6 +90,9 @@ impl Shard {
 
     /// Works until the inbox is closed.
     pub(super) fn run(mut self) {
+        if !sys::prefer_this_thread() {
+            tracing::debug!("rtp thread runs at ordinary priority");
+        }
         let mut commands = Vec::new();
         while !self.inbox.is_closed() {
             self.wait();
