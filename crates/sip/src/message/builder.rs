@@ -1,10 +1,10 @@
 //! Writing messages. No value that is written can end its line: CR and LF become spaces, so nothing that a peer sent
 //! (or a configuration holds) can add a header.
 
+use super::Request;
 use super::header::Header;
 use super::method::Method;
 use super::scan::is_token;
-use super::{NameAddr, Request};
 use crate::check::Rejection;
 use crate::status::StatusCode;
 use crate::uri::Uri;
@@ -158,8 +158,11 @@ impl RequestBuilder {
 pub struct ResponseBuilder {
     status: StatusCode,
     fields: Vec<u8>,
-    to: Vec<u8>,
-    to_has_tag: bool,
+    /// The To of the request.
+    to: Bytes,
+    /// The tag that the request's To has already.
+    dialog_tag: Option<Bytes>,
+    /// The tag that this side adds otherwise.
     tag: Option<String>,
     body: Option<(String, Bytes)>,
 }
@@ -213,9 +216,9 @@ impl ResponseBuilder {
                 field(&mut fields, Header::RecordRoute, route);
             }
         }
-        let mut to = Vec::with_capacity(request.to_raw().len() + 32);
-        copy_value(request.to_raw(), &mut to);
-        ResponseBuilder { status, fields, to, to_has_tag: request.to_tag().is_some(), tag: None, body: None }
+        let shared = |part: &[u8]| request.as_bytes().slice_ref(part);
+        let (to, dialog_tag) = (shared(request.to_raw()), request.to_tag().map(shared));
+        ResponseBuilder { status, fields, to, dialog_tag, tag: None, body: None }
     }
 
     /// A response that refuses the request.
@@ -240,7 +243,7 @@ impl ResponseBuilder {
     }
 
     pub(crate) fn needs_tag(&self) -> bool {
-        self.tag.is_none() && !self.to_has_tag && self.status > StatusCode::TRYING
+        self.tag.is_none() && self.dialog_tag.is_none() && self.status > StatusCode::TRYING
     }
 
     /// Adds a header field.
@@ -266,13 +269,19 @@ impl ResponseBuilder {
 
     /// The message.
     pub fn build(mut self) -> BuiltResponse {
-        if let Some(tag) = self.tag.as_ref().filter(|_| !self.to_has_tag) {
-            self.to.extend_from_slice(b";tag=");
-            self.to.extend(tag.bytes().filter(|b| is_token(*b)));
-        }
-        let to_tag = NameAddr::parse(Bytes::from(self.to.clone())).ok();
-        let to_tag = to_tag.as_ref().and_then(NameAddr::tag).map(Bytes::copy_from_slice).unwrap_or_default();
-        field(&mut self.fields, Header::To, &self.to);
+        self.fields.extend_from_slice(b"To: ");
+        copy_value(&self.to, &mut self.fields);
+        let to_tag = match (self.dialog_tag, self.tag) {
+            (Some(tag), _) => Bytes::copy_from_slice(&tag),
+            (None, Some(tag)) => {
+                let tag: Vec<u8> = tag.bytes().filter(|b| is_token(*b)).collect();
+                self.fields.extend_from_slice(b";tag=");
+                self.fields.extend_from_slice(&tag);
+                tag.into()
+            }
+            (None, None) => Bytes::new(),
+        };
+        self.fields.extend_from_slice(b"\r\n");
         BuiltResponse { status: self.status, to_tag, bytes: finish(self.fields, &self.body) }
     }
 }

@@ -1,5 +1,20 @@
 //! Header names, long and compact (RFC 3261 §7.3.3, §20).
 
+/// The size of the table of names.
+const SLOTS: usize = 128;
+
+/// Where a name stands in the table, by its length and three of its letters: one look decides for any name.
+const fn slot(name: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return None };
+    let middle = name[name.len() / 2];
+    Some((letter(*first) + 20 * letter(*last) + 16 * letter(middle) + name.len()) % SLOTS)
+}
+
+/// A letter in small, as a number; other bytes as any number.
+const fn letter(b: u8) -> usize {
+    (b | 0x20) as usize
+}
+
 macro_rules! headers {
     ($($variant:ident = $name:literal $(| $short:literal)?;)*) => {
         /// A header that Carillon reads or writes. Others pass through by name, byte for byte.
@@ -19,12 +34,8 @@ macro_rules! headers {
                 if let [letter] = name {
                     return Self::from_letter(letter.to_ascii_lowercase());
                 }
-                let (first, len) = (name.first()?.to_ascii_lowercase(), name.len());
-                $(if first == FIRST_LETTERS[Header::$variant as usize] && len == $name.len()
-                    && name.eq_ignore_ascii_case($name.as_bytes()) {
-                    return Some(Header::$variant);
-                })*
-                None
+                let candidate = BY_SLOT[slot(name)?]?;
+                name.eq_ignore_ascii_case(candidate.name().as_bytes()).then_some(candidate)
             }
 
             fn from_letter(letter: u8) -> Option<Self> {
@@ -35,8 +46,18 @@ macro_rules! headers {
             }
         }
 
-        /// The small first letter of each name, in the order of the variants: most candidates fall at one comparison.
-        const FIRST_LETTERS: &[u8] = &[$($name.as_bytes()[0].to_ascii_lowercase(),)*];
+        /// Every header at the slot of its name. Two names in one slot do not compile.
+        const BY_SLOT: [Option<Header>; SLOTS] = {
+            let mut table = [None; SLOTS];
+            $(match slot($name.as_bytes()) {
+                Some(slot) => {
+                    assert!(table[slot].is_none(), "choose other factors in slot()");
+                    table[slot] = Some(Header::$variant);
+                }
+                None => panic!("a header has a name"),
+            })*
+            table
+        };
     };
 }
 

@@ -92,11 +92,12 @@ fn next(raw: &[u8]) -> Option<Result<(Param<'_>, &[u8]), Malformed>> {
 fn value_of<'a>(name: &'a [u8], raw: &'a [u8]) -> Result<(Param<'a>, &'a [u8]), Malformed> {
     let end = match raw.first() {
         Some(b'"') => quoted_end(raw).ok_or(Malformed)?,
-        _ => raw.iter().position(|b| *b == b';').unwrap_or(raw.len()),
+        _ => memchr::memchr(b';', raw).unwrap_or(raw.len()),
     };
     let (value, tail) = raw.split_at(end);
     let value = trim(value);
-    let plain = !value.is_empty() && !value.iter().any(|b| is_lws(*b) || matches!(b, b'"' | b'<' | b'>' | b','));
+    let plain = |b: u8| !(is_lws(b) | (b == b'"') | (b == b'<') | (b == b'>') | (b == b','));
+    let plain = !value.is_empty() && value.iter().fold(true, |all, b| all & plain(*b));
     if plain || value.starts_with(b"\"") { Ok((Param { name, value }, tail)) } else { Err(Malformed) }
 }
 

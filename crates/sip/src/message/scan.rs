@@ -105,12 +105,14 @@ pub(crate) fn fields(bytes: &[u8], mut at: usize, fields: &mut Vec<Field>) -> Re
 fn field(bytes: &[u8], start: usize, end: usize) -> Option<Field> {
     let colon = memchr::memchr(b':', &bytes[start..end])? + start;
     let name = trim(&bytes[start..colon]);
-    if name.is_empty() || is_lws(bytes[start]) || !name.iter().all(|b| is_token(*b)) {
+    let header = Header::from_name(name);
+    let valid = header.is_some() || (!name.is_empty() && name.iter().all(|b| is_token(*b)));
+    if !valid || is_lws(bytes[start]) {
         return None;
     }
     let value = trim(&bytes[colon + 1..end]);
     let value = if value.is_empty() { Span::new(end, end) } else { Span::of(bytes, value) };
-    Some(Field { header: Header::from_name(name), name: Span::of(bytes, name), value })
+    Some(Field { header, name: Span::of(bytes, name), value })
 }
 
 /// The position after the quoted string that starts at `raw[0]`, a quote; `None` when it does not end.

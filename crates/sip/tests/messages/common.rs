@@ -12,24 +12,24 @@ fn folder() -> PathBuf {
 }
 
 /// One message, for example `rfc4475/wsinv.dat`.
-pub fn torture(file: &str) -> Bytes {
+pub(crate) fn torture(file: &str) -> Bytes {
     std::fs::read(folder().join(file)).unwrap_or_else(|e| panic!("{file}: {e}")).into()
 }
 
 /// The messages that `index.tsv` lists, in its order; those of RFC 5118 in their sendable form.
-pub fn files() -> Vec<String> {
-    let index = std::fs::read_to_string(folder().join("index.tsv")).unwrap();
+pub(crate) fn files() -> Vec<String> {
+    let index = std::fs::read_to_string(folder().join("index.tsv")).expect("the index lies beside the messages");
     let names = index.lines().skip(1).filter_map(|line| line.split('\t').next());
     names.filter(|name| name.ends_with(".dat")).map(str::to_owned).collect()
 }
 
 /// Where the messages come from.
-pub fn source() -> SocketAddr {
+pub(crate) fn source() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 99], 5060))
 }
 
 /// An endpoint that performs what Carillon performs.
-pub fn endpoint() -> Endpoint {
+pub(crate) fn endpoint() -> Endpoint {
     Endpoint::new(EndpointConfig {
         sent_by: "192.0.2.1:5060".to_owned(),
         seed: [1; 32],

@@ -1,13 +1,11 @@
 //! Every torture message of RFC 4475 and RFC 5118 through parser, checks and endpoint. Spec: SE-6.
 
-mod common;
-
+use super::common::{endpoint, files, source, torture};
 use bytes::Bytes;
 use carillon_sip::endpoint::Effect;
 use carillon_sip::message::Contact;
 use carillon_sip::stream::{Frame, FrameError, Framer};
 use carillon_sip::{Flow, Header, Message, Moment, Request, Response, StatusCode, Transport};
-use common::{endpoint, files, source, torture};
 
 /// What becomes of each message at a user agent: `request` and `response` reach the transaction user, `stray` is a
 /// well-formed response that belongs to nothing, `drop` gets no answer, a number is the answer.

@@ -1,14 +1,12 @@
 //! Damaged messages: whatever a peer sends, nothing panics, memory stays bounded, and answers stay well formed.
 //! Spec: SE-6.
 
-mod common;
-
+use super::common::{endpoint, files, source, torture};
 use bytes::Bytes;
 use carillon_sip::endpoint::{Effect, Endpoint};
 use carillon_sip::message::{peek_call_id, peek_is_initial_invite};
 use carillon_sip::stream::Framer;
 use carillon_sip::{Flow, Header, Message, Moment, ResponseBuilder, StatusCode};
-use common::{endpoint, files, source, torture};
 use std::time::Duration;
 
 /// Marsaglia's xorshift64: reproducible, and enough to choose bytes.
@@ -85,7 +83,7 @@ fn drain(endpoint: &mut Endpoint, now: Moment, random: &mut Random) {
         match effect {
             Effect::Request { key, request, .. } if random.below(2) == 0 => {
                 let ok = ResponseBuilder::reply_to(&request, StatusCode::OK).header(Header::Contact, request.call_id());
-                endpoint.respond(now, key, ok).unwrap();
+                endpoint.respond(now, key, ok).expect("a new request takes an answer");
             }
             Effect::Send { bytes, .. } => {
                 assert!(bytes.starts_with(b"SIP/2.0 ") && bytes.ends_with(b"Content-Length: 0\r\n\r\n"));
