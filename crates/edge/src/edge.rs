@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use carillon_acd::ids::{DeviceId, LegId};
+use carillon_acd::ids::{CallId, DeviceId, LegId};
 use carillon_acd::leg::LegCommand;
 use carillon_media::{Source, tone};
 use carillon_sip::Moment;
@@ -110,6 +110,13 @@ impl Edge {
             Push::Taken => Ok(()),
             Push::Full => Err(EdgeError::Overloaded),
             Push::Closed => Err(EdgeError::Stopped),
+        }
+    }
+
+    /// Ends every leg of a call that can no longer command them; nothing is reported of them.
+    pub fn abandon(&self, call: CallId) {
+        if self.shared.router.abandon(call) == Push::Full {
+            tracing::error!(call_id = %call, "legs of a failed call are left to their deadlines: the inbox is full");
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Input {
     Broken(Flow),
     /// A call asks something of a leg.
     Command(LegId, LegCommand),
+    /// A call has failed: end what legs it has.
+    Abandon(CallId),
     /// Something happened to a leg's audio.
     Media(MediaEvent),
     /// End everything until then.
@@ -72,6 +74,10 @@ impl Router {
 
     pub(crate) fn command(&self, leg: LegId, command: LegCommand) -> Push {
         self.inboxes[self.of_call(leg.call.number)].push(Lane::Control, Input::Command(leg, command))
+    }
+
+    pub(crate) fn abandon(&self, call: CallId) -> Push {
+        self.inboxes[self.of_call(call.number)].push(Lane::Control, Input::Abandon(call))
     }
 
     /// Hands on what the datapath reports. A full inbox loses it; a lost end of a sound is covered by the call's own

@@ -1,6 +1,6 @@
 //! What a call asks of a leg, and what a leg does when its time is up.
 
-use carillon_acd::ids::LegId;
+use carillon_acd::ids::{CallId, LegId};
 use carillon_acd::leg::{Cause, LegCommand, LegEvent, Playback};
 use carillon_media::Source;
 use carillon_sip::Moment;
@@ -95,6 +95,15 @@ impl Worker {
             }
             State::Talking(_) => self.part(id, cause),
             State::Parting(_) => {}
+        }
+    }
+
+    /// Ends the legs of a call that has failed; rare, so they are searched for.
+    pub(super) fn abandon(&mut self, call: CallId) {
+        let now = self.shared.now();
+        let legs: Vec<LegId> = self.legs.keys().copied().filter(|leg| leg.call == call).collect();
+        for leg in legs {
+            self.hang_up(now, leg, Cause::Failed(500));
         }
     }
 

@@ -148,7 +148,8 @@ impl Worker {
         match leg.audio.take_answer(&self.shared.datapath, response.body()) {
             Ok(()) => {
                 let heard = leg.audio.negotiated().map_or(Direction::SendRecv, |n| n.peer_direction);
-                self.note_hold(id);
+                // Who only agrees to be held does not hold us.
+                self.note_hold(id, ours.direction.sends() && !heard.receives());
                 self.answer_theirs(ours.asker, heard);
             }
             Err(error) => {
@@ -247,15 +248,14 @@ impl Worker {
             talking.unacknowledged = Some(Unacknowledged { invite: key, offered: false });
             self.servers.insert(key, id);
         }
+        let held = leg.audio.negotiated().is_some_and(Negotiated::held);
         self.respond(key, response);
-        self.note_hold(id);
+        self.note_hold(id, held);
     }
 
     /// Reports when the peer has put us on hold or resumed.
-    fn note_hold(&mut self, id: LegId) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let held = leg.audio.negotiated().is_some_and(Negotiated::held);
-        let State::Talking(talking) = &mut leg.state else { return };
+    fn note_hold(&mut self, id: LegId, held: bool) {
+        let Some(talking) = self.talking(id) else { return };
         if std::mem::replace(&mut talking.held, held) != held {
             self.report(id, if held { LegEvent::Held } else { LegEvent::Resumed });
         }

@@ -248,7 +248,10 @@ impl Worker {
                 self.handle_wire(flow, bytes);
             }
             Input::Broken(flow) => {
-                self.endpoint.flow_failed(self.shared.now(), &flow);
+                // Requests that asked for any connection to the peer went over this one too.
+                for flow in [flow, Flow { connection: None, ..flow }] {
+                    self.endpoint.flow_failed(self.shared.now(), &flow);
+                }
                 self.perform();
                 if self.index == 0 {
                     self.forget_connection(flow);
@@ -256,6 +259,10 @@ impl Worker {
             }
             Input::Command(leg, command) => {
                 self.handle_command(leg, command);
+                self.perform();
+            }
+            Input::Abandon(call) => {
+                self.abandon(call);
                 self.perform();
             }
             Input::Media(event) => {

@@ -8,3 +8,5 @@ mod hold;
 mod registration;
 mod senders;
 mod support;
+mod tcp;
+mod torture;

@@ -252,7 +252,7 @@ pub struct Talk {
 pub struct Phone {
     pub socket: UdpSocket,
     pub edge: SocketAddr,
-    counter: Cell<u32>,
+    pub counter: Cell<u32>,
 }
 
 impl Phone {
@@ -324,7 +324,7 @@ impl Phone {
             uri: format!("sip:{target}@{}", self.edge),
             from: format!("<sip:{user}@{here}>;tag=from{}", self.count()),
             to: format!("<sip:{target}@{}>", self.edge),
-            call_id: format!("call{}-{}", self.count(), here.port()),
+            call_id: format!("call{}-{here}", self.count()),
         }
     }
 
