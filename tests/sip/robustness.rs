@@ -16,7 +16,8 @@ async fn every_torture_message_is_survived() -> Result<()> {
     let mut suite = Suite::with_queue("in_order", &["anna"], &[]).await?;
     let target = Target::open(suite.block.carrier(), suite.center.sip).await?;
     let (mut dead, mut right, mut told) = (Vec::new(), 0, 0);
-    for (number, message) in messages()?.iter().enumerate() {
+    let messages = messages()?;
+    for (number, message) in messages.iter().enumerate() {
         let (answers, alive) = target.try_message(&message.bytes, number).await?;
         let verdict = match message.allows(&answers) {
             Some(true) => "as told",

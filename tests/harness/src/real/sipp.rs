@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::process;
+use crate::audio::wav;
 
 /// A run to be.
 #[derive(Clone, Debug)]
@@ -22,13 +23,15 @@ pub struct Sipp {
     pub remote: Option<SocketAddr>,
     /// More options.
     pub options: Vec<String>,
+    /// Whether the scenario plays `tone.ulaw`.
+    pub tone: bool,
 }
 
 impl Sipp {
     /// A scenario of `tests/bench`.
     pub fn bench(name: &str, local: SocketAddr, remote: Option<SocketAddr>) -> Self {
         let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench").join(name);
-        Sipp { scenario, local, remote, options: vec![] }
+        Sipp { scenario, local, remote, options: vec![], tone: false }
     }
 
     /// One more option and its value.
@@ -43,10 +46,19 @@ impl Sipp {
         self
     }
 
+    /// Gives the scenario the `tone.ulaw` that it plays.
+    pub fn with_tone(mut self) -> Self {
+        self.tone = true;
+        self
+    }
+
     /// Starts it.
     pub async fn start(&self) -> Result<SippRun> {
         let folder = TempDir::with_prefix("sipp-").context("a temporary folder")?;
         let at = |name: &str| folder.path().join(name);
+        if self.tone {
+            wav::write_tone_ulaw(&at("tone.ulaw"), 440.0, 10)?;
+        }
         let output = std::fs::File::create(at("output")).context("the output file")?;
         let mut command = Command::new("sipp");
         command

@@ -1,0 +1,69 @@
+//! `carillon-bench`: the workload of this folder, and what it costs, beside the budgets and the peers.
+
+mod figures;
+mod rtpsink;
+mod workload;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use figures::Figures;
+
+/// Measures CPU time, memory and latency of the release build under SIPp, everything on loopback.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum What {
+    /// CPU per queued call, and the time from the caller's INVITE to the agent's.
+    Calls {
+        /// Seconds of calls that are measured, after the warm-up.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+        /// Calls a second for the run with 1 s of talk.
+        #[arg(long, default_value_t = 100)]
+        rate: u64,
+    },
+    /// CPU and memory of callers who wait with music.
+    Waiting {
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        callers: u64,
+    },
+    /// CPU and memory of bridged calls with audio both ways.
+    Bridged {
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        calls: u64,
+    },
+    /// Time to start, and memory of a center in which nothing happens.
+    Startup,
+    /// All of them.
+    All,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut figures = Figures::default();
+    match Options::parse().what {
+        What::Calls { seconds, rate } => workload::calls(&mut figures, seconds, rate).await?,
+        What::Waiting { callers } => workload::waiting(&mut figures, callers).await?,
+        What::Bridged { calls } => workload::bridged(&mut figures, calls).await?,
+        What::Startup => workload::startup(&mut figures).await?,
+        What::All => {
+            workload::startup(&mut figures).await?;
+            workload::calls(&mut figures, 15, 100).await?;
+            workload::waiting(&mut figures, 1_000).await?;
+            workload::bridged(&mut figures, 100).await?;
+        }
+    }
+    println!("{figures}");
+    let file = figures.save()?;
+    println!("written to {}", file.display());
+    Ok(if figures.within_budget() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
