@@ -233,6 +233,7 @@ impl Endpoint {
         if let Some(transaction) = self.clients.get_mut(&key) {
             transaction.scheduled = None;
             self.client_event(now, key, ClientEvent::Tick, None);
+            self.cancel_when_proceeding(now, key);
         }
     }
 
@@ -244,6 +245,10 @@ impl Endpoint {
                     Some(Effect::Send { flow: transaction.flow, bytes: transaction.request.clone() })
                 }
                 ClientEffect::SendAck => transaction.failure_ack(got.as_ref().map(|(_, response)| response)),
+                ClientEffect::SendCancel => {
+                    transaction.cancel = Cancel::Waiting(None);
+                    None
+                }
                 // The answer to a CANCEL is nobody's business.
                 ClientEffect::PassUp | ClientEffect::Timeout | ClientEffect::TransportError if key.is_cancel() => None,
                 ClientEffect::PassUp => {

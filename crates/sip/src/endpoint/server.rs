@@ -96,7 +96,9 @@ impl Endpoint {
             return self.server_event(now, *key, ServerEvent::Repeated, None);
         }
         if self.is_full(&request) {
-            return self.refuse_overflow(flow, &request);
+            self.counters.overflowed += 1;
+            let refusal = Rejection::new(StatusCode::SERVICE_UNAVAILABLE).with(Header::RetryAfter, RETRY_AFTER);
+            return self.refuse_statelessly(flow, &request, &refusal);
         }
         if let Err(rejection) = check::request(&request, &self.config.policy) {
             return self.refuse(now, flow, id, &request, &rejection);
@@ -120,13 +122,10 @@ impl Endpoint {
         self.len() >= room
     }
 
-    fn refuse_overflow(&mut self, flow: Flow, request: &Request) {
-        self.counters.overflowed += 1;
+    /// Refuses a request without a transaction: it takes no memory, and its repetitions are refused again.
+    fn refuse_statelessly(&mut self, flow: Flow, request: &Request, rejection: &Rejection) {
         let tag = self.tokens.token();
-        let response = ResponseBuilder::reply_to(request, StatusCode::SERVICE_UNAVAILABLE)
-            .to_tag(&tag)
-            .header(Header::RetryAfter, RETRY_AFTER)
-            .build();
+        let response = ResponseBuilder::reject(request, rejection).to_tag(&tag).build();
         let flow = request.via().response_flow(&flow);
         self.effects.push_back(Effect::Send { flow, bytes: response.bytes });
     }
@@ -192,7 +191,7 @@ impl Endpoint {
         }
         let invite = self.by_id.get(&id::transaction(&cancel, &Method::Invite, &flow)).copied();
         let Some(invite) = invite else {
-            return self.refuse(now, flow, id, &cancel, &Rejection::new(StatusCode::NO_SUCH_CALL));
+            return self.refuse_statelessly(flow, &cancel, &Rejection::new(StatusCode::NO_SUCH_CALL));
         };
         // RFC 3261 §9.2: 200 whatever the state of the INVITE, with the To tag of its responses.
         let key = self.open_server(now, flow, id, None, &cancel);

@@ -236,12 +236,28 @@ fn a_cancel_that_is_never_answered_times_out() {
 }
 
 #[test]
+fn a_phone_that_rings_for_ever_is_cancelled_by_timer_c() {
+    let mut a = endpoint(1);
+    let invite = a.send_request(at(0), tcp_to(2), outgoing(Method::Invite));
+    let Message::Request(request) = parse(&out(&mut a).sent[0]) else { panic!("a request") };
+    let ringing = ResponseBuilder::reply_to(&request, StatusCode::RINGING).to_tag("t").build().bytes;
+    deliver(&mut a, at(0), tcp_to(2), &[ringing]);
+    a.tick(at(300_000));
+    assert_eq!(out(&mut a).lines(), ["CANCEL sip:bob@192.0.2.2"]);
+    assert_eq!(a.cancel(at(300_001), invite, None), Ok(()));
+    assert!(out(&mut a).nothing(), "once is enough");
+    let log = run_out(&mut a);
+    assert!(log.iter().any(|(_, o)| matches!(&o.told[..], [Effect::Timeout { key }] if *key == invite)));
+}
+
+#[test]
 fn cancel_for_nothing_gets_481() {
     let mut b = endpoint(2);
     let cancel = "CANCEL sip:b SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\nFrom: <sip:a@h>;tag=1\nTo: <sip:b@h>\n\
                   Call-ID: c\nCSeq: 1 CANCEL\nContent-Length: 0\n\n";
     receive(&mut b, at(0), flow_to(1), cancel);
     assert_eq!(out(&mut b).lines(), ["481 Call/Transaction Does Not Exist"]);
+    assert!(b.is_empty(), "and takes no memory");
 }
 
 #[test]

@@ -114,7 +114,11 @@ impl InviteClient {
             }
             Event::Response(status) if status.is_success() => self.accept(now, timers),
             Event::Response(_) => self.complete(now, timers),
-            Event::Tick if until <= now => self.end(&[Effect::Timeout]),
+            Event::Tick if until <= now && cancelled => self.end(&[Effect::Timeout]),
+            Event::Tick if until <= now => {
+                self.state = State::Proceeding { until: now + timers.t64(), cancelled: true };
+                &[Effect::SendCancel]
+            }
             Event::Tick | Event::TransportError => &[],
             Event::Cancelled => {
                 self.state = State::Proceeding { until: now + timers.t64(), cancelled: true };

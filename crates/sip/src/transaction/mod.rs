@@ -29,7 +29,8 @@ pub struct Timers {
     pub t4: Duration,
     /// Timer D: how long repeated failures of an INVITE are absorbed on an unreliable transport, at least 32 s.
     pub d: Duration,
-    /// Timer C (RFC 3261 §16.6 step 11): how long an INVITE may ring without any news.
+    /// Timer C (RFC 3261 §16.6 step 11): how long an INVITE may ring without any news before it is
+    /// cancelled.
     pub c: Duration,
     /// How long our own side may leave an INVITE unanswered before the transaction is given up.
     pub unanswered: Duration,
@@ -79,6 +80,8 @@ pub enum ClientEffect {
     SendRequest,
     /// Send the ACK for a 3xx–6xx.
     SendAck,
+    /// Send a CANCEL: timer C fired (RFC 3261 §16.8).
+    SendCancel,
     /// Give the response to the transaction user.
     PassUp,
     /// Tell the transaction user that no final response came.

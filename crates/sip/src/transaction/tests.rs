@@ -69,6 +69,15 @@ fn invite_client_accepted_passes_every_2xx_until_timer_m() {
 }
 
 #[test]
+fn invite_client_timer_c_cancels_what_rings_for_ever() {
+    let t = Timers::default();
+    let mut m = InviteClient::new(at(0), false, &t);
+    m.handle(at(0), ClientEvent::Response(RINGING), &t);
+    let log = run_out!(m, ClientEvent::Tick);
+    assert_eq!(log, [(300_000, vec![ClientEffect::SendCancel]), (332_000, vec![ClientEffect::Timeout])]);
+}
+
+#[test]
 fn invite_client_timer_c_restarts_with_news_and_a_cancel_has_its_own_end() {
     let t = Timers::default();
     let mut m = InviteClient::new(at(0), false, &t);
