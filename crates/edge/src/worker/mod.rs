@@ -286,11 +286,11 @@ impl Worker {
         let now = self.shared.now();
         match Message::parse(bytes) {
             Ok(message) => {
-                if let Message::Request(request) = &message {
-                    if !self.may_speak(now, &flow, request) {
-                        tracing::debug!(source = %flow.remote, method = %request.method(), "silence for an unknown sender");
-                        return count(&self.shared.counters.silenced);
-                    }
+                if let Message::Request(request) = &message
+                    && !self.may_speak(now, &flow, request)
+                {
+                    tracing::debug!(source = %flow.remote, method = %request.method(), "silence for an unknown sender");
+                    return count(&self.shared.counters.silenced);
                 }
                 self.endpoint.handle_message(now, flow, message);
             }

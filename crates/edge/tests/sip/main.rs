@@ -1,6 +1,6 @@
 //! The edge as its peers see it: phones and carriers of plain text on real sockets.
 
-#![allow(unreachable_pub, reason = "one binary of modules")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "one test binary of several modules")]
 
 mod calls;
 mod dialling;
