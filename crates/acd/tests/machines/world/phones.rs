@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use carillon_acd::ids::{AgentId, LegId};
+use carillon_acd::ids::{AgentId, CallId, LegId};
 use carillon_acd::leg::{Cause, DialTarget, LegCommand, LegEvent, Playback};
 use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
@@ -89,6 +89,13 @@ impl Phones {
         self.fresh.retain(|(_, l, _)| *l != leg);
     }
 
+    /// All legs of a call are gone, and nobody is told.
+    pub(crate) fn edge_dies(&mut self, call: CallId) {
+        self.legs.retain(|leg, _| leg.call != call);
+        self.plans.retain(|(_, leg, _), _| leg.call != call);
+        self.fresh.retain(|(_, leg, _)| leg.call != call);
+    }
+
     pub(crate) fn plan(&mut self, at: Moment, leg: LegId, event: LegEvent) {
         self.plan_count += 1;
         self.plans.insert((at, leg, self.plan_count), event);
@@ -139,8 +146,22 @@ impl Phones {
         self.legs.iter().rev().find(|(_, phone)| is(phone)).map(|(leg, _)| *leg)
     }
 
-    pub(crate) fn target(&self, leg: LegId) -> Option<&DialTarget> {
-        self.legs.get(&leg).map(|phone| &phone.target)
+    /// What the machines believe is one thing, what people hear another: no caller has two agents on the line, and the
+    /// phones of an agent belong to one call.
+    pub(crate) fn check(&self) {
+        let mut lines = BTreeMap::new();
+        let mut agents: BTreeMap<&AgentId, CallId> = BTreeMap::new();
+        for (leg, phone) in &self.legs {
+            if phone.answered
+                && let Some(other) = lines.insert(leg.call, *leg)
+            {
+                panic!("{leg} and {other} are connected with one caller");
+            }
+            if let DialTarget::Device(device) = &phone.target {
+                let call = *agents.entry(&device.agent).or_insert(leg.call);
+                assert_eq!(call, leg.call, "{} is wanted by two calls", device.agent);
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,17 +1,14 @@
 //! Runs the text scenarios of `tests/scenarios/*.txt` on the pure machines and compares what happens with what the file
-//! says. `UPDATE=1 cargo test -p carillon-acd --test scenarios` writes what happened into the files instead; read the
+//! says. `UPDATE=1 cargo test -p carillon-acd --test machines` writes what happened into the files instead; read the
 //! difference before you commit it.
 //!
 //! A file is a list of blocks: commands, a line `----`, and what they lead to. `#` begins a comment, and `# spec: QU-1`
 //! says which rules the file proves. The commands are in `script.rs`.
 
-mod script;
-mod world;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use script::Script;
+use crate::script::Script;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios")

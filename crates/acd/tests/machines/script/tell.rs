@@ -72,7 +72,9 @@ impl Script {
             Seen::Leg(leg, command) => self.phone_line(*leg, command),
             Seen::Finished(record) => Some(record_line(record)),
             Seen::ToCall(call, call::Event::Queue(queue, FromQueue::Overflow { overflow, .. })) => {
-                Some(format!("call {} must leave {}: {}", call.number, queue.name, overflow.why.as_str()))
+                let line = format!("call {} must leave {}: {}", call.number, queue.name, overflow.why.as_str());
+                // The queue repeats it until it hears that the call has left.
+                self.told.insert(line.clone()).then_some(line)
             }
             Seen::ToCall(..) | Seen::Agent(..) | Seen::Queue(..) => None,
         }
@@ -96,6 +98,9 @@ impl Script {
         match command {
             LegCommand::Dial { target, ring_for, caller, .. } => {
                 let name = target_name(target);
+                if matches!(target, DialTarget::Device(device) if self.world().phones.dead.contains(&device.agent)) {
+                    return Some(format!("{name} cannot be reached for call {}", leg.call.number));
+                }
                 self.names.insert(leg, name.clone());
                 let shown = match target {
                     DialTarget::Device(_) => String::new(),

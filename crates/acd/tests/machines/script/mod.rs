@@ -22,7 +22,7 @@
 mod setup;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use carillon_acd::agent;
@@ -42,6 +42,7 @@ pub(crate) struct Script {
     began: Moment,
     activities: Vec<(AgentId, Activity)>,
     names: BTreeMap<LegId, String>,
+    told: BTreeSet<String>,
     lines: Vec<String>,
 }
 
@@ -108,7 +109,7 @@ impl Script {
                 self.leg(LegId::caller(call_id(number)?), LegEvent::Ended(Cause::Normal))
             }
             ["call", number, "is", "stopped"] => {
-                self.world().deliver(Message::ToCall(call_id(number)?, call::Event::HangUp));
+                self.world().deliver(Message::Call(call_id(number)?, call::Event::HangUp));
                 Ok(())
             }
             ["sound", "ends"] => self.sound_ends(),
@@ -195,7 +196,7 @@ impl Script {
 
     fn reachable(&mut self, agent: &AgentId, device: u8, reachable: bool) -> Result<(), String> {
         let event = agent::Event::Reachable { device, reachable };
-        self.world().deliver(Message::ToAgent(agent.clone(), event));
+        self.world().deliver(Message::Agent(agent.clone(), event));
         Ok(())
     }
 }
