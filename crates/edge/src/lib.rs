@@ -9,6 +9,10 @@
 //! sockets  -> worker { who is it? sip::Endpoint, legs } -> callbacks
 //! commands -> worker                                    -> datapath (RTP threads)
 //! ```
+//!
+//! Not here: name resolution (contacts and trunks are addresses), reliable provisional responses, requests within
+//! dialogs that are not confirmed, and the change to TCP for requests over 1,300 bytes (RFC 3261 §18.1.1), which no peer
+//! of a center insists on.
 
 mod audio;
 mod cause;

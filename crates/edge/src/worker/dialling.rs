@@ -109,7 +109,6 @@ impl Worker {
             .call_id(self.fresh_call_id())
             .header(Header::Contact, self.shared.contact(way.flow.transport))
             .header(Header::Allow, ALLOW)
-            .header(Header::Supported, "")
             .body(SDP, offer.to_owned());
         let credentials = trunk.is_some_and(|trunk| {
             self.shared.directory.load().trunk(trunk).is_some_and(|trunk| trunk.credentials.is_some())

@@ -6,11 +6,11 @@ use carillon_media::{Direction, SdpError};
 use carillon_sip::check::{ALLOW, Rejection, SDP};
 use carillon_sip::dialog::Dialog;
 use carillon_sip::endpoint::ServerKey;
-use carillon_sip::{Flow, Header, Moment, Request, ResponseBuilder, StatusCode};
+use carillon_sip::{Flow, Header, Moment, NameAddr, Request, ResponseBuilder, StatusCode};
 
 use super::senders::Sender;
 use super::{RETRY_AFTER, Worker};
-use crate::audio::{Audio, AudioError};
+use crate::audio::{Audio, AudioError, stream_of};
 use crate::cause::to_status;
 use crate::leg::{Asked, Exchange, Leg, Line, MAX_TALK, MAX_UNANSWERED, REFRESH, State, Talking, Told, Unacknowledged};
 use crate::shared::count;
@@ -81,7 +81,7 @@ impl Worker {
         let asked = Asked { invite: key, line, told: Told::Nothing, refresh_at: None, give_up: now + MAX_UNANSWERED };
         self.insert_leg(id, Leg::new(audio, State::Asked(asked)));
         let text = |uri: &carillon_sip::Uri| uri.user_text().unwrap_or_default().into_owned();
-        let from = request.from();
+        let from = claimed_caller(request, &source);
         let caller = CallerId { number: text(from.uri()), name: from.display_name().unwrap_or_default().into_owned() };
         let (dialled, to_user) = (text(request.uri()), text(request.to().uri()));
         tracing::debug!(call_id = %call, ?source, "incoming call");
@@ -155,10 +155,12 @@ impl Worker {
         };
         let invite = asked.invite;
         let Some(request) = self.endpoint.request(invite) else { return };
-        let response = in_dialog(request, StatusCode::OK, &asked.line)
-            .header(Header::Allow, ALLOW)
-            .header(Header::Supported, "")
-            .body(SDP, description);
+        let response =
+            in_dialog(request, StatusCode::OK, &asked.line).header(Header::Allow, ALLOW).body(SDP, description);
+        if let Some(partner) = leg.partner {
+            // Bridged before it had a stream.
+            self.shared.datapath.bridge(stream_of(id), stream_of(partner));
+        }
         self.respond(invite, response);
         self.confirm(now, id, Unacknowledged { invite, offered });
     }
@@ -229,6 +231,17 @@ impl Worker {
             self.remove_leg(id);
             self.report(id, LegEvent::Ended(Cause::NoAnswer));
         }
+    }
+}
+
+/// Who calls: what the trunk asserts (RFC 3325), else what From says. From a phone, an assertion is worth nothing.
+fn claimed_caller(request: &Request, source: &Source) -> NameAddr {
+    match source {
+        Source::Trunk(_) => {
+            let asserted = request.addresses(Header::PAssertedIdentity).find_map(Result::ok);
+            asserted.filter(|address| address.uri().user_raw().is_some()).unwrap_or_else(|| request.from())
+        }
+        Source::Device(_) => request.from(),
     }
 }
 

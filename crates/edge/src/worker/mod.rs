@@ -71,6 +71,18 @@ enum Owner {
     Ending,
 }
 
+/// A signalling thread that panicked would leave its calls to nobody, with the process looking alive: better that the
+/// process ends and is started again.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 /// One signalling thread.
 pub(crate) struct Worker {
     index: usize,
@@ -139,6 +151,7 @@ impl Worker {
 
     /// Runs until a shutdown is complete.
     pub(crate) fn run(mut self) {
+        let _guard = AbortOnPanic;
         let mut events = mio::Events::with_capacity(8);
         while !self.is_finished() {
             self.turn();

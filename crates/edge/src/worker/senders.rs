@@ -1,5 +1,7 @@
 //! Who may talk to the edge, and as whom. Spec: SE-1.
 
+use std::net::IpAddr;
+
 use carillon_acd::ids::{DeviceId, TrunkId};
 use carillon_sip::auth::claimed_username;
 use carillon_sip::dialog::DialogId;
@@ -26,12 +28,23 @@ pub(super) fn hop(line: &Line) -> Flow {
         return line.flow;
     }
     let Some(target) = Target::of(line.dialog.next_hop().clone()) else { return line.flow };
+    if is_private(target.addr.ip()) && !is_private(line.flow.remote.ip()) {
+        // The peer names an address behind its NAT.
+        return line.flow;
+    }
     let same_peer = target.transport == line.flow.transport && target.addr.ip() == line.flow.remote.ip();
     Flow {
         transport: target.transport,
         local: line.flow.local,
         remote: target.addr,
         connection: line.flow.connection.filter(|_| same_peer && target.transport == Transport::Tcp),
+    }
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
     }
 }
 
@@ -59,12 +72,10 @@ impl Worker {
     /// Whether a request may be answered at all. Everything else gets silence: a scanner learns nothing, not even that
     /// somebody listens.
     pub(super) fn may_speak(&self, now: Moment, flow: &Flow, request: &Request) -> bool {
-        if DialogId::of_request(request).is_some_and(|id| self.dialogs.contains_key(&id)) {
-            return true;
-        }
         // An ACK is never answered, so it tells nothing; the endpoint finds out whether it belongs to anything.
         *request.method() == Method::Ack
             || self.is_known_address(now, flow)
+            || DialogId::of_request(request).is_some_and(|id| self.dialogs.contains_key(&id))
             || (names_a_device(request, &self.shared.directory.load())
                 && self.shared.registry().may_try(now, &flow.remote))
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::scene::{Scene, caller_sdp, scene};
-use crate::support::{Center, Phone, fixed, sdp, trunk, trunk_id};
+use crate::support::scene::{Scene, agent_sdp, caller_sdp, scene};
+use crate::support::{Center, Phone, device_id, fixed, sdp, trunk, trunk_id};
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegCommand, LegEvent, Playback, Source};
 
@@ -45,6 +45,41 @@ fn what_the_invite_says_arrives_as_the_incoming_call() {
     assert_eq!(incoming.source, Source::Trunk(trunk_id()));
     assert_eq!((incoming.dialled.as_str(), incoming.to_user.as_str()), ("33123456789", "101"));
     assert_eq!((incoming.caller.number.as_str(), incoming.caller.name.as_str()), ("+48600", "Jane \"J\" Doe"));
+}
+
+#[test]
+fn a_trunk_asserts_who_calls_and_a_phone_does_not() {
+    let s = scene();
+    let asserted = "P-Asserted-Identity: \"Jane\" <tel:+48600111222>\r\n";
+    s.carrier.request("INVITE", &s.carrier.talk("anonymous", "1"), 1, asserted, &caller_sdp());
+    let incoming = s.center.incoming();
+    assert_eq!((incoming.caller.number.as_str(), incoming.caller.name.as_str()), ("+48600111222", "Jane"));
+    s.agent.request("INVITE", &s.agent.talk("piotr", "1"), 1, asserted, &agent_sdp("sendrecv"));
+    let incoming = s.center.incoming();
+    assert_eq!(incoming.source, Source::Device(device_id("piotr")));
+    assert_eq!(incoming.caller.number, "piotr");
+}
+
+#[test]
+fn with_several_workers_each_call_stays_in_one() {
+    let agent = Phone::new("127.0.9.3", ([127, 0, 9, 1], 5060).into());
+    let directory =
+        carillon_edge::Directory::new(vec![fixed("piotr", agent.addr())], vec![trunk("127.0.9.2/32", None)]).unwrap();
+    let center = Center::start_with(carillon_edge::EdgeConfig { workers: 4, ..crate::support::config() }, directory);
+    let carrier = Phone::new("127.0.9.2", center.addr());
+    let s = Scene { agent: Phone { edge: center.addr(), ..agent }, center, carrier };
+    let mut numbers = std::collections::HashSet::new();
+    for _ in 0..12 {
+        let b = s.bridged();
+        assert!(numbers.insert(b.caller.call.number), "no number twice");
+        s.agent.request("BYE", &b.agent_talk, 1, "", "");
+        s.agent.expect(200);
+        s.center.expect_event(b.leg, LegEvent::Ended(Cause::Normal));
+        s.center.command(b.caller, LegCommand::HangUp(Cause::Normal));
+        let bye = s.carrier.expect_request("BYE");
+        s.carrier.respond(&bye, "200 OK", "", "", "");
+    }
+    s.center.expect_all_gone();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegCommand};
 
+use crate::support::scene::{agent_sdp, scene};
 use crate::support::{Center, Msg, PATIENCE, Phone, QUIET, trunk};
 
 /// What the edge answers, `0` for silence. A call that it takes is refused by the test with 404, as a number that does
@@ -166,4 +167,60 @@ fn se_6_messages_of_unknown_senders_are_survived_in_silence() {
     trusted.request("OPTIONS", &trusted.talk("ping", "ping"), 1, "", "");
     let sender: SocketAddr = trusted.addr();
     assert!(trusted.expect(200).header("Via").contains(&format!("rport={}", sender.port())));
+}
+
+/// Marsaglia's xorshift64: reproducible damage.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % n.max(1) as u64).unwrap()
+    }
+}
+
+// spec: SE-6
+#[test]
+fn se_6_damaged_messages_leave_a_conversation_alone_and_nothing_behind() {
+    let s = scene();
+    let b = s.bridged();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sip/tests/torture");
+    let seeds: Vec<Vec<u8>> = ANSWERS.iter().map(|(file, _)| std::fs::read(folder.join(file)).unwrap()).collect();
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for _ in 0..20_000 {
+        let mut message = seeds[random.below(seeds.len())].clone();
+        for _ in 0..=random.below(4) {
+            let at = random.below(message.len());
+            match random.below(3) {
+                0 => message[at] = u8::try_from(random.below(256)).unwrap(),
+                1 => message.insert(at, b"\r\n;:<>@,\"% \0"[random.below(12)]),
+                _ => drop(message.drain(at..(at + 1 + random.below(16)).min(message.len()))),
+            }
+            if message.is_empty() {
+                message.push(b'x');
+            }
+        }
+        s.carrier.socket.send_to(&message, s.carrier.edge).unwrap();
+        while let Ok(incoming) = s.center.incoming.try_recv() {
+            s.center.command(LegId::caller(incoming.call), LegCommand::HangUp(Cause::NotFound));
+        }
+    }
+    let fresh = Phone::new("127.0.9.2", s.center.addr());
+    fresh.request("OPTIONS", &fresh.talk("ping", "ping"), 1, "", "");
+    fresh.expect(200);
+    s.agent.request("INVITE", &b.agent_talk, 1, "", "");
+    s.agent.expect(200);
+    s.agent.request("ACK", &b.agent_talk, 1, "", &agent_sdp("sendrecv"));
+    s.agent.request("BYE", &b.agent_talk, 2, "", "");
+    s.agent.expect(200);
+    s.center.command(b.caller, LegCommand::HangUp(Cause::Normal));
+    crate::support::eventually("only the refused calls' transactions are left", || {
+        while let Ok(incoming) = s.center.incoming.try_recv() {
+            s.center.command(LegId::caller(incoming.call), LegCommand::HangUp(Cause::NotFound));
+        }
+        let stats = s.center.edge.stats();
+        if (stats.calls, stats.legs, stats.streams) == (0, 0, 0) { Ok(()) } else { Err(stats) }
+    });
 }
