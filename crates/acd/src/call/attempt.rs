@@ -32,7 +32,7 @@ enum Stage {
     /// The agent's owner was asked.
     Reserving { until: Moment },
     /// His devices ring, or will in a moment.
-    Ringing { until: Moment, legs: Vec<LegId>, rang: bool },
+    Ringing { until: Moment, legs: Vec<LegId>, alerted: Vec<LegId>, rang: bool },
     /// It came to nothing.
     Over(Miss),
 }
@@ -94,8 +94,12 @@ impl Attempt {
             core.release(&attempt.agent, reservation, Released::NoPenalty);
             attempt.refused(core, None, "no device may ring");
         } else {
-            attempt.stage =
-                Stage::Ringing { until: core.now.mono + attempt.ring_for + core.config.ring_slack, legs, rang: false };
+            attempt.stage = Stage::Ringing {
+                until: core.now.mono + attempt.ring_for + core.config.ring_slack,
+                legs,
+                alerted: Vec::new(),
+                rang: false,
+            };
         }
     }
 
@@ -120,10 +124,12 @@ impl Attempt {
         let attempt = self.tries.iter_mut().find(|t| t.legs().contains(&leg))?;
         match event {
             LegEvent::Alerting { .. } => {
-                attempt.rings();
-                core.write(Happened::Alerting { leg });
-                if matches!(self.purpose, Purpose::Direct) {
-                    core.ring();
+                // A phone says it again and again.
+                if attempt.alerts(leg) {
+                    core.write(Happened::Alerting { leg });
+                    if matches!(self.purpose, Purpose::Direct) {
+                        core.ring();
+                    }
                 }
                 None
             }
@@ -197,14 +203,9 @@ impl Attempt {
         self.tries.iter().map(miss).collect()
     }
 
-    /// The first agent whose phone rings, and otherwise the first who is asked for.
+    /// The first agent whose phone rings.
     pub(super) fn agent(&self) -> Option<&AgentId> {
-        let ringing = self.tries.iter().find(|t| matches!(t.stage, Stage::Ringing { .. }));
-        ringing.or_else(|| self.tries.first()).map(|t| &t.agent)
-    }
-
-    pub(super) fn rings_now(&self) -> bool {
-        self.tries.iter().any(|t| matches!(t.stage, Stage::Ringing { .. }))
+        self.tries.iter().find(|t| matches!(t.stage, Stage::Ringing { .. })).map(|t| &t.agent)
     }
 }
 
@@ -216,9 +217,15 @@ impl Try {
         }
     }
 
-    fn rings(&mut self) {
-        if let Stage::Ringing { rang, .. } = &mut self.stage {
-            *rang = true;
+    /// `true` when it is news.
+    fn alerts(&mut self, leg: LegId) -> bool {
+        match &mut self.stage {
+            Stage::Ringing { alerted, rang, .. } if !alerted.contains(&leg) => {
+                alerted.push(leg);
+                *rang = true;
+                true
+            }
+            Stage::Reserving { .. } | Stage::Ringing { .. } | Stage::Over(_) => false,
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) enum State {
     /// One agent's phones ring, without a queue.
     Ringing(Attempt),
     /// A number outside is called.
-    Dialling { leg: LegId, until: Moment, bridged: bool },
+    Dialling { leg: LegId, until: Moment, alerted: bool, bridged: bool },
     /// Two sides hear each other.
     Talking(Box<Talk>),
     /// The record is written.
@@ -63,7 +63,7 @@ impl State {
     pub(super) fn stage(&self) -> Stage {
         match self {
             State::New | State::Occupying { .. } | State::Playing { after: After::NextStep, .. } => Stage::Routing,
-            State::Queued(queued) if queued.attempt.as_ref().is_some_and(Attempt::rings_now) => Stage::Ringing,
+            State::Queued(queued) if queued.attempt.as_ref().and_then(Attempt::agent).is_some() => Stage::Ringing,
             State::Queued(_) => Stage::Waiting,
             State::Ringing(_) | State::Dialling { .. } => Stage::Ringing,
             State::Talking(_) => Stage::Talking,

@@ -131,20 +131,24 @@ impl Call {
         let partner = self.core.caller_leg();
         self.core.leg(leg, LegCommand::Dial { target, caller, partner, ring_for });
         let until = self.core.now.mono + ring_for + self.core.config.ring_slack;
-        self.state = State::Dialling { leg, until, bridged: false };
+        self.state = State::Dialling { leg, until, alerted: false, bridged: false };
     }
 
     /// What the leg to a number outside reports.
     pub(super) fn dialled_leg(&mut self, event: &LegEvent) {
-        let State::Dialling { leg, bridged, .. } = &mut self.state else { return };
+        let State::Dialling { leg, alerted, bridged, .. } = &mut self.state else { return };
         let leg = *leg;
         match event {
             LegEvent::Alerting { early_media } => {
-                self.core.write(Happened::Alerting { leg });
-                if !early_media {
-                    self.core.ring();
-                } else if !std::mem::replace(bridged, true) {
+                // A phone says it again and again, and may send sound only later.
+                let news = !std::mem::replace(alerted, true);
+                if news {
+                    self.core.write(Happened::Alerting { leg });
+                }
+                if *early_media && !std::mem::replace(bridged, true) {
                     self.core.leg(self.core.caller_leg(), LegCommand::Bridge { with: leg });
+                } else if news {
+                    self.core.ring();
                 }
             }
             LegEvent::Answered => self.connect(leg, None, None),

@@ -129,7 +129,8 @@ impl Call {
                 if let Some(attempt) = &mut queued.attempt {
                     attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None);
                 }
-                core.ledger.leaves(core.now, &queued.queue, "caller left");
+                let why = if end.caller.is_none() { "caller left" } else { "call ended" };
+                core.ledger.leaves(core.now, &queued.queue, why);
                 queued.leave(core, Left::Abandoned);
             }
             State::Ringing(mut attempt) => attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None),

@@ -507,6 +507,10 @@ fn an_outgoing_call_passes_early_media_on() {
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
     line.tell(Event::Agent(agent_id("piotr"), granted));
     line.out.clear();
+    line.leg(leg(1), LegEvent::Alerting { early_media: false });
+    line.leg(leg(1), LegEvent::Alerting { early_media: false });
+    assert_eq!(line.legs_told(), [(0, LegCommand::Ring)], "once");
+    line.leg(leg(1), LegEvent::Alerting { early_media: true });
     line.leg(leg(1), LegEvent::Alerting { early_media: true });
     assert_eq!(line.legs_told(), [(0, LegCommand::Bridge { with: leg(1) })]);
     line.leg(leg(1), LegEvent::Answered);

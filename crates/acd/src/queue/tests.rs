@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use super::{
     Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Timeout, Unanswered,
@@ -335,4 +338,49 @@ fn qu_7_thousands_of_callers_are_served_strictly_in_order() {
         hall.tell(Event::Leave { call: call_id(number), why });
     }
     assert_eq!(hall.queue.view(hall.now).answered, 3_000);
+}
+
+proptest! {
+    /// Whatever comes and goes in whatever order: a free agent gets the best of those who wait, and nobody is offered while
+    /// somebody better waits. The model is a sorted list.
+    #[test]
+    fn qu_7_the_best_caller_is_next(steps in prop::collection::vec((0_u8..4, any::<u8>()), 1..200)) {
+        let mut hall = Hall::new(config(&["anna"]));
+        hall.status("anna", Standing::Busy);
+        // (reversed priority, order of entry) -> call
+        let mut waiting: BTreeMap<(i32, u64), u64> = BTreeMap::new();
+        let mut next = 0;
+        for (step, choice) in steps {
+            match step {
+                0 | 1 => {
+                    next += 1;
+                    let mut enqueue = first(next);
+                    enqueue.ticket.priority = i32::from(choice % 3);
+                    waiting.insert((-enqueue.ticket.priority, next), next);
+                    hall.enqueue(enqueue);
+                }
+                2 => {
+                    let leaver = waiting.iter().nth(usize::from(choice)).map(|(rank, call)| (*rank, *call));
+                    if let Some((rank, call)) = leaver {
+                        waiting.remove(&rank);
+                        hall.tell(Event::Leave { call: call_id(call), why: Left::Abandoned });
+                    }
+                }
+                _ => {
+                    hall.said();
+                    hall.status("anna", Standing::Free);
+                    let best = waiting.pop_first().map(|(_, call)| call);
+                    let offers = hall.offers();
+                    prop_assert_eq!(offers.first().map(|offer| offer.call.number), best);
+                    if let Some(offer) = offers.first() {
+                        hall.status("anna", Standing::Busy);
+                        let why = Left::Connected { offer: offer.id, agent: agent_id("anna") };
+                        hall.tell(Event::Leave { call: offer.call, why });
+                    }
+                    hall.status("anna", Standing::Busy);
+                }
+            }
+        }
+        prop_assert_eq!(hall.queue.view(hall.now).waiting as usize, waiting.len());
+    }
 }
