@@ -14,6 +14,8 @@ pub struct Ports {
     pub leg: Arc<dyn Fn(LegId, LegCommand) + Send + Sync>,
     /// Ends every leg of a call whose actor has failed.
     pub abandon: Arc<dyn Fn(CallId) + Send + Sync>,
+    /// Reports the devices of an agent whose new owner knows none of them.
+    pub announce: Arc<dyn Fn(&AgentId) + Send + Sync>,
     /// Keeps the record of a call that is over.
     pub record: Arc<dyn Fn(Record) + Send + Sync>,
     /// Keeps what an agent wants across restarts.

@@ -125,7 +125,8 @@ impl SupervisorState {
     fn replace(&self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
-            return self.start_agent(agent, supervisor);
+            self.start_agent(agent.clone(), supervisor);
+            return (self.addresses.ports.announce)(&agent);
         }
         if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
             tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");

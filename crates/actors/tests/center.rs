@@ -1,4 +1,5 @@
 //! The shells with real machines and an edge made of a function: what a whole node does, without sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -85,7 +86,7 @@ async fn node(agents: &[&str]) -> Node {
     let center: Arc<OnceLock<Center>> = Arc::default();
     let (record, records) = mpsc::channel(100);
     let (save, saved) = mpsc::channel(100);
-    let (seen, late) = (commands.clone(), center.clone());
+    let (seen, late, registrar) = (commands.clone(), center.clone(), center.clone());
     let ports = Ports {
         leg: Arc::new(move |leg, command| {
             assert!(leg.call.number != CURSED, "the edge has a bug");
@@ -96,8 +97,14 @@ async fn node(agents: &[&str]) -> Node {
             seen.lock().unwrap().push_back((leg, command));
         }),
         abandon: Arc::new(|_| {}),
+        announce: Arc::new(move |agent| {
+            registrar.wait().reachability(Reachability { agent: agent.clone(), device: 0, reachable: true });
+        }),
         record: Arc::new(move |r| record.try_send(r).unwrap()),
-        save: Arc::new(move |agent, availability| save.try_send((agent, availability)).unwrap()),
+        save: Arc::new(move |agent, availability| {
+            assert!(agent.name.as_str() != "cursed", "the store has a bug");
+            save.try_send((agent, availability)).unwrap();
+        }),
     };
     let started = Center::start(Clock::start(), ports, objects(agents), Epoch(1 << 32), 7).await.unwrap();
     let _ = center.set(started.clone());
@@ -194,6 +201,19 @@ async fn a_failed_call_is_recorded_and_the_others_go_on() {
     let record = node.record().await;
     assert_eq!((record.call, record.outcome), (call_id(CURSED), Outcome::Failed));
     assert_eq!(node.center.call(call_id(1)).await.unwrap().stage, Stage::Talking);
+}
+
+// spec: CL-1: an owner that fails is replaced, and the new one learns from the registrar who can ring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_agent_owner_is_replaced_and_serves_on() {
+    let mut node = node(&["cursed"]).await;
+    node.phone("cursed", true);
+    let answer = node.center.command_agent(&agent_id("cursed"), AgentCommand::Break).await;
+    assert!(answer.is_err(), "{answer:?}");
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    node.center.hang_up(call_id(1)).await.unwrap();
+    assert_eq!(node.record().await.outcome, Outcome::Answered);
 }
 
 // spec: TR-6

@@ -27,14 +27,14 @@ enum Command {
     /// Run a node with a built-in example center, and print what to dial.
     Dev(DevOptions),
     #[command(flatten)]
-    Client(cli::Command),
+    Client(Box<cli::Command>),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve::serve(options),
         Command::Dev(options) => serve::dev(options),
-        Command::Client(command) => cli::run(command),
+        Command::Client(command) => cli::run(*command),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -110,7 +110,7 @@ fn callbacks(center: &Center) -> Callbacks {
 
 /// The first call may come while [`Edge::start`] returns; `wait` bridges those microseconds.
 fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
-    let (legs, abandoned, availability) = (edge.clone(), edge.clone(), writer.clone());
+    let (legs, abandoned, registrar, availability) = (edge.clone(), edge.clone(), edge.clone(), writer.clone());
     Ports {
         leg: Arc::new(move |leg: LegId, command| {
             if let Err(error) = legs.wait().command(leg, command) {
@@ -118,8 +118,11 @@ fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
             }
         }),
         abandon: Arc::new(move |call| abandoned.wait().abandon(call)),
-        // The writer has logged and counted the loss; there is nobody else to tell.
-        record: Arc::new(move |record| drop(writer.try_write(record))),
+        announce: Arc::new(move |agent| registrar.wait().announce(agent)),
+        record: Arc::new(move |record| {
+            // The writer has logged and counted the loss; there is nobody else to tell.
+            let _ = writer.try_write(record);
+        }),
         save: Arc::new(move |agent, saved| availability.save_availability(agent, saved)),
     }
 }

@@ -1,17 +1,20 @@
 //! From configuration objects to what the rooms want: routing tables, machines' settings, the edge's directory.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use carillon_acd::agent::{self, SavedAvailability};
-use carillon_acd::ids::{AgentId, DeviceId, Extension, QueueId};
+use carillon_acd::ids::{AgentId, DeviceId};
 use carillon_acd::{call, queue, route};
 use carillon_actors::Objects;
 use carillon_edge::{Credentials, Directory};
+use carillon_media::{Source, wav};
 use carillon_store::config::{self, Center};
 
-/// One ring, in seconds (Spec: QU-9).
-const RING: std::time::Duration = std::time::Duration::from_secs(5);
+/// One ring (Spec: QU-9).
+const RING: Duration = Duration::from_secs(5);
 
 /// What the actors start from. `saved` is what agents wanted when the node last ran.
 pub(crate) fn objects(center: &Center, saved: Vec<(AgentId, SavedAvailability)>) -> anyhow::Result<Objects> {
@@ -25,8 +28,7 @@ pub(crate) fn objects(center: &Center, saved: Vec<(AgentId, SavedAvailability)>)
             (a.id.clone(), agent_config(a, queues), saved.remove(&a.id).unwrap_or_default())
         })
         .collect();
-    let extensions = extensions(center);
-    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q, &extensions))).collect();
+    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q))).collect();
     let routing = route::Routing::new(tables(center)).context("the configuration cannot be routed")?;
     Ok(Objects { routing, agents, queues, calls: call::Config::default() })
 }
@@ -44,7 +46,12 @@ pub(crate) fn directory(center: &Center) -> anyhow::Result<Directory> {
             credentials: None,
         })
         .collect();
-    Directory::new(devices, trunks).context("the configuration cannot be reached")
+    let directory = Directory::new(devices, trunks).context("the configuration cannot be reached")?;
+    center.sounds.iter().try_fold(directory, |directory, sound| {
+        let file = std::fs::read(&sound.file).with_context(|| format!("cannot read {}", sound.file.display()))?;
+        let sound_data = wav::read(&file).with_context(|| format!("sound {}: {}", sound.id, sound.file.display()))?;
+        Ok(directory.with_sound(sound.id.clone(), Source::once(Arc::new(sound_data))))
+    })
 }
 
 fn devices(agent: &config::Agent) -> impl Iterator<Item = carillon_edge::Device> {
@@ -76,65 +83,22 @@ fn agent_config(agent: &config::Agent, queues: Vec<agent::Membership>) -> agent:
     agent::Config {
         display_name: agent.display_name.clone(),
         extension: agent.extension.clone(),
-        devices: agent.devices.iter().map(|device| device_kind(device.kind)).collect(),
+        devices: agent.devices.iter().map(|device| device.kind).collect(),
         queues,
     }
 }
 
-fn device_kind(kind: config::DeviceKind) -> agent::DeviceKind {
-    match kind {
-        config::DeviceKind::Hardware => agent::DeviceKind::Hardware,
-        config::DeviceKind::Browser => agent::DeviceKind::Browser,
-        config::DeviceKind::Desktop => agent::DeviceKind::Desktop,
-        config::DeviceKind::Mobile => agent::DeviceKind::Mobile,
-    }
-}
-
-/// Whom an extension reaches.
-enum Extended {
-    Agent(AgentId),
-    Queue(QueueId),
-}
-
-fn extensions(center: &Center) -> HashMap<Extension, Extended> {
-    let agents = center.agents.iter().filter_map(|a| Some((a.extension.clone()?, Extended::Agent(a.id.clone()))));
-    let queues = center.queues.iter().filter_map(|q| Some((q.extension.clone()?, Extended::Queue(q.id.clone()))));
-    agents.chain(queues).collect()
-}
-
-fn queue_config(queue: &config::Queue, extensions: &HashMap<Extension, Extended>) -> queue::Config {
+fn queue_config(queue: &config::Queue) -> queue::Config {
     queue::Config {
         display_name: queue.display_name.clone(),
         extension: queue.extension.clone(),
         agents: queue.agents.clone(),
-        strategy: match queue.strategy {
-            config::Strategy::InOrder => queue::Strategy::InOrder,
-            config::Strategy::AllAtOnce => queue::Strategy::AllAtOnce,
-            config::Strategy::LongestIdle => queue::Strategy::LongestIdle,
-            config::Strategy::Random => queue::Strategy::Random,
-        },
+        strategy: queue.strategy,
         ring_for: RING * u32::from(queue.rings),
-        unanswered: match &queue.unanswered {
-            config::Unanswered::Wait => queue::Unanswered::Wait,
-            config::Unanswered::HangUp => queue::Unanswered::Leave(queue::Then::HangUp),
-            config::Unanswered::Number(number) => queue::Unanswered::Leave(queue::Then::Number(number.clone())),
-            config::Unanswered::Queue(next) => queue::Unanswered::Leave(queue::Then::Queue(next.clone())),
-        },
+        unanswered: queue.unanswered.clone(),
         max_wait: queue.max_wait,
-        timeout: queue::Timeout {
-            message: queue.timeout.message.clone(),
-            then: match &queue.timeout.then {
-                config::TimeoutThen::HangUp => queue::Then::HangUp,
-                config::TimeoutThen::Queue(next) => queue::Then::Queue(next.clone()),
-                config::TimeoutThen::Extension(extension) => match extensions.get(extension) {
-                    Some(Extended::Agent(agent)) => queue::Then::Agent(agent.clone()),
-                    Some(Extended::Queue(next)) => queue::Then::Queue(next.clone()),
-                    // The configuration check refuses an extension that nobody has.
-                    None => queue::Then::HangUp,
-                },
-            },
-        },
-        max_waiting: queue.max_waiting as usize,
+        timeout: queue.timeout.clone(),
+        max_waiting: queue.max_waiting,
     }
 }
 
@@ -148,10 +112,7 @@ fn tables(center: &Center) -> route::Tables {
                 number: n.number.clone(),
                 trunk: n.trunk.clone(),
                 greeting: n.greeting.clone(),
-                target: match &n.target {
-                    config::Target::Queue(queue) => route::Target::Queue(queue.clone()),
-                    config::Target::Agent(agent) => route::Target::Agent(agent.clone()),
-                },
+                target: n.target.clone(),
             })
             .collect(),
         queues: center
@@ -160,10 +121,7 @@ fn tables(center: &Center) -> route::Tables {
             .map(|q| route::QueueRoute {
                 id: q.id.clone(),
                 extension: q.extension.clone(),
-                waiting_sound: match q.waiting_sound {
-                    config::WaitingSound::Ringing => route::WaitingSound::Ringing,
-                    config::WaitingSound::Music => route::WaitingSound::Music,
-                },
+                waiting_sound: q.waiting_sound,
                 priority: q.priority,
             })
             .collect(),

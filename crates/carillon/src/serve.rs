@@ -3,10 +3,12 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use carillon_acd::route::Target;
 use carillon_store::config::{self, Access, Center, Loaded};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::node::Node;
@@ -14,6 +16,9 @@ use crate::options::{DevOptions, LogFormat, NodeOptions, ServeOptions};
 
 /// The exit code of a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
+
+/// Signals closer together than this are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
 /// The center of `carillon dev`.
 const EXAMPLE: &str = include_str!("../../../examples/center/center.yaml");
@@ -64,7 +69,8 @@ fn run(
     log_to_stderr(options.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .worker_threads(std::thread::available_parallelism().map_or(1, |n| n.get().min(8)))
+        // One thread for all actors: a call's messages then wake nobody. It carries thousands of calls a second.
+        .worker_threads(1)
         .build()?;
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -78,12 +84,28 @@ fn run(
         tracing::info!("stopping; a second signal ends at once");
         tokio::select! {
             stopped = node.stop() => stopped.context("stopping"),
-            _ = interrupt.recv() => Err(anyhow::anyhow!("ended by a second signal: calls may lack their record")),
-            _ = terminate.recv() => Err(anyhow::anyhow!("ended by a second signal: calls may lack their record")),
+            () = second_signal(&mut interrupt, &mut terminate) => {
+                Err(anyhow::anyhow!("ended by a second signal: calls may lack their record"))
+            }
         }
     });
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Waits for a signal that a person sent again. Shells and `timeout` often deliver the first one twice, to the process
+/// and to its group, so what follows at once does not count.
+async fn second_signal(interrupt: &mut Signal, terminate: &mut Signal) {
+    let first = Instant::now();
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if first.elapsed() >= SAME_SIGNAL {
+            return;
+        }
+    }
 }
 
 fn log_to_stderr(format: LogFormat) {
@@ -108,7 +130,7 @@ fn welcome(center: &Center, node: &Node, options: &NodeOptions) -> String {
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(text, "  SIP  {sip} (UDP and TCP)      API  http://{}\n", node.api_addr);
     let mut phones = comfy_table::Table::new();
-    phones.load_preset(comfy_table::presets::NOTHING).set_header(["Agent", "Extension", "SIP user", "Password"]);
+    phones.load_style(comfy_table::presets::NOTHING).set_header(["Agent", "Extension", "SIP user", "Password"]);
     for agent in &center.agents {
         for device in &agent.devices {
             if let Access::Registers { username, password } = &device.access {
@@ -119,11 +141,11 @@ fn welcome(center: &Center, node: &Node, options: &NodeOptions) -> String {
     }
     let _ = writeln!(text, "Register a phone as one of these agents (server and domain {sip}):\n{phones}\n");
     let mut targets = comfy_table::Table::new();
-    targets.load_preset(comfy_table::presets::NOTHING).set_header(["Dial", "Reaches"]);
+    targets.load_style(comfy_table::presets::NOTHING).set_header(["Dial", "Reaches"]);
     for number in &center.numbers {
         let reached = match &number.target {
-            config::Target::Queue(queue) => format!("queue {}", queue.name),
-            config::Target::Agent(agent) => format!("agent {}", agent.name),
+            Target::Queue(queue) => format!("queue {}", queue.name),
+            Target::Agent(agent) => format!("agent {}", agent.name),
         };
         targets.add_row([format!("sip:{}@{sip}", number.number), format!("{reached} (from this machine, no account)")]);
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use carillon_acd::ids::{CallId, DeviceId, LegId};
+use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId};
 use carillon_acd::leg::LegCommand;
 use carillon_media::{Source, tone};
 use carillon_sip::Moment;
@@ -139,6 +139,15 @@ impl Edge {
         }
         for device in is.difference(&was) {
             shared.report_reachability(device, true);
+        }
+    }
+
+    /// Reports all devices of an agent again, for an owner who begins without knowing them.
+    pub fn announce(&self, agent: &AgentId) {
+        let directory = self.shared.directory.load();
+        let reachable = reachable(&directory, &self.shared.registry(), self.shared.now());
+        for device in directory.devices().filter(|device| device.id.agent == *agent) {
+            self.shared.report_reachability(&device.id, reachable.contains(&device.id));
         }
     }
 
