@@ -16,9 +16,8 @@ CREATE TABLE call_records (
     transitions   TEXT NOT NULL
 );
 CREATE INDEX call_records_by_time ON call_records (started, call);
-CREATE INDEX call_records_by_queue ON call_records (queue, started, call);
 CREATE INDEX call_records_by_agent ON call_records (agent, started, call);
-CREATE INDEX call_records_by_number ON call_records (number, started, call);
+-- Queues and numbers are few, so a walk along the time finds theirs soon; an index each would cost every call a page.
 
 -- What agents want, kept over a restart (TR-5, TR-6). logged_out_of: a JSON array of queues, each tenant/name.
 CREATE TABLE agent_availability (

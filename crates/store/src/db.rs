@@ -63,7 +63,10 @@ pub enum StoreError {
 /// The open database: call records, availability, fencing number. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    readers: SqlitePool,
+    /// One connection: SQLite has one writer anyway, and the pages it has in memory stay valid. The same as `readers` for a
+    /// database in memory.
+    writes: SqlitePool,
     writer: RecordWriter,
 }
 
@@ -71,17 +74,20 @@ impl Store {
     /// Opens the database of a data folder, makes folder and schema when they are missing, and starts the writer task on
     /// the current tokio runtime. `None` keeps everything in memory, for as long as the store lives.
     pub async fn open(dir: Option<&Path>) -> Result<Self, StoreError> {
-        let (options, connections) = match dir {
+        let (writes, readers) = match dir {
             Some(dir) => {
                 std::fs::create_dir_all(dir).map_err(|source| StoreError::Folder { path: dir.into(), source })?;
-                (file_options(dir).create_if_missing(true), CONNECTIONS)
+                let writes = pool(1).connect_with(file_options(dir).create_if_missing(true)).await?;
+                (writes, pool(CONNECTIONS).connect_lazy_with(file_options(dir)))
             }
-            None => (SqliteConnectOptions::new().in_memory(true), 1),
+            None => {
+                let memory = pool(1).connect_with(SqliteConnectOptions::new().in_memory(true)).await?;
+                (memory.clone(), memory)
+            }
         };
-        let pool = pool(connections).connect_with(options).await?;
-        sqlx::migrate!().run(&pool).await?;
-        let writer = RecordWriter::start(pool.clone());
-        Ok(Store { pool, writer })
+        sqlx::migrate!().run(&writes).await?;
+        let writer = RecordWriter::start(writes.clone());
+        Ok(Store { readers, writes, writer })
     }
 
     /// Opens the database of a data folder to read only, also while a running node writes it. Its writer refuses everything.
@@ -89,8 +95,8 @@ impl Store {
         if !dir.join(FILE).is_file() {
             return Err(StoreError::Absent { path: dir.into() });
         }
-        let pool = pool(CONNECTIONS).connect_with(file_options(dir).read_only(true)).await?;
-        Ok(Store { pool, writer: RecordWriter::refusing() })
+        let readers = pool(CONNECTIONS).connect_with(file_options(dir).read_only(true)).await?;
+        Ok(Store { writes: readers.clone(), readers, writer: RecordWriter::refusing() })
     }
 
     /// The way in for records and availability; cheap to clone.
@@ -98,25 +104,28 @@ impl Store {
         self.writer.clone()
     }
 
-    /// The records that pass the filter, in its order, at most `filter.limit`.
+    /// The records that pass the filter, in its order, at most `filter.limit`; those that were handed to the writer before
+    /// are among them, unless the disk does not take them in time.
     pub async fn query(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
-        records::query(&self.pool, filter).await
+        self.writer.settle().await;
+        records::query(&self.readers, filter).await
     }
 
     /// What every agent wanted when it was last saved.
     pub async fn load_availability(&self) -> Result<Vec<(AgentId, SavedAvailability)>, StoreError> {
-        availability::load(&self.pool).await
+        availability::load(&self.readers).await
     }
 
     /// Raises the fencing number by one and returns it when it is durable. To be called once at every start.
     pub async fn next_epoch(&self) -> Result<Epoch, StoreError> {
-        epoch::next(&self.pool).await
+        epoch::next(&self.writes).await
     }
 
     /// Writes what waits, ends the writer and closes the file. Later writes are refused and counted as dropped.
     pub async fn close(self) -> Result<(), StoreError> {
         let written = self.writer.shut_down().await;
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writes.close().await;
         written
     }
 }
@@ -130,9 +139,14 @@ fn file_options(dir: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY)
 }
 
-/// Connections live for ever: a database in memory dies with its only one.
+/// Connections live for ever: a database in memory dies with its only one. A file does not hang up, so none is tested.
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY).idle_timeout(None).max_lifetime(None)
+    SqlitePoolOptions::new()
+        .test_before_acquire(false)
+        .max_connections(connections)
+        .acquire_timeout(BUSY)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// How an object is written into a column.

@@ -56,8 +56,6 @@ pub struct Trunk {
     pub peers: Vec<IpNet>,
     /// Where calls go out; `None` when the trunk only brings calls in.
     pub outbound: Option<SipUri>,
-    /// After this time a call of the trunk is ended; `None` leaves the limit of the call itself.
-    pub max_call_length: Option<Duration>,
 }
 
 /// The kind of a connection (Spec: OB-2).

@@ -11,6 +11,8 @@ use super::source::Place;
 
 /// When fewer objects of a kind exist, a reference that leads nowhere is answered with all their names.
 const FEW: usize = 8;
+/// Comparisons of names that are spent on suggestions in all: a misspelt file of a large center would take minutes.
+const COMPARISONS: usize = 1_000_000;
 
 /// Follows every reference and completes the center with what they lead to.
 pub(super) fn check(center: &mut Center, findings: &mut Findings) {
@@ -42,6 +44,7 @@ impl<'c> Names<'c> {
 }
 
 fn references(names: &Names<'_>, findings: &mut Findings) {
+    let mut comparisons = COMPARISONS;
     for reference in std::mem::take(&mut findings.references) {
         // Names are noted as taken also when the rest of the object was refused.
         if findings.is_taken(Unique::Name(reference.kind), reference.name.as_str()) {
@@ -50,8 +53,12 @@ fn references(names: &Names<'_>, findings: &mut Findings) {
         let (kind, name) = (reference.kind, reference.name.as_str());
         let known = names.get(kind);
         let problem = Problem::error(format!("there is no {kind} `{name}`")).at(reference.place, "leads nowhere");
-        let other = Kind::ALL.into_iter().map(|(_, other)| other).find(|other| names.get(*other).contains(&name));
-        let help = match (nearest(name, known.iter().copied()), other) {
+        let affordable = comparisons >= known.len();
+        comparisons = comparisons.saturating_sub(known.len());
+        let near = affordable.then(|| nearest(name, known.iter().copied())).flatten();
+        let other =
+            Kind::ALL.into_iter().map(|(_, other)| other).find(|other| findings.is_taken(Unique::Name(*other), name));
+        let help = match (near, other) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, Some(other)) => {
                 format!("`{name}` is of kind {other}; here the name of {} is needed", kind.with_article())

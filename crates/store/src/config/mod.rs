@@ -243,10 +243,17 @@ spec:
     #[test]
     fn ob_7_a_sound_is_a_mono_wav_file_beside_its_configuration() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, channels) in [("mono.wav", 1), ("stereo.wav", 2)] {
+        for (name, channels, sample_rate, samples) in [
+            ("mono.wav", 1, 8_000, 160),
+            ("stereo.wav", 2, 8_000, 160),
+            ("studio.wav", 1, 96_000, 160),
+            ("empty.wav", 1, 8_000, 0),
+        ] {
             let sample_format = hound::SampleFormat::Int;
-            let spec = hound::WavSpec { channels, sample_rate: 8_000, bits_per_sample: 16, sample_format };
-            hound::WavWriter::create(dir.path().join(name), spec).unwrap().finalize().unwrap();
+            let spec = hound::WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format };
+            let mut file = hound::WavWriter::create(dir.path().join(name), spec).unwrap();
+            (0..samples).for_each(|_| file.write_sample(0_i16).unwrap());
+            file.finalize().unwrap();
         }
         std::fs::write(dir.path().join("large.wav"), vec![0; 2_097_153]).unwrap();
         std::fs::write(dir.path().join("music.mp3"), b"ID3").unwrap();
@@ -254,7 +261,13 @@ spec:
             |file: &str| read(dir.path(), &format!("{{ kind: Sound, name: welcome, spec: {{ file: {file} }} }}"));
 
         assert_eq!(sound("mono.wav").unwrap().center.sounds[0].file, dir.path().join("mono.wav"));
-        for (file, why) in [("stereo.wav", "2 channels"), ("large.wav", "2097153 bytes"), ("music.mp3", "MP3")] {
+        for (file, why) in [
+            ("stereo.wav", "2 channels"),
+            ("studio.wav", "96000 samples"),
+            ("empty.wav", "no sound"),
+            ("large.wav", "2097153 bytes"),
+            ("music.mp3", "MP3"),
+        ] {
             let message = sound(file).unwrap_err().diagnostics[0].message().to_owned();
             assert!(message.contains(why), "{message}");
         }

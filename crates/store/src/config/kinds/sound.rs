@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::Path;
 
 use carillon_acd::ids::SoundId;
 
@@ -11,6 +12,8 @@ pub(crate) const SHAPE: Shape = Shape { what: "a Sound", fields: &["file"], late
 
 /// Spec: OB-7.
 const MOST_BYTES: u64 = 2 * 1024 * 1024;
+/// What can be brought to the 8,000 of the telephone network.
+const SAMPLE_RATES: RangeInclusive<u32> = 8_000..=48_000;
 
 pub(crate) fn decode(decoder: &mut Decoder<'_>, id: SoundId, fields: &Fields<'_>) -> Option<Sound> {
     if fields.get("file").is_none() && fields.get("text").is_some() {
@@ -36,7 +39,7 @@ fn report(decoder: &mut Decoder<'_>, entry: &Entry, why: &str) {
 }
 
 /// Looks at the header only; the samples are read where sounds are prepared.
-fn check(file: &PathBuf) -> Result<(), String> {
+fn check(file: &Path) -> Result<(), String> {
     let metadata = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
     if !metadata.is_file() {
         return Err(format!("{} is not a file", file.display()));
@@ -47,9 +50,17 @@ fn check(file: &PathBuf) -> Result<(), String> {
     if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mp3")) {
         return Err("MP3 is not supported yet by this version".into());
     }
-    let header = hound::WavReader::open(file).map_err(|error| format!("it is not a WAV file: {error}"))?.spec();
+    let reader = hound::WavReader::open(file).map_err(|error| format!("it is not a WAV file: {error}"))?;
+    let header = reader.spec();
     if header.channels != 1 {
         return Err(format!("it has {} channels, and must have one", header.channels));
+    }
+    if !SAMPLE_RATES.contains(&header.sample_rate) {
+        let (least, most) = SAMPLE_RATES.into_inner();
+        return Err(format!("it has {} samples per second, and must have {least} to {most}", header.sample_rate));
+    }
+    if reader.duration() == 0 {
+        return Err("it holds no sound".into());
     }
     Ok(())
 }

@@ -3,7 +3,6 @@ use std::net::IpAddr;
 use carillon_acd::ids::TrunkId;
 use ipnet::IpNet;
 
-use super::{DAY, MINUTE};
 use crate::config::center::{Connection, SipUri, Trunk};
 use crate::config::decoder::{Decoder, Fields, Shape};
 use crate::config::findings::{Problem, Unique};
@@ -11,7 +10,7 @@ use crate::config::sip_uri;
 use crate::config::yaml::{Entry, Node};
 
 pub(crate) const SHAPE: Shape =
-    Shape { what: "a Trunk", fields: &["connection", "peers", "outbound", "max_call_length"], later: &["register"] };
+    Shape { what: "a Trunk", fields: &["connection", "peers", "outbound"], later: &["register", "max_call_length"] };
 
 const CONNECTIONS: [(&str, Connection); 4] = [
     ("rented", Connection::Rented),
@@ -30,8 +29,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: TrunkId, fields: &Fields<'_>
         let help = "add `peers: [192.0.2.1]` for calls that come in, `outbound: sip:192.0.2.1` for calls that go out";
         decoder.report(problem.at(fields.head(), "neither `peers` nor `outbound`").help(help));
     }
-    let max_call_length = fields.get("max_call_length").and_then(|entry| decoder.duration(entry, MINUTE..=DAY, None));
-    Trunk { id, connection: connection.unwrap_or_default(), peers, outbound, max_call_length }
+    Trunk { id, connection: connection.unwrap_or_default(), peers, outbound }
 }
 
 /// An address or a network; host bits of a network do not matter.
