@@ -47,6 +47,14 @@ fn codecs(first: Option<Codec>) -> [Codec; 2] {
     }
 }
 
+/// Whether the address exists only within a network of its owner (RFC 1918, RFC 4193).
+pub(crate) fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
 impl Audio {
     /// No stream and no description yet. `session` must differ from leg to leg.
     pub(crate) fn new(leg: LegId, session: u64, advertise: IpAddr, signalling: IpAddr) -> Self {
@@ -133,14 +141,11 @@ impl Audio {
         }
     }
 
-    /// A private address that is not where the signalling comes from cannot be reached from here: the peer is behind
-    /// NAT, and its RTP comes from the public side, where its signalling comes from.
+    /// A private address cannot be reached when the signalling comes from a public one: the peer is behind NAT, and its
+    /// RTP comes from the public side too. Two private addresses are a network of its own, where media has its own hosts.
     fn latching(&self, peer: SocketAddr) -> Latching {
-        let private = match peer.ip() {
-            IpAddr::V4(v4) => v4.is_private(),
-            IpAddr::V6(v6) => v6.is_unique_local(),
-        };
-        if private && peer.ip() != self.signalling { Latching::Within(self.signalling) } else { Latching::Off }
+        let behind_nat = is_private(peer.ip()) && !is_private(self.signalling);
+        if behind_nat { Latching::Within(self.signalling) } else { Latching::Off }
     }
 
     /// What the last exchange agreed on.

@@ -238,9 +238,9 @@ impl Worker {
             self.endpoint.tick(now);
             self.perform();
         }
-        while let Some((entry, id)) = self.timers.pop(now) {
-            let Some(leg) = self.legs.get_mut(&id) else { continue };
-            if self.timers.is_due(entry, id, &mut leg.wake_up, now) {
+        while let Some(id) = self.timers.pop(now) {
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.wake_up.fired();
                 self.on_leg_deadline(now, id);
             }
         }
@@ -417,6 +417,7 @@ impl Worker {
     /// Forgets a leg and frees what it holds; tells nobody.
     fn remove_leg(&mut self, id: LegId) -> Option<Box<Leg>> {
         let mut leg = self.legs.remove(&id)?;
+        self.timers.set(id, &mut leg.wake_up, None);
         leg.audio.release(&self.shared.datapath);
         if let Some(partner) = leg.partner.and_then(|partner| self.legs.get_mut(&partner)) {
             partner.partner = None;

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use carillon_acd::ids::{DeviceId, TrunkId};
 use carillon_sip::auth::claimed_username;
 use carillon_sip::dialog::DialogId;
-use carillon_sip::{Flow, Host, Method, Moment, Request, Transport};
+use carillon_sip::{Flow, Method, Moment, Request, Transport};
 
 use super::Worker;
+use crate::audio::is_private;
 use crate::directory::{Device, Directory, Target};
 use crate::leg::Line;
 
@@ -32,20 +33,13 @@ pub(super) fn hop(line: &Line) -> Flow {
         // The peer names an address behind its NAT.
         return line.flow;
     }
-    let same_peer = target.transport == line.flow.transport && target.addr.ip() == line.flow.remote.ip();
-    Flow {
-        transport: target.transport,
-        local: line.flow.local,
-        remote: target.addr,
-        connection: line.flow.connection.filter(|_| same_peer && target.transport == Transport::Tcp),
+    let same_peer = target.addr.ip() == line.flow.remote.ip();
+    if same_peer && line.flow.transport.is_reliable() && !target.transport.is_reliable() {
+        // Phones that came over TCP and forgot to say so in their Contact.
+        return line.flow;
     }
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_private(),
-        IpAddr::V6(v6) => v6.is_unique_local(),
-    }
+    let connection = line.flow.connection.filter(|_| same_peer && target.transport == Transport::Tcp);
+    Flow { transport: target.transport, local: line.flow.local, remote: target.addr, connection }
 }
 
 /// Whether the request's From says that it comes from a user of ours: a known username at our own domain, which phones
@@ -106,7 +100,7 @@ impl Worker {
     fn is_our_host(&self, host: &[u8]) -> bool {
         let config = &self.shared.config;
         match std::str::from_utf8(host).ok().map(|text| text.trim_matches(['[', ']']).parse()) {
-            Some(Ok(ip)) => Host::Ip(ip) == Host::Ip(config.advertise) || ip == config.sip_bind.ip(),
+            Some(Ok::<IpAddr, _>(ip)) => ip == config.advertise || ip == config.sip_bind.ip(),
             Some(Err(_)) | None => host.eq_ignore_ascii_case(config.realm.as_bytes()),
         }
     }
