@@ -1,3 +1,5 @@
+//! The kind Agent, with his devices and their passwords (Spec: OB-5, SE-5).
+
 use carillon_acd::agent::DeviceKind;
 use carillon_acd::ids::AgentId;
 

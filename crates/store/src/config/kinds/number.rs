@@ -1,3 +1,5 @@
+//! The kind Number: a phone number that we answer, and its one target (Spec: OB-2, OB-4).
+
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
 use carillon_acd::route::Target;
 

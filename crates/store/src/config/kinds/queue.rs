@@ -1,3 +1,5 @@
+//! The kind Queue (Spec: OB-3, UN-1, UN-4).
+
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The kind Sound: a file that is looked at before it is needed (Spec: OB-7).
+
 use std::ops::RangeInclusive;
 use std::path::Path;
 

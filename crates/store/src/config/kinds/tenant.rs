@@ -1,3 +1,5 @@
+//! The kind Tenant: a company (Spec: OB-1).
+
 use carillon_acd::ids::Name;
 use jiff::tz;
 

@@ -1,3 +1,5 @@
+//! The kind Trunk: a SIP connection (Spec: OB-2, SE-1).
+
 use std::net::IpAddr;
 
 use carillon_acd::ids::TrunkId;
