@@ -120,7 +120,7 @@ impl Target {
         Ok((answers, self.ping(number).await?))
     }
 
-    /// Sends an OPTIONS and waits for its answer.
+    /// Sends an OPTIONS, again every half second like any phone (RFC 3261 §17.1.2), and waits for its answer.
     pub async fn ping(&self, number: usize) -> Result<bool> {
         let (own, server) = (self.sockets[0].local_addr().context("own address")?, self.server);
         let branch = format!("z9hG4bKping{number}x");
@@ -130,17 +130,25 @@ impl Target {
              Content-Length: 0\r\n\r\n",
             own.ip()
         );
-        self.send(text.as_bytes()).await?;
-        let mut buffer = [0; 65_536];
-        let answered = async {
-            loop {
-                let (length, _) = self.sockets[0].recv_from(&mut buffer).await?;
-                if String::from_utf8_lossy(&buffer[..length]).contains(&branch) {
-                    return std::io::Result::Ok(());
-                }
+        for _ in 0..6 {
+            self.send(text.as_bytes()).await?;
+            if tokio::time::timeout(Duration::from_millis(500), self.receive(branch.as_bytes())).await.is_ok() {
+                return Ok(true);
             }
-        };
-        Ok(matches!(tokio::time::timeout(Duration::from_secs(3), answered).await, Ok(Ok(()))))
+        }
+        Ok(false)
+    }
+
+    /// Waits for a message with this branch.
+    async fn receive(&self, wanted: &[u8]) {
+        let mut buffer = [0; 65_536];
+        loop {
+            // An error here is an ICMP "port unreachable" of something that was sent.
+            let Ok((length, _)) = self.sockets[0].recv_from(&mut buffer).await else { continue };
+            if branch(&buffer[..length]).as_deref() == Some(wanted) {
+                return;
+            }
+        }
     }
 
     /// Takes the final answers to `bytes`, told by Call-ID from late ones to what was sent before, or by the branch: some of
