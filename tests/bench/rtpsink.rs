@@ -41,6 +41,6 @@ impl RtpSink {
         process::signal(&self.child, "TERM").await?;
         process::wait(&mut self.child, "rtpsink", Duration::from_secs(5)).await?;
         let text = std::fs::read_to_string(self.folder.path().join("out")).context("the sink's output")?;
-        Ok(text.lines().last().unwrap_or_default().to_owned())
+        text.lines().last().map(str::to_owned).context("the sink counted nothing; is its port taken?")
     }
 }

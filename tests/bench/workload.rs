@@ -18,6 +18,9 @@ use crate::rtpsink::RtpSink;
 
 const AGENTS: usize = 200;
 
+/// Where the sinks listen. SIPp keeps the ports from 6000 on for itself.
+const AUDIO_PORT: u16 = 7_000;
+
 /// Waits without work: a measured interval.
 async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -99,13 +102,13 @@ pub(crate) async fn calls(figures: &mut Figures, seconds: u64, rate: u64) -> Res
 
 /// CPU milliseconds per call, and the sorted milliseconds from the caller's INVITE to the agent's.
 async fn calls_at(rate: u64, seconds: u64, talk_ms: u64) -> Result<(f64, Vec<f64>)> {
-    let bench = Bench::start("agent.xml", talk_ms, 6_000).await?;
+    let bench = Bench::start("agent.xml", talk_ms, AUDIO_PORT).await?;
     let (warm_up, calls) = (3 * rate, seconds * rate);
     let longest = Duration::from_secs(seconds + talk_ms / 1000 + 60);
-    bench.callers("caller.xml", warm_up, rate)?.key("sdport", 6_002).run(longest).await?.all_of(warm_up)?;
+    bench.callers("caller.xml", warm_up, rate)?.key("sdport", AUDIO_PORT).run(longest).await?.all_of(warm_up)?;
     let (idle, _) = over(&bench.center, 2).await?;
     let (before, began) = (bench.center.usage()?, Instant::now());
-    bench.callers("caller.xml", calls, rate)?.key("sdport", 6_002).run(longest).await?.all_of(calls)?;
+    bench.callers("caller.xml", calls, rate)?.key("sdport", AUDIO_PORT).run(longest).await?.all_of(calls)?;
     let spent = (bench.center.usage()?.cpu - before.cpu).as_secs_f64() - idle * began.elapsed().as_secs_f64();
     let log = bench.agents.stop().await?.log;
     bench.center.stop().await?;
@@ -131,7 +134,7 @@ pub(crate) async fn waiting(figures: &mut Figures, callers: u64) -> Result<()> {
     let fields = ["wrap_up: 0s", "waiting_sound: music", "unanswered: wait", "max_waiting: 20000"];
     let center = Center::new(block).queue("support", "longest_idle", &["anna".to_owned()], &fields).agent("anna", 101);
     let center = Carillon::start(Launch::serve(block, center.yaml())).await?;
-    let sink_at = SocketAddr::new(block.carrier(), 6_002);
+    let sink_at = SocketAddr::new(block.carrier(), AUDIO_PORT);
     let sink = RtpSink::start(sink_at, false).await?;
     let (idle, before) = over(&center, 3).await?;
     let calls = Sipp::bench("caller.xml", free_port(block.carrier())?, Some(center.sip))
@@ -175,8 +178,8 @@ async fn until_waiting(center: &Carillon, callers: u64) -> Result<()> {
 pub(crate) async fn bridged(figures: &mut Figures, calls: u64) -> Result<()> {
     figures.begin("bridged");
     ensure!(calls <= AGENTS as u64, "the workload has {AGENTS} agents");
-    let bench = Bench::start("agent_wait.xml", 0, 6_000).await?;
-    let sink = RtpSink::start(SocketAddr::new(bench.block.agents(), 6_000), true).await?;
+    let bench = Bench::start("agent_wait.xml", 0, AUDIO_PORT).await?;
+    let sink = RtpSink::start(SocketAddr::new(bench.block.agents(), AUDIO_PORT), true).await?;
     let (idle, before) = over(&bench.center, 3).await?;
     let callers = bench.callers("caller_rtp.xml", calls, 50)?.with_tone().start().await?;
     until_talking(&bench.center, calls).await?;
