@@ -20,8 +20,9 @@ pub struct Message {
     pub bytes: Vec<u8>,
 }
 
+/// They live beside the reader that was written with them.
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("torture")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/sip/tests/torture")
 }
 
 /// All messages, in the order of the index.

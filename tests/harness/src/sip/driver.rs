@@ -5,71 +5,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rsip::headers::Header;
-use rsip::{Method, Request, Response, Uri};
+use rsip::{Method, Request, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::call::{Command, End, Progress};
+use super::dialog::Dialog;
 use super::digest::Challenge;
 use super::endpoint::{Endpoint, Incoming, T2, TRANSACTION};
 use super::message::{self, sdp_type};
 use super::phone::Account;
 use super::sdp::{Direction, Media};
 use crate::audio::{Audio, Codec};
-
-/// The names of a dialog and what its next request needs.
-#[derive(Clone, Debug)]
-pub(super) struct Dialog {
-    pub call_id: String,
-    /// Our side as in a From header, with our tag.
-    pub us: String,
-    /// Theirs as in a To header; without a tag until they have answered.
-    pub them: String,
-    pub our_tag: String,
-    pub contact: String,
-    pub target: Uri,
-    pub routes: Vec<String>,
-    pub cseq: u32,
-}
-
-impl Dialog {
-    fn request(&self, method: Method, cseq: u32, extra: Vec<Header>, body: Vec<u8>) -> Request {
-        let mut headers = vec![
-            Header::From(self.us.clone().into()),
-            Header::To(self.them.clone().into()),
-            Header::CallId(self.call_id.clone().into()),
-            Header::CSeq(format!("{cseq} {method}").into()),
-        ];
-        headers.extend(self.routes.iter().map(|route| Header::Route(route.clone().into())));
-        headers.extend(extra);
-        message::request(method, self.target.clone(), headers, body)
-    }
-
-    fn next(&mut self, method: Method, extra: Vec<Header>, body: Vec<u8>) -> Request {
-        self.cseq += 1;
-        self.request(method, self.cseq, extra, body)
-    }
-
-    fn contact_header(&self) -> Header {
-        Header::Contact(format!("<{}>", self.contact).into())
-    }
-
-    /// Takes the far side's tag, Contact and Record-Route (RFC 3261 §12.1.2).
-    fn learn(&mut self, response: &Response) {
-        if let Some(to) = message::value(response, "To") {
-            self.them = to;
-        }
-        self.routes = message::values(response, "Record-Route");
-        self.routes.reverse();
-        self.retarget(message::value(response, "Contact"));
-    }
-
-    fn retarget(&mut self, contact: Option<String>) {
-        if let Some(Ok(uri)) = contact.map(|c| message::uri_in(&c)) {
-            self.target = uri;
-        }
-    }
-}
 
 /// An INVITE of ours without a final answer.
 pub(super) struct Calling {

@@ -2,6 +2,7 @@
 //! code with the SIP that is tested.
 
 pub mod call;
+mod dialog;
 pub mod digest;
 mod driver;
 pub mod endpoint;

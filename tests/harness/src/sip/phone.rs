@@ -12,8 +12,9 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::call::{Call, Progress};
+use super::dialog::Dialog;
 use super::digest::{Challenge, Hash};
-use super::driver::{Calling, Dialog, Driver, Parts};
+use super::driver::{Calling, Driver, Parts};
 use super::endpoint::{Endpoint, Incoming, TRANSACTION};
 use super::message::{self, sdp_type};
 use super::sdp::{Direction, Media};
