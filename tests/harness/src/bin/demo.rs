@@ -20,11 +20,10 @@ struct Options {
     /// Plain lines instead of the live view.
     #[arg(long)]
     plain: bool,
-    /// How many callers.
-    #[arg(long, default_value_t = 40)]
-    callers: usize,
 }
 
+/// Enough for a queue to form and empty again, and for every agent to get calls.
+const CALLERS: usize = 40;
 /// The whole day may take this long; then something hangs.
 const DEADLINE: Duration = Duration::from_secs(110);
 
@@ -40,7 +39,7 @@ async fn main() -> Result<ExitCode> {
 async fn spend_the_day(options: &Options) -> Result<Report> {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/center/center.yaml");
     let yaml = std::fs::read_to_string(&example).with_context(|| example.display().to_string())?;
-    let day = Arc::new(Day::small(&center::accounts(&yaml)?, options.callers));
+    let day = Arc::new(Day::small(&center::accounts(&yaml)?, CALLERS));
     let block = Block::fresh();
     let center = Carillon::start(Launch::dev(block)).await?;
     println!(

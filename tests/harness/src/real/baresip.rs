@@ -95,17 +95,6 @@ impl Baresip {
         text.lines().filter(|line| !line.contains("(bit/s)")).map(|line| format!("{line}\n")).collect()
     }
 
-    /// Waits until it printed `text`.
-    pub async fn prints(&self, text: &str, within: Duration) -> Result<()> {
-        let began = Instant::now();
-        let mut poll = tokio::time::interval(Duration::from_millis(50));
-        while !self.output().contains(text) {
-            ensure!(began.elapsed() < within, "baresip did not print {text:?} within {within:?}:\n{}", self.output());
-            poll.tick().await;
-        }
-        Ok(())
-    }
-
     /// Gives it a command of its menu: `dial`, `hold`, `resume`, `hangup`.
     pub async fn command(&self, command: &str, parameters: &str) -> Result<String> {
         let mut stream = self.connect().await?;

@@ -1,7 +1,7 @@
 //! The product as a process: started with a folder of its own, watched, and ended as an operator would end it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -131,11 +131,6 @@ impl Carillon {
     /// What it wrote.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_else(|e| format!("no log: {e}"))
-    }
-
-    /// A folder that goes when this does.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// The data folder.

@@ -40,11 +40,6 @@ impl Block {
     pub fn agents(self) -> IpAddr {
         self.ip(3)
     }
-
-    /// The whole block as a network.
-    pub fn network(self) -> String {
-        format!("{}/24", self.ip(0))
-    }
 }
 
 /// A port of `ip` that is free over UDP and TCP now.

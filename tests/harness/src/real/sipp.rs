@@ -147,16 +147,6 @@ impl SippRun {
         self.read()
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Whether it still runs.
-    pub fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// The counts so far; SIPp writes them each second.
     pub fn read(&self) -> Result<SippEnd> {
         let mut end = parse_statistics(&self.text("stat"));

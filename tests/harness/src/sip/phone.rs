@@ -156,11 +156,6 @@ impl Phone {
         self.line.endpoint.local()
     }
 
-    /// The Contact it registers.
-    pub fn contact(&self) -> String {
-        self.line.endpoint.contact(&self.line.config.user)
-    }
-
     /// What it does from the next ring on.
     pub fn set_answering(&self, answering: Answering) {
         *self.line.answering.lock().unwrap_or_else(PoisonError::into_inner) = answering;
