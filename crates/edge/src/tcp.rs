@@ -226,16 +226,17 @@ impl Connections {
         let flow = Flow { transport: Transport::Tcp, local: 0, remote, connection: Some(id) };
         let (read, write) = stream.into_split();
         let (pong, pongs) = mpsc::channel(4);
-        let writer = self.inner.runtime.spawn(write_all(write, outgoing, pongs));
-        let mut writer_ended = Box::pin(writer);
-        tokio::select! {
-            () = self.read_all(read, flow, &known, pong) => {}
-            _ = &mut writer_ended => {}
-        }
+        let mut writer = self.inner.runtime.spawn(write_all(write, outgoing, pongs));
+        let writes = tokio::select! {
+            () = self.read_all(read, flow, &known, pong) => true,
+            _ = &mut writer => false,
+        };
         self.forget(id);
         self.inner.receive.broken(flow);
         // Forgetting dropped the sender, so the writer ends when its queue is written; a stuck one within its patience.
-        let _ = timeout(PATIENCE, writer_ended).await;
+        if writes {
+            let _ = timeout(PATIENCE, writer).await;
+        }
     }
 
     async fn read_all(&self, mut read: OwnedReadHalf, flow: Flow, known: &AtomicBool, pong: mpsc::Sender<Bytes>) {
