@@ -16,6 +16,7 @@
 
 mod audio;
 mod cause;
+mod challenged;
 pub mod config;
 pub mod datapath;
 pub mod directory;

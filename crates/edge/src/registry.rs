@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_sip::auth::{Authenticator, Verdict};
+use carillon_sip::auth::{Authenticator, Challenges, Verdict};
 use carillon_sip::check::Rejection;
 use carillon_sip::overload::SourceLimiter;
 use carillon_sip::registrar::{Change, Registrar, RegistrarConfig};
 use carillon_sip::{Flow, Moment, Request, ResponseBuilder, Uri};
 
+use crate::challenged::Challenged;
 use crate::directory::{Device, Directory};
 
 /// How long a nonce can be used.
@@ -38,6 +39,7 @@ const STRANGERS: usize = 65_536;
 pub(crate) struct Registry {
     registrar: Registrar,
     authenticator: Authenticator,
+    challenged: Challenged,
     /// Addresses from which a phone has registered, until its registration would end at the latest.
     addresses: HashMap<SocketAddr, Moment>,
     sweep_at: Moment,
@@ -50,6 +52,7 @@ impl Registry {
         Registry {
             registrar: Registrar::new(EXPIRES),
             authenticator,
+            challenged: Challenged::default(),
             addresses: HashMap::new(),
             sweep_at: Moment::START + SWEEP,
             limiter: SourceLimiter::new(STRANGERS_PER_SECOND, STRANGERS_AT_ONCE, STRANGERS),
@@ -70,20 +73,25 @@ impl Registry {
             let device = directory.device_by_username(username)?;
             device.credentials.as_ref().map(|c| c.password.as_str())
         };
-        match self.authenticator.verify(now, request, password) {
-            Verdict::Accepted { username } => Ok(username),
-            Verdict::Missing => Err(self.challenge(now, false)),
-            Verdict::Stale => Err(self.challenge(now, true)),
-            Verdict::Wrong { username } => {
-                tracing::info!(username, source = ?request.source(), "wrong SIP password");
-                Err(self.challenge(now, false))
-            }
-            Verdict::Malformed => Err(Rejection::bad("malformed Authorization")),
+        let source = request.source();
+        let verdict = self.authenticator.verify(now, request, password);
+        if let (Some(source), false) = (source, matches!(verdict, Verdict::Missing)) {
+            self.challenged.answered(&source);
         }
-    }
-
-    fn challenge(&self, now: Moment, stale: bool) -> Rejection {
-        self.authenticator.challenge(now, rand::random(), stale)
+        let again = || source.map_or(Challenges::Both, |source| self.challenged.again(&source));
+        let (stale, challenges) = match verdict {
+            Verdict::Accepted { username } => return Ok(username),
+            Verdict::Missing => {
+                (false, source.map_or(Challenges::Both, |source| self.challenged.show(now, source, request)))
+            }
+            Verdict::Stale => (true, again()),
+            Verdict::Wrong { username } => {
+                tracing::info!(username, ?source, "wrong SIP password");
+                (false, again())
+            }
+            Verdict::Malformed => return Err(Rejection::bad("malformed Authorization")),
+        };
+        Err(self.authenticator.challenge(now, rand::random(), stale, challenges))
     }
 
     /// Performs an authenticated REGISTER.
@@ -133,6 +141,7 @@ impl Registry {
         if self.sweep_at <= now {
             self.sweep_at = now + SWEEP;
             self.addresses.retain(|_, until| *until > now);
+            self.challenged.sweep(now);
         }
         match self.registrar.deadline() {
             Some(deadline) if deadline <= now => self.registrar.expire(now),

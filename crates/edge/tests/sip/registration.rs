@@ -1,6 +1,6 @@
 //! Phones register, refresh, come with several contacts and leave. Spec: SE-1, issue 2 item 4.
 
-use crate::support::{Center, Phone, authorization, fixed, registering};
+use crate::support::{Center, Msg, Phone, Talk, authorization, fixed, registering};
 
 fn center() -> Center {
     Center::start(vec![registering("anna"), registering("ivan")], vec![])
@@ -41,6 +41,43 @@ fn se_1_a_wrong_password_and_a_replayed_answer_are_challenged_again() {
     let next = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "anna-secret", 2);
     phone.request("REGISTER", &talk, 5, &next, "");
     phone.expect(200);
+}
+
+// baresip 1 gives up when a challenge names an algorithm that it does not know, instead of passing over it.
+#[test]
+fn a_phone_that_gives_up_at_sha_256_is_shown_md5_alone() {
+    let center = center();
+    let known = Phone::new("127.0.9.2", center.addr());
+    let talk = Talk { uri: format!("sip:{}", center.addr()), ..known.talk("anna", "anna") };
+    known.request("REGISTER", &talk, 1, "User-Agent: baresip v1.0.0 (x86_64/linux)\r\n", "");
+    assert_eq!(algorithms(&known.expect(401)), ["MD5"]);
+
+    let unknown = Phone::new("127.0.9.3", center.addr());
+    let talk = Talk { uri: format!("sip:{}", center.addr()), ..unknown.talk("ivan", "ivan") };
+    unknown.request("REGISTER", &talk, 1, "", "");
+    assert_eq!(algorithms(&unknown.expect(401)), ["SHA-256", "MD5"]);
+    unknown.request("REGISTER", &talk, 2, "", "");
+    let challenge = unknown.expect(401);
+    assert_eq!(algorithms(&challenge), ["MD5"], "it did not answer both");
+    let answer = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "ivan", "ivan-secret", 1);
+    unknown.request("REGISTER", &talk, 3, &answer, "");
+    unknown.expect(200);
+    unknown.request("REGISTER", &talk, 4, "", "");
+    assert_eq!(algorithms(&unknown.expect(401)), ["MD5"], "and would not now");
+}
+
+#[test]
+fn a_phone_that_answers_goes_on_being_shown_both_algorithms() {
+    let center = center();
+    let phone = Phone::new("127.0.9.2", center.addr());
+    for _ in 0..3 {
+        phone.register("anna", "SHA-256", 600);
+    }
+}
+
+fn algorithms(challenge: &Msg) -> Vec<&str> {
+    let challenges = challenge.headers("WWW-Authenticate").into_iter();
+    challenges.map(|c| c.split("algorithm=").nth(1).unwrap().split(',').next().unwrap()).collect()
 }
 
 #[test]

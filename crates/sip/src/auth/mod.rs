@@ -6,7 +6,7 @@ mod nonce;
 mod server;
 
 pub use client::{Credentials, answer};
-pub use server::{Authenticator, Verdict, claimed_username};
+pub use server::{Authenticator, Challenges, Verdict, claimed_username};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,15 @@ pub enum Verdict {
     Malformed,
 }
 
+/// Which algorithms a challenge names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenges {
+    /// SHA-256 and MD5, the stronger first (RFC 8760 §2.2).
+    Both,
+    /// MD5 alone, for phones that give up at the sight of another algorithm instead of passing over it.
+    Md5,
+}
+
 /// Checks credentials and makes challenges. Workers that share users should share one: a nonce's uses are counted here.
 #[derive(Debug)]
 pub struct Authenticator {
@@ -93,17 +102,20 @@ impl Authenticator {
         })
     }
 
-    /// 401 with a SHA-256 and an MD5 challenge, the stronger first (RFC 8760 §2.2). `random` makes the nonce unique.
-    pub fn challenge(&self, now: Moment, random: u64, stale: bool) -> Rejection {
+    /// 401 with the challenges that are asked for. `random` makes the nonce unique.
+    pub fn challenge(&self, now: Moment, random: u64, stale: bool, challenges: Challenges) -> Rejection {
         let nonce = self.nonces.issue(now, random);
         let stale = if stale { ", stale=true" } else { "" };
         let challenge = |algorithm: Algorithm| {
             let (realm, name) = (&self.realm, algorithm.name());
             format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={name}, qop=\"auth\"{stale}")
         };
-        Rejection::new(StatusCode::UNAUTHORIZED)
-            .with(Header::WwwAuthenticate, challenge(Algorithm::Sha256))
-            .with(Header::WwwAuthenticate, challenge(Algorithm::Md5))
+        let rejection = Rejection::new(StatusCode::UNAUTHORIZED);
+        let rejection = match challenges {
+            Challenges::Both => rejection.with(Header::WwwAuthenticate, challenge(Algorithm::Sha256)),
+            Challenges::Md5 => rejection,
+        };
+        rejection.with(Header::WwwAuthenticate, challenge(Algorithm::Md5))
     }
 }
 

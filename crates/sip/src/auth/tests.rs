@@ -1,5 +1,5 @@
 use super::digest::{Algorithm, Inputs};
-use super::{Authenticator, Credentials, Verdict, answer, claimed_username};
+use super::{Authenticator, Challenges, Credentials, Verdict, answer, claimed_username};
 use crate::message::{Header, Message, Method, Request, RequestBuilder, Response, ResponseBuilder};
 use crate::time::Moment;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn register(authorization: Option<&str>) -> Request {
 }
 
 fn challenged(auth: &Authenticator, now: Moment, stale: bool, only: Option<&str>) -> Response {
-    let mut rejection = auth.challenge(now, 42, stale);
+    let mut rejection = auth.challenge(now, 42, stale, Challenges::Both);
     rejection.headers.retain(|(_, value)| only.is_none_or(|a| value.contains(a)));
     match Message::parse(ResponseBuilder::reject(&register(None), &rejection).build().bytes) {
         Ok(Message::Response(response)) => response,
