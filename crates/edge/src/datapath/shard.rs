@@ -1,8 +1,8 @@
 //! One datapath thread: its loop, and what commands do to its streams.
 //!
-//! While anything plays or is bridged the thread works in steps of 5 ms: it sleeps, reads whatever has come, relays it
-//! and sends what is due. Waking up for every packet would cost more than relaying it. With nothing to play or relay it
-//! sleeps until a packet or a command comes.
+//! While anything plays or packets are relayed the thread works in steps of 5 ms: it sleeps, reads whatever has come,
+//! relays it and sends what is due. Waking up for every packet would cost more than relaying it. Otherwise, also while
+//! both sides of a bridge are silent, it sleeps until a packet or a command comes.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,6 +24,8 @@ use super::stream::{Playing, Stream};
 use super::sys::{Epoll, Received};
 use super::{Latching, MediaEvent, PlayToken, StreamId, sys};
 
+/// How long after the last relayed packet the next one is expected: three frames of 20 ms.
+const LINGER: Duration = Duration::from_millis(60);
 /// Silence is looked for at least this often.
 const LONGEST_WATCH: Duration = Duration::from_secs(1);
 /// Silence is looked for no more often than this.
@@ -45,8 +47,8 @@ pub(super) struct Shard {
     vacant: Vec<StreamIndex>,
     places: HashMap<StreamId, StreamIndex>,
     pub(super) schedule: Schedule,
-    /// Streams that have a partner.
-    bridged: usize,
+    /// When a packet was last relayed.
+    pub(super) relayed: Option<Tick>,
     pub(super) batch: Batch,
     /// Sockets to read, kept here for its memory.
     pub(super) readable: Vec<u64>,
@@ -79,7 +81,7 @@ impl Shard {
             vacant: Vec::new(),
             places: HashMap::new(),
             schedule: Schedule::default(),
-            bridged: 0,
+            relayed: None,
             batch: Batch::new(),
             readable: Vec::new(),
             received: Vec::new(),
@@ -113,10 +115,12 @@ impl Shard {
 
     /// Sleeps until the next step, or until something happens; then `readable` names what to read.
     fn wait(&mut self) {
-        let working = self.bridged > 0 || !self.schedule.is_empty();
+        let now = Instant::now();
+        let relaying = self.relayed.is_some_and(|relayed| self.clock.tick(now).since(relayed) <= LINGER);
+        let working = relaying || !self.schedule.is_empty();
         let unread = !self.readable.is_empty();
         if working {
-            thread::sleep(self.clock.until_next(Instant::now()));
+            thread::sleep(self.clock.until_next(now));
         }
         if working || unread || !self.inbox.fall_asleep() {
             let mut looks = 0;
@@ -226,18 +230,14 @@ impl Shard {
                 stream.heard = Some(now);
                 stream.partner = Some(partner);
             }
-            self.bridged += 1;
         }
     }
 
     fn unbridge(&mut self, index: StreamIndex) {
         let partner = self.streams[index as usize].as_mut().and_then(|stream| stream.partner.take());
         let Some(partner) = partner else { return };
-        self.bridged -= 1;
-        if let Some(other) = &mut self.streams[partner as usize]
-            && other.partner.take().is_some()
-        {
-            self.bridged -= 1;
+        if let Some(other) = &mut self.streams[partner as usize] {
+            other.partner = None;
         }
     }
 

@@ -67,6 +67,7 @@ impl Shard {
             (self.on_event)(MediaEvent::Digit { stream: stream.id, digit });
         }
         let Some(partner) = stream.partner.filter(|_| stream.receives()) else { return };
+        self.relayed = Some(now);
         let agreed = stream.media.map(|media| media.receive);
         let passed = agreed.is_some_and(|types| self.pass(&types, partner, packet, &header, payload, now));
         if !passed && let Some(stream) = &self.streams[index as usize] {
