@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentId, CallId, LegId, NumberId, PhoneNumber, QueueId};
 use crate::leg::{CallerId, Cause};
+use crate::offer::OfferId;
 use crate::ticket::Sequence;
 use crate::time::WallTime;
 
@@ -89,6 +90,8 @@ pub enum Happened {
     },
     /// A queue offered the call.
     Offered {
+        /// Which offer; later offers of the queue have a higher one.
+        offer: OfferId,
         /// To whom.
         agents: Vec<AgentId>,
     },

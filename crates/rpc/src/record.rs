@@ -79,7 +79,10 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::Enqueued { queue, sequence } => {
             v1::Transition { queue: queue.to_string(), place: sequence.map(place), ..of(Event::Enqueued) }
         }
-        Happened::Offered { agents } => v1::Transition { agents: names_of(agents), ..of(Event::Offered) },
+        Happened::Offered { offer, agents } => {
+            let offer = v1::Place { epoch: offer.epoch.0, counter: offer.counter };
+            v1::Transition { agents: names_of(agents), offer: Some(offer), ..of(Event::Offered) }
+        }
         Happened::ReservationRefused { agent, why } => {
             v1::Transition { agents: names_of([agent]), why, ..of(Event::ReservationRefused) }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, NumberId, QueueId};
 use carillon_acd::leg::{CallerId, Cause};
+use carillon_acd::offer::OfferId;
 use carillon_acd::record::{Happened, Outcome, Record, Transition};
 use carillon_acd::ticket::Sequence;
 use carillon_acd::time::WallTime;
@@ -30,12 +31,13 @@ fn record(n: u64) -> Record {
     let call = CallId { node: NodeId(1), boot: 7, number: n };
     let at = |ms: u64| WallTime(((n * 1_000 + ms) * 1_000) as i64);
     let sequence = Some(Sequence { epoch: Epoch(3), counter: n });
+    let offer = OfferId { epoch: Epoch(3), counter: 10 * n };
     let answered_by = Some(agent("anna"));
     let transitions = vec![
         Transition { at: at(0), what: Happened::Routed { why: "number main → queue support".into() } },
         Transition { at: at(1), what: Happened::CallerAnswered },
         Transition { at: at(2), what: Happened::Enqueued { queue: queue("support"), sequence } },
-        Transition { at: at(3), what: Happened::Offered { agents: vec![agent("anna"), agent("piotr")] } },
+        Transition { at: at(3), what: Happened::Offered { offer, agents: vec![agent("anna"), agent("piotr")] } },
         Transition {
             at: at(4),
             what: Happened::Dialled { leg: LegId { call, n: 1 }, agent: answered_by.clone(), number: None },

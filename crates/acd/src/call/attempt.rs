@@ -66,8 +66,11 @@ impl Attempt {
     /// Tries these agents too, unless they are known.
     pub(super) fn join(&mut self, core: &mut Core, mut agents: Vec<Offered>, ring_for: Duration) {
         agents.retain(|offered| self.tries.iter().all(|known| known.agent != offered.agent));
-        if matches!(self.purpose, Purpose::Queue { .. }) && !agents.is_empty() {
-            core.write(Happened::Offered { agents: agents.iter().map(|offered| offered.agent.clone()).collect() });
+        if let Purpose::Queue { offer, .. } = self.purpose
+            && !agents.is_empty()
+        {
+            let agents = agents.iter().map(|offered| offered.agent.clone()).collect();
+            core.write(Happened::Offered { offer, agents });
         }
         for Offered { agent, hardware_limit } in agents {
             let reservation = core.next_reservation();

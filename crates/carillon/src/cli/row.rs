@@ -179,6 +179,8 @@ pub(super) struct TransitionRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<PlaceRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    offer: Option<PlaceRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     phone_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sound: Option<String>,
@@ -198,6 +200,12 @@ struct PlaceRow {
     counter: u64,
 }
 
+impl From<v1::Place> for PlaceRow {
+    fn from(v1::Place { epoch, counter }: v1::Place) -> Self {
+        PlaceRow { epoch, counter }
+    }
+}
+
 impl From<v1::Transition> for TransitionRow {
     fn from(transition: v1::Transition) -> Self {
         let ended = transition.cause();
@@ -207,7 +215,8 @@ impl From<v1::Transition> for TransitionRow {
             leg: transition.leg,
             agents: transition.agents,
             queue: some(transition.queue),
-            place: transition.place.map(|v1::Place { epoch, counter }| PlaceRow { epoch, counter }),
+            place: transition.place.map(PlaceRow::from),
+            offer: transition.offer.map(PlaceRow::from),
             phone_number: some(transition.phone_number),
             sound: some(transition.sound),
             digit: some(transition.digit),
