@@ -259,8 +259,10 @@ impl Shard {
         }
         self.watched = now;
         for stream in self.streams.iter_mut().flatten() {
-            let silent = stream.heard.is_some_and(|heard| now.since(heard) >= silence);
-            if silent && stream.receives() {
+            let silent_for = stream.heard.map(|heard| now.since(heard));
+            if let (Some(silent_for), Some(patience)) = (silent_for, stream.patience(silence))
+                && silent_for >= patience
+            {
                 stream.heard = None;
                 (self.on_event)(MediaEvent::Silent { stream: stream.id });
             }

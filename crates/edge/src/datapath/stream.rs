@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use carillon_media::rtp::{Header, Reception, Sequencer};
 use carillon_media::{Codec, Negotiated, Source, dtmf};
@@ -12,6 +13,9 @@ use super::counters::StreamCounters;
 use super::ports::SocketIndex;
 use super::sockets::StreamIndex;
 use super::{PlayToken, StreamId};
+
+/// How many times longer than in a conversation a peer that holds may be silent: half an hour instead of a minute.
+const HOLD_PATIENCE: u32 = 30;
 
 /// One leg's audio. A few hundred bytes; everything larger is shared.
 pub(super) struct Stream {
@@ -69,9 +73,18 @@ impl Stream {
         self.media.as_ref().is_some_and(|media| media.direction.receives())
     }
 
-    /// Begins to wait for RTP anew, if anybody waits.
+    /// How long no RTP is too long, when `silence` is during a conversation; `None` while none is expected. Many phones send
+    /// nothing while they hold, so a hold may last much longer.
+    pub(super) fn patience(&self, silence: Duration) -> Option<Duration> {
+        let media = self.media.as_ref().filter(|media| media.direction.receives())?;
+        Some(if media.held() { silence.saturating_mul(HOLD_PATIENCE) } else { silence })
+    }
+
+    /// Begins to wait for RTP anew, if anybody waits: a partner, or who has heard some before.
     pub(super) fn restart_waiting(&mut self, now: Tick) {
-        self.heard = self.heard.map(|_| now);
+        if self.partner.is_some() || self.heard.is_some() {
+            self.heard = Some(now);
+        }
     }
 
     /// Takes note of a packet from the peer; the key, when one was pressed.

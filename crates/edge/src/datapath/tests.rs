@@ -283,6 +283,27 @@ fn silence_is_reported_once_where_rtp_is_expected() {
     bench.datapath.release(waiting.stream);
 }
 
+// Many phones send nothing while they hold.
+#[test]
+fn a_peer_that_holds_may_be_silent_until_it_resumes() {
+    let silence = Duration::from_millis(200);
+    let bench = Bench::start(12, silence);
+    let (caller, holding) = (bench.leg(0, Codec::Pcmu), bench.leg(1, Codec::Pcmu));
+    bench.datapath.set_direction(caller.stream, Direction::SendOnly);
+    let says = |peer_direction: Direction| {
+        let direction = peer_direction.reversed();
+        let media = Negotiated { direction, peer_direction, ..holding.negotiated() };
+        bench.datapath.set_peer(holding.stream, media, Latching::Off).unwrap();
+    };
+    says(Direction::SendOnly);
+    bench.datapath.bridge(caller.stream, holding.stream);
+    assert!(bench.events.recv_timeout(silence * 3).is_err(), "it holds");
+    says(Direction::SendRecv);
+    assert_eq!(bench.event(), MediaEvent::Silent { stream: holding.stream }, "it resumed and sends nothing");
+    says(Direction::SendRecv);
+    assert_eq!(bench.event(), MediaEvent::Silent { stream: holding.stream }, "each description starts the time anew");
+}
+
 #[test]
 fn nothing_is_sent_to_who_does_not_listen() {
     let bench = Bench::start(9, Duration::ZERO);
