@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use carillon_acd::ids::{Epoch, LegId, NodeId};
 use carillon_actors::{Center, Clock, Ports};
-use carillon_edge::{Callbacks, Edge, EdgeConfig};
+use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -73,6 +73,7 @@ impl Node {
     /// Ends cleanly: the API refuses, calls are hung up and recorded, sockets and files are closed.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let _ = self.stop_api.send(());
+        tracing::debug!(stats = ?self.edge.stats(), "the edge at the stop");
         self.center.hang_up_all();
         let left = self.edge.shutdown(GOODBYE).await;
         if left.legs > 0 {
@@ -95,6 +96,7 @@ fn edge_config(options: &NodeOptions) -> anyhow::Result<EdgeConfig> {
         rtp_timeout: options.rtp_timeout,
         workers: usize::from(options.sip_workers),
         max_calls: options.max_calls as usize,
+        sip_timers: SipTimers::default(),
         realm: "carillon".to_owned(),
     })
 }

@@ -29,6 +29,7 @@ fn main() -> Result<(), Failure> {
         rtp_timeout: Duration::from_secs(60),
         workers: 1,
         max_calls: 20_000,
+        sip_timers: carillon_edge::SipTimers::default(),
         realm: "switchboard".into(),
     };
     let runtime = tokio::runtime::Runtime::new()?;

@@ -32,6 +32,10 @@ pub(crate) struct Audio {
     signalling: IpAddr,
     open: bool,
     token: PlayToken,
+    /// The direction of our last description, before the peer's wish narrowed it.
+    said: Direction,
+    /// What was to be played before there was a stream; it starts with the stream.
+    waiting: Option<Source>,
 }
 
 /// The stream that belongs to a leg.
@@ -61,7 +65,16 @@ impl Audio {
         // The port follows when the stream is opened, before anything is said.
         let session = Session::new(session, SocketAddr::new(advertise, 0));
         let token = PlayToken::default();
-        Audio { stream: stream_of(leg), session, negotiated: None, signalling, open: false, token }
+        Audio {
+            stream: stream_of(leg),
+            session,
+            negotiated: None,
+            signalling,
+            open: false,
+            token,
+            said: Direction::SendRecv,
+            waiting: None,
+        }
     }
 
     /// Opens the stream, once, on a port where the peer can be told from others.
@@ -76,6 +89,9 @@ impl Audio {
         let local = datapath.allocate(self.stream, expected)?;
         self.session.set_local(local);
         self.open = true;
+        if let Some(source) = self.waiting.take() {
+            datapath.play(self.stream, source, self.token);
+        }
         Ok(())
     }
 
@@ -103,6 +119,7 @@ impl Audio {
         direction: Direction,
     ) -> Result<String, AllocateError> {
         self.open(datapath)?;
+        self.said = direction;
         Ok(self.session.offer(&codecs(first), direction))
     }
 
@@ -121,6 +138,7 @@ impl Audio {
         self.open(datapath)?;
         let prefer = self.codec();
         let (text, negotiated) = self.session.answer(offer, prefer, direction)?;
+        self.said = direction;
         self.negotiated = Some(negotiated);
         self.connect(datapath)?;
         Ok(text)
@@ -153,15 +171,24 @@ impl Audio {
         self.negotiated.as_ref()
     }
 
+    /// What we told the peer last, as far as it was ours to say: narrower than both ways when a partner holds.
+    pub(crate) fn said(&self) -> Direction {
+        self.said
+    }
+
     /// The codec in use, or the one that will be.
     pub(crate) fn codec(&self) -> Option<Codec> {
         self.negotiated.map(|negotiated| negotiated.send.codec)
     }
 
-    /// Plays from now on; the token of an older playback is forgotten.
+    /// Plays from now on, or as soon as there is a stream; the token of an older playback is forgotten.
     pub(crate) fn play(&mut self, datapath: &Datapath, source: Source) {
         self.forget_playback();
-        datapath.play(self.stream, source, self.token);
+        if self.open {
+            datapath.play(self.stream, source, self.token);
+        } else {
+            self.waiting = Some(source);
+        }
     }
 
     /// Stops what plays.
@@ -173,16 +200,12 @@ impl Audio {
     /// Something else stopped what plays; its end is not reported any more.
     pub(crate) fn forget_playback(&mut self) {
         self.token.0 = self.token.0.wrapping_add(1);
+        self.waiting = None;
     }
 
     /// Whether this is the end of what plays now, not of something older.
     pub(crate) fn is_current(&self, token: PlayToken) -> bool {
         self.token == token
-    }
-
-    /// Whether a stream exists.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open
     }
 
     /// Ends the stream.

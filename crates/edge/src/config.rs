@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use carillon_acd::ids::{LegId, NodeId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
+use carillon_sip::transaction::Timers;
 
 /// The settings of one edge. They do not change while it runs; what changes is in the
 /// [`Directory`](crate::Directory).
@@ -30,6 +31,8 @@ pub struct EdgeConfig {
     pub workers: usize,
     /// Calls at one time; the next is refused with 503 and Retry-After.
     pub max_calls: usize,
+    /// The timers of SIP transactions; the default is what RFC 3261 §17 says.
+    pub sip_timers: Timers,
     /// The realm of digest authentication, shown by phones; usually the company's domain.
     pub realm: String,
 }
@@ -54,7 +57,7 @@ impl fmt::Debug for Callbacks {
 }
 
 /// What an edge holds and what it has turned away. After the last call has ended, `calls`, `legs` and `streams` are zero,
-/// and `transactions` follow within 32 s (RFC 3261 timers).
+/// and `transactions` and `remembered` follow within 33 s (RFC 3261 timers).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Calls with at least one leg.
@@ -63,6 +66,8 @@ pub struct Stats {
     pub legs: u64,
     /// SIP transactions, those that only absorb retransmissions included.
     pub transactions: u64,
+    /// What is remembered of dialogs and transactions beside legs: BYEs without answer, other forks of an answered INVITE.
+    pub remembered: u64,
     /// Media streams with an allocated address.
     pub streams: u64,
     /// Users with at least one registered contact.

@@ -75,6 +75,7 @@ impl Edge {
             datapath,
             counters: Counters::default(),
             transactions: polls.iter().map(|_| AtomicU64::new(0)).collect(),
+            remembered: polls.iter().map(|_| AtomicU64::new(0)).collect(),
             stopping: AtomicBool::new(false),
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
@@ -86,7 +87,7 @@ impl Edge {
         });
         let edge = Edge { shared: shared.clone(), threads: Arc::default() };
         for (index, poll) in polls.into_iter().enumerate() {
-            let endpoint = endpoint_config(sent_by);
+            let endpoint = endpoint_config(sent_by, shared.config.sip_timers);
             let worker = Worker::new(index, shared.clone(), poll, endpoint)?;
             let builder = std::thread::Builder::new().name(format!("sip-{index}"));
             let thread = builder.spawn(move || worker.run())?;
@@ -207,11 +208,11 @@ fn check(config: &EdgeConfig) -> Result<(), EdgeError> {
     Ok(())
 }
 
-fn endpoint_config(sent_by: SocketAddr) -> EndpointConfig {
+fn endpoint_config(sent_by: SocketAddr, timers: Timers) -> EndpointConfig {
     EndpointConfig {
         sent_by: sent_by.to_string(),
         seed: rand::random(),
-        timers: Timers::default(),
+        timers,
         policy: Policy::default(),
         max_transactions: MAX_TRANSACTIONS,
     }

@@ -21,6 +21,9 @@ pub(crate) const REFRESH: Duration = Duration::from_secs(60);
 /// The longest that a re-INVITE may wait for the other side's answer; the requester's own patience is 32 s.
 pub(crate) const MAX_EXCHANGE: Duration = Duration::from_secs(20);
 
+/// Early dialogs of one dialled leg; a phone or a proxy that opens more finds the rest unknown.
+pub(crate) const MAX_EARLY: usize = 16;
+
 /// A leg.
 #[derive(Debug)]
 pub(crate) struct Leg {
@@ -71,16 +74,24 @@ pub(crate) struct Asked {
 pub(crate) struct Line {
     pub(crate) dialog: Dialog,
     pub(crate) flow: Flow,
-    /// Requests go over `flow` whatever the peer's Contact says: it registered or called from behind NAT.
+    pub(crate) way: WayBack,
+}
+
+/// How requests reach the other end of a dialog.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WayBack {
+    /// Requests go over the flow whatever the peer's Contact says: it registered or called from behind NAT.
     pub(crate) pinned: bool,
+    /// The trunk, when it is one, which may ask for our credentials.
+    pub(crate) trunk: Option<TrunkId>,
 }
 
 /// Phones that we ring.
 #[derive(Debug)]
 pub(crate) struct Dialling {
     pub(crate) branches: Vec<Branch>,
-    /// The trunk, when it is one, which may ask for our credentials.
-    pub(crate) trunk: Option<TrunkId>,
+    /// The dialogs that provisional responses have opened, [`MAX_EARLY`] at most.
+    pub(crate) early: Vec<Line>,
     pub(crate) alerted: bool,
     pub(crate) early_media: bool,
     /// The most telling refusal so far.
@@ -94,9 +105,9 @@ pub(crate) struct Branch {
     /// Its INVITE, until it has failed.
     pub(crate) invite: Option<ClientKey>,
     pub(crate) flow: Flow,
-    pub(crate) pinned: bool,
-    /// The INVITE without credentials and its Request-URI, as long as a challenge may be answered.
-    pub(crate) unchallenged: Option<Box<(RequestBuilder, String)>>,
+    pub(crate) way: WayBack,
+    /// The INVITE without credentials, as long as a challenge may be answered.
+    pub(crate) unchallenged: Option<Box<RequestBuilder>>,
 }
 
 /// A confirmed dialog.
@@ -155,6 +166,8 @@ pub(crate) struct Ours {
     pub(crate) direction: Direction,
     /// Collisions so far.
     pub(crate) collisions: u8,
+    /// It carries credentials: a second challenge is final.
+    pub(crate) challenged: bool,
 }
 
 /// A dialog that ends as soon as its ACK has come.

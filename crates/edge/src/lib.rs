@@ -10,9 +10,8 @@
 //! commands -> worker                                    -> datapath (RTP threads)
 //! ```
 //!
-//! Not here: name resolution (contacts and trunks are addresses), reliable provisional responses, requests within
-//! dialogs that are not confirmed, and the change to TCP for requests over 1,300 bytes (RFC 3261 §18.1.1), which no peer
-//! of a center insists on.
+//! Not here: name resolution (contacts and trunks are addresses), reliable provisional responses, and the change to TCP
+//! for requests over 1,300 bytes (RFC 3261 §18.1.1), which no peer of a center insists on.
 
 mod audio;
 mod cause;
@@ -30,6 +29,7 @@ mod tcp;
 mod timers;
 mod worker;
 
+pub use carillon_sip::transaction::Timers as SipTimers;
 pub use config::{Callbacks, EdgeConfig, EdgeError, Stats};
 pub use directory::{Credentials, Device, Directory, DirectoryError, Trunk};
 pub use edge::Edge;

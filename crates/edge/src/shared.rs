@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Transactions of each worker, as it last counted them.
     pub(crate) transactions: Vec<AtomicU64>,
+    /// What each worker remembers beside legs, as it last counted it.
+    pub(crate) remembered: Vec<AtomicU64>,
     pub(crate) stopping: AtomicBool,
     /// Composed in the background at the start.
     pub(crate) music: OnceLock<Source>,
@@ -97,6 +99,7 @@ impl Shared {
             calls: get(&c.calls),
             legs: get(&c.legs),
             transactions: self.transactions.iter().map(get).sum(),
+            remembered: self.remembered.iter().map(get).sum(),
             streams: self.datapath.totals().streams,
             registrations: self.registry().registrations() as u64,
             connections: self.connections.len() as u64,

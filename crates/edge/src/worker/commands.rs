@@ -47,9 +47,7 @@ impl Worker {
     }
 
     fn play_source(&mut self, id: LegId, source: Source) {
-        if let Some(leg) = self.legs.get_mut(&id)
-            && leg.audio.is_open()
-        {
+        if let Some(leg) = self.legs.get_mut(&id) {
             leg.audio.play(&self.shared.datapath, source);
         }
     }
@@ -74,6 +72,8 @@ impl Worker {
             }
         }
         self.shared.datapath.bridge(crate::audio::stream_of(id), crate::audio::stream_of(with));
+        self.reopen(now, id, with);
+        self.reopen(now, with, id);
     }
 
     fn unbridge(&mut self, id: LegId) {

@@ -5,19 +5,20 @@ use std::time::Duration;
 use carillon_acd::ids::{DeviceId, LegId, TrunkId};
 use carillon_acd::leg::{CallerId, Cause, DialTarget, LegEvent};
 use carillon_media::{Direction, Negotiated};
-use carillon_sip::auth::{self, Credentials};
 use carillon_sip::check::{ALLOW, SDP};
+use carillon_sip::dialog::{Dialog, DialogId};
 use carillon_sip::endpoint::ClientKey;
 use carillon_sip::{
     Flow, Header, Method, Moment, Reason, RequestBuilder, Response, StatusCode, Transport, Uri, escape_user,
 };
 
+use super::challenges::is_challenge;
 use super::incoming::session_number;
 use super::{Owner, Purpose, Worker};
 use crate::audio::Audio;
 use crate::cause::{of_status, rank};
 use crate::directory::Target;
-use crate::leg::{Branch, Dialling, Exchange, Leg, MAX_TALK, State, Talking};
+use crate::leg::{Branch, Dialling, Exchange, Leg, Line, MAX_EARLY, MAX_TALK, State, Talking, WayBack};
 
 /// Contacts that are rung at one time.
 const MAX_BRANCHES: usize = 10;
@@ -26,7 +27,7 @@ const MAX_BRANCHES: usize = 10;
 struct Way {
     uri: Uri,
     flow: Flow,
-    pinned: bool,
+    back: WayBack,
 }
 
 impl Worker {
@@ -43,11 +44,9 @@ impl Worker {
         if self.legs.contains_key(&id) || self.stop_at.is_some() {
             return;
         }
-        let (ways, trunk) = match target {
-            DialTarget::Device(device) => (self.ways_to_device(now, device), None),
-            DialTarget::Trunk { trunk, number } => {
-                (self.way_through(trunk, number.as_str()).into_iter().collect(), Some(trunk.clone()))
-            }
+        let ways = match target {
+            DialTarget::Device(device) => self.ways_to_device(now, device),
+            DialTarget::Trunk { trunk, number } => self.way_through(trunk, number.as_str()).into_iter().collect(),
         };
         let Some(first) = ways.first() else { return self.report(id, LegEvent::Failed(Cause::Unreachable)) };
         let codec = self.legs.get(&partner).and_then(|partner| partner.audio.codec());
@@ -62,10 +61,16 @@ impl Worker {
         };
         let mut branches = Vec::with_capacity(ways.len());
         for (index, way) in ways.into_iter().enumerate() {
-            branches.push(self.invite(now, id, index, way, caller, &offer, trunk.as_ref()));
+            branches.push(self.invite(now, (id, index), way, caller, &offer));
         }
-        let dialling =
-            Dialling { branches, trunk, alerted: false, early_media: false, best: None, give_up: now + ring_for };
+        let dialling = Dialling {
+            branches,
+            early: Vec::new(),
+            alerted: false,
+            early_media: false,
+            best: None,
+            give_up: now + ring_for,
+        };
         self.insert_leg(id, Leg::new(audio, State::Dialling(dialling)));
     }
 
@@ -75,7 +80,8 @@ impl Worker {
         let fixed = directory.fixed_contact(id).map(way_to);
         let username = directory.device(id).and_then(|device| device.credentials.as_ref()).map(|c| c.username.as_str());
         let registered = username.map(|username| self.shared.registry().contacts(now, username)).unwrap_or_default();
-        let registered = registered.into_iter().map(|(uri, flow)| Way { uri, flow, pinned: true });
+        let registered =
+            registered.into_iter().map(|(uri, flow)| Way { uri, flow, back: WayBack { pinned: true, trunk: None } });
         fixed.into_iter().chain(registered).take(MAX_BRANCHES).collect()
     }
 
@@ -88,19 +94,18 @@ impl Worker {
             other => format!(";transport={}", other.uri_name()),
         };
         let uri = format!("sip:{}@{}{transport}", escape_user(number), target.addr).parse().ok()?;
-        Some(Way { uri, ..way_to(target) })
+        let back = WayBack { pinned: false, trunk: Some(trunk.clone()) };
+        Some(Way { uri, back, ..way_to(target) })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one line of one call; a struct would only rename them")]
+    /// Rings one contact, the branch of this number of a leg.
     fn invite(
         &mut self,
         now: Moment,
-        leg: LegId,
-        branch: usize,
+        (leg, branch): (LegId, usize),
         way: Way,
         caller: &CallerId,
         offer: &str,
-        trunk: Option<&TrunkId>,
     ) -> Branch {
         let from = format!("{};tag={}", self.caller_address(caller), self.endpoint.token());
         let request = RequestBuilder::new(Method::Invite, &way.uri)
@@ -110,13 +115,10 @@ impl Worker {
             .header(Header::Contact, self.shared.contact(way.flow.transport))
             .header(Header::Allow, ALLOW)
             .body(SDP, offer.to_owned());
-        let credentials = trunk.is_some_and(|trunk| {
-            self.shared.directory.load().trunk(trunk).is_some_and(|trunk| trunk.credentials.is_some())
-        });
-        let unchallenged = credentials.then(|| Box::new((request.clone(), way.uri.to_string())));
+        let unchallenged = way.back.trunk.as_ref().map(|_| Box::new(request.clone()));
         let key = self.endpoint.send_request(now, way.flow, request);
         self.clients.insert(key, Purpose::Dial { leg, branch });
-        Branch { invite: Some(key), flow: way.flow, pinned: way.pinned, unchallenged }
+        Branch { invite: Some(key), flow: way.flow, way: way.back, unchallenged }
     }
 
     /// Who calls, as the phone that rings shows it.
@@ -160,7 +162,7 @@ impl Worker {
     ) {
         let status = response.status();
         if status.is_provisional() {
-            self.on_dial_progress(id, response);
+            self.on_dial_progress(id, branch, flow, response);
         } else if status.is_success() {
             self.on_dial_answer(now, key, id, branch, flow, response);
         } else {
@@ -171,10 +173,11 @@ impl Worker {
         }
     }
 
-    fn on_dial_progress(&mut self, id: LegId, response: &Response) {
+    fn on_dial_progress(&mut self, id: LegId, branch: usize, flow: Flow, response: &Response) {
         if response.status() == StatusCode::TRYING {
             return;
         }
+        self.note_early_dialog(id, branch, flow, response);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let State::Dialling(dialling) = &mut leg.state else { return };
         let media =
@@ -184,6 +187,20 @@ impl Worker {
         dialling.early_media |= media;
         if news {
             self.report(id, LegEvent::Alerting { early_media: media });
+        }
+    }
+
+    /// Remembers the dialog that a provisional response opens, for the requests that the phone may send before its answer.
+    fn note_early_dialog(&mut self, id: LegId, branch: usize, flow: Flow, response: &Response) {
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        let Some(branch) = dialling.branches.get(branch) else { return };
+        let Some(dialog) = DialogId::of_response(response) else { return };
+        if dialling.early.len() >= MAX_EARLY || self.dialogs.contains_key(&dialog) {
+            return;
+        }
+        if let Ok(dialog) = Dialog::uac(response, self.shared.contact(flow.transport)) {
+            self.dialogs.insert(dialog.id().clone(), Owner::Leg(id));
+            dialling.early.push(Line { dialog, flow, way: branch.way.clone() });
         }
     }
 
@@ -199,9 +216,9 @@ impl Worker {
     ) {
         let Some(leg) = self.legs.get(&id) else { return };
         let State::Dialling(dialling) = &leg.state else { return };
-        let pinned = dialling.branches.get(branch).is_some_and(|branch| branch.pinned);
-        let line = self.acknowledge(key, flow, pinned, response);
-        self.leave_to_forks(now, key, pinned, Cause::AnsweredElsewhere);
+        let way = dialling.branches.get(branch).map(|branch| branch.way.clone()).unwrap_or_default();
+        let line = self.acknowledge(key, flow, way.clone(), response);
+        self.leave_to_forks(now, key, way, Cause::AnsweredElsewhere);
         let Some(line) = line else { return self.on_branch_failed(now, id, branch, 502) };
         self.stop_branches(now, id, Some(branch), Cause::AnsweredElsewhere);
         let Some(leg) = self.legs.get_mut(&id) else { return };
@@ -216,6 +233,11 @@ impl Worker {
             self.send_bye(line, Cause::NotAcceptable);
             self.remove_leg(id);
             return self.report(id, LegEvent::Failed(Cause::NotAcceptable));
+        }
+        if let State::Dialling(dialling) = &leg.state {
+            for early in &dialling.early {
+                self.dialogs.remove(early.dialog.id());
+            }
         }
         self.dialogs.insert(line.dialog.id().clone(), Owner::Leg(id));
         leg.state = State::Talking(Talking {
@@ -232,28 +254,22 @@ impl Worker {
 
     /// Sends the INVITE again with our credentials when the trunk asks for them, once (RFC 3261 §22).
     fn answer_challenge(&mut self, now: Moment, id: LegId, branch: usize, response: &Response) -> bool {
-        if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+        if !is_challenge(response) {
             return false;
         }
         let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return false };
-        let directory = self.shared.directory.load();
-        let credentials = dialling.trunk.as_ref().and_then(|trunk| directory.trunk(trunk)?.credentials.as_ref());
-        let (Some(credentials), Some(branch_state)) = (credentials, dialling.branches.get_mut(branch)) else {
-            return false;
-        };
-        let Some(unchallenged) = branch_state.unchallenged.take() else { return false };
-        let (request, uri) = *unchallenged;
-        let credentials =
-            Credentials { username: credentials.username.clone(), password: credentials.password.clone() };
-        let cnonce = self.endpoint.token();
-        let Some((header, value)) = auth::answer(response, &credentials, &Method::Invite, &uri, &cnonce) else {
-            return false;
-        };
+        let Some(branch_state) = dialling.branches.get_mut(branch) else { return false };
+        let Some(request) = branch_state.unchallenged.take() else { return false };
+        let (flow, trunk) = (branch_state.flow, branch_state.way.trunk.clone());
         let number = request.cseq_number() + 1;
-        let request = request.cseq(number).header(header, value);
-        let key = self.endpoint.send_request(now, branch_state.flow, request);
-        branch_state.invite = Some(key);
+        let Some(request) = self.with_credentials(request.cseq(number), trunk.as_ref(), response) else { return false };
+        let key = self.endpoint.send_request(now, flow, request);
         self.clients.insert(key, Purpose::Dial { leg: id, branch });
+        if let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state)
+            && let Some(branch) = dialling.branches.get_mut(branch)
+        {
+            branch.invite = Some(key);
+        }
         true
     }
 
@@ -293,7 +309,7 @@ impl Worker {
         };
         for (index, branch) in dialling.branches.iter_mut().enumerate() {
             let Some(key) = branch.invite.take_if(|_| Some(index) != winner) else { continue };
-            let stray = Purpose::Stray { pinned: branch.pinned, cause, answered: false };
+            let stray = Purpose::Stray { way: branch.way.clone(), cause, answered: false };
             self.clients.insert(key, stray);
             if self.endpoint.cancel(now, key, reason.as_ref()).is_err() {
                 self.clients.remove(&key);
@@ -305,5 +321,5 @@ impl Worker {
 /// The way to a fixed contact or a trunk.
 fn way_to(target: &Target) -> Way {
     let flow = Flow { transport: target.transport, local: 0, remote: target.addr, connection: None };
-    Way { uri: target.uri.clone(), flow, pinned: false }
+    Way { uri: target.uri.clone(), flow, back: WayBack::default() }
 }

@@ -11,6 +11,7 @@ use carillon_sip::check::{Rejection, SDP};
 use carillon_sip::endpoint::{ClientKey, ServerKey};
 use carillon_sip::{Header, Method, Moment, Request, Response, StatusCode};
 
+use super::challenges::is_challenge;
 use super::incoming::{congested, in_dialog, refuse_description};
 use super::senders::hop;
 use super::{Purpose, Worker};
@@ -40,6 +41,10 @@ impl Worker {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let talking = match &mut leg.state {
             State::Talking(talking) => talking,
+            State::Asked(asked) if *request.method() == Method::Update && request.body().is_empty() => {
+                let response = in_dialog(&request, StatusCode::OK, &asked.line);
+                return self.respond(key, response);
+            }
             State::Asked(_) => return self.reject(key, &request, &too_early()),
             State::Dialling(_) | State::Parting(_) => return self.reply(key, &request, StatusCode::NO_SUCH_CALL),
         };
@@ -102,8 +107,9 @@ impl Worker {
         request: Request,
         probe: &Negotiated,
     ) {
-        let ours = Ours { asker, codec: probe.send.codec, direction: probe.peer_direction, collisions: 0 };
-        if !self.ask(now, partner, ours) {
+        let ours =
+            Ours { asker, codec: probe.send.codec, direction: probe.peer_direction, collisions: 0, challenged: false };
+        if !self.ask(now, partner, ours, None) {
             return self.answer_change(asker, key, &request, Direction::SendRecv);
         }
         if *request.method() == Method::Invite {
@@ -116,13 +122,22 @@ impl Worker {
         self.wake_leg(asker);
     }
 
-    /// Sends a re-INVITE.
-    fn ask(&mut self, now: Moment, id: LegId, ours: Ours) -> bool {
+    /// Sends a re-INVITE, with the credentials that `challenge` asks for.
+    pub(super) fn ask(&mut self, now: Moment, id: LegId, ours: Ours, challenge: Option<&Response>) -> bool {
         let Some(leg) = self.legs.get_mut(&id) else { return false };
         let State::Talking(talking) = &mut leg.state else { return false };
         let Ok(offer) = leg.audio.offer(&self.shared.datapath, Some(ours.codec), ours.direction) else { return false };
-        let request = talking.line.dialog.request(Method::Invite).body(SDP, offer);
-        let key = self.endpoint.send_request(now, hop(&talking.line), request);
+        let mut request = talking.line.dialog.request(Method::Invite).body(SDP, offer);
+        let flow = hop(&talking.line);
+        if let Some(challenge) = challenge {
+            let trunk = talking.line.way.trunk.clone();
+            match self.with_credentials(request, trunk.as_ref(), challenge) {
+                Some(answering) => request = answering,
+                None => return false,
+            }
+        }
+        let key = self.endpoint.send_request(now, flow, request);
+        let Some(talking) = self.talking(id) else { return false };
         talking.exchange = Exchange::Ours(ours);
         self.clients.insert(key, Purpose::Change { leg: id });
         self.wake_leg(id);
@@ -139,7 +154,10 @@ impl Worker {
         let State::Talking(talking) = &mut leg.state else { return };
         talking.line.dialog.on_response(response);
         if !response.status().is_success() {
-            return self.on_change_failed(now, id, response.status().code());
+            if !self.answer_change_challenge(now, id, response) {
+                self.on_change_failed(now, id, response.status().code());
+            }
+            return;
         }
         let ack = talking.line.dialog.ack(response.cseq());
         let flow = hop(&talking.line);
@@ -150,7 +168,9 @@ impl Worker {
                 let heard = leg.audio.negotiated().map_or(Direction::SendRecv, |n| n.peer_direction);
                 // Who only agrees to be held does not hold us.
                 self.note_hold(id, ours.direction.sends() && !heard.receives());
-                self.answer_theirs(ours.asker, heard);
+                if !self.answer_theirs(ours.asker, heard) {
+                    self.reopen(now, id, ours.asker);
+                }
             }
             Err(error) => {
                 tracing::info!(call_id = %id.call, %error, "no usable answer to a re-INVITE");
@@ -158,6 +178,18 @@ impl Worker {
             }
         }
         self.wake_leg(id);
+    }
+
+    /// Sends our re-INVITE again with our credentials when the trunk asks for them, once.
+    fn answer_change_challenge(&mut self, now: Moment, id: LegId, response: &Response) -> bool {
+        let Some(talking) = self.talking(id) else { return false };
+        match &talking.exchange {
+            Exchange::Ours(ours) if is_challenge(response) && !ours.challenged => {
+                let ours = Ours { challenged: true, ..*ours };
+                self.ask(now, id, ours, Some(response))
+            }
+            Exchange::None | Exchange::Theirs(_) | Exchange::Ours(_) | Exchange::Again(..) => false,
+        }
     }
 
     /// Our re-INVITE was refused or got no answer.
@@ -176,19 +208,33 @@ impl Worker {
                 self.refuse_theirs(ours.asker, &congested());
                 self.break_off(id, Cause::SignallingTimeout);
             }
+            // Another codec only: where the partner will not follow, we transcode.
+            400..500 if self.asks_for_a_codec(ours.asker) => {
+                let heard = self.legs.get(&id).and_then(|leg| leg.audio.negotiated()).map(|n| n.peer_direction);
+                self.answer_theirs(ours.asker, heard.unwrap_or_default());
+            }
             _ => {
-                let status = StatusCode::new(status).filter(|status| status.code() >= 400);
+                // A challenge without its header would tell the asker nothing.
+                let status = StatusCode::new(status).filter(|s| s.code() >= 400 && !matches!(s.code(), 401 | 407));
                 let status = status.unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
                 self.refuse_theirs(ours.asker, &Rejection::new(status));
             }
         }
     }
 
+    /// Whether what the asker waits for changes no direction.
+    fn asks_for_a_codec(&self, asker: LegId) -> bool {
+        let Some(leg) = self.legs.get(&asker) else { return false };
+        let (State::Talking(talking), Some(now)) = (&leg.state, leg.audio.negotiated()) else { return false };
+        let Exchange::Theirs(theirs) = &talking.exchange else { return false };
+        leg.audio.probe(theirs.request.body()).is_ok_and(|probe| probe.peer_direction == now.peer_direction)
+    }
+
     /// The time after a collision is over.
     pub(super) fn ask_again(&mut self, now: Moment, id: LegId) {
         let Some(talking) = self.talking(id) else { return };
         let Exchange::Again(ours, _) = std::mem::take(&mut talking.exchange) else { return };
-        if !self.ask(now, id, ours) {
+        if !self.ask(now, id, ours, None) {
             self.refuse_theirs(ours.asker, &congested());
         }
     }
@@ -208,9 +254,27 @@ impl Worker {
         }
     }
 
-    fn answer_theirs(&mut self, asker: LegId, direction: Direction) {
-        if let Some(theirs) = self.take_theirs(asker) {
-            self.answer_change(asker, theirs.key, &theirs.request, direction);
+    /// False when the asker does not wait any more: he gave up, hung up, or there was none.
+    fn answer_theirs(&mut self, asker: LegId, direction: Direction) -> bool {
+        let Some(theirs) = self.take_theirs(asker) else { return false };
+        self.answer_change(asker, theirs.key, &theirs.request, direction);
+        true
+    }
+
+    /// Tells a leg what its partner says when that is not what it was told last: a caller whom one agent has put on hold
+    /// is to be heard by the next, and who has agreed to a hold that was taken back is to talk again.
+    pub(super) fn reopen(&mut self, now: Moment, id: LegId, partner: LegId) {
+        let joined = self.legs.get(&partner).filter(|leg| leg.partner == Some(id));
+        let Some(wanted) = joined.map(|leg| leg.audio.negotiated().map_or(Direction::SendRecv, |n| n.peer_direction))
+        else {
+            return;
+        };
+        let Some(leg) = self.legs.get(&id).filter(|leg| leg.audio.said() != wanted) else { return };
+        let (State::Talking(talking), Some(codec)) = (&leg.state, leg.audio.codec()) else { return };
+        let free = matches!(talking.exchange, Exchange::None) && talking.unacknowledged.is_none();
+        if free && !talking.held {
+            let ours = Ours { asker: partner, codec, direction: wanted, collisions: 0, challenged: false };
+            self.ask(now, id, ours, None);
         }
     }
 

@@ -12,7 +12,9 @@ use super::senders::Sender;
 use super::{RETRY_AFTER, Worker};
 use crate::audio::{Audio, AudioError, stream_of};
 use crate::cause::to_status;
-use crate::leg::{Asked, Exchange, Leg, Line, MAX_TALK, MAX_UNANSWERED, REFRESH, State, Talking, Told, Unacknowledged};
+use crate::leg::{
+    Asked, Exchange, Leg, Line, MAX_TALK, MAX_UNANSWERED, REFRESH, State, Talking, Told, Unacknowledged, WayBack,
+};
 use crate::shared::count;
 
 /// The refusal of a session description.
@@ -77,7 +79,11 @@ impl Worker {
             audio.read_offer(request.body()).map_err(|error| refuse_description(&error))?;
         }
         self.reply(key, request, StatusCode::TRYING);
-        let line = Line { dialog, flow, pinned };
+        let trunk = match &source {
+            Source::Trunk(trunk) => Some(trunk.clone()),
+            Source::Device(_) => None,
+        };
+        let line = Line { dialog, flow, way: WayBack { pinned, trunk } };
         let asked = Asked { invite: key, line, told: Told::Nothing, refresh_at: None, give_up: now + MAX_UNANSWERED };
         self.insert_leg(id, Leg::new(audio, State::Asked(asked)));
         let text = |uri: &carillon_sip::Uri| uri.user_text().unwrap_or_default().into_owned();

@@ -3,6 +3,7 @@
 //! The first worker also reads the UDP socket, without a thread in between; with several workers it hands messages of
 //! others to their inboxes.
 
+mod challenges;
 mod commands;
 mod dialling;
 mod hold;
@@ -30,7 +31,7 @@ use carillon_sip::overload::Admission;
 use carillon_sip::{Flow, Message, Moment, Request, ResponseBuilder, StatusCode, Transport};
 
 use crate::inbox::Lane;
-use crate::leg::Leg;
+use crate::leg::{Leg, Line, State, WayBack};
 use crate::router::Input;
 use crate::shared::{Shared, count};
 use crate::timers::Timers;
@@ -47,8 +48,9 @@ const BATCH: usize = 64;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// What callers who are refused for lack of room are told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long an answered INVITE may still bring 2xx responses of other forks (RFC 3261 §13.2.2.4: 64·T1).
-const FORKS: Duration = Duration::from_secs(33);
+/// An answered INVITE may still bring 2xx responses of other forks for 64·T1 (RFC 3261 §13.2.2.4), and this much longer it
+/// is remembered, so that the transaction ends first.
+const AFTER_FORKS: Duration = Duration::from_secs(1);
 
 /// What a client transaction of ours is for.
 #[derive(Debug)]
@@ -56,11 +58,20 @@ enum Purpose {
     /// The INVITE of one branch of a leg that is dialled.
     Dial { leg: LegId, branch: usize },
     /// An INVITE that nobody waits for any more: whoever answers is hung up.
-    Stray { pinned: bool, cause: Cause, answered: bool },
+    Stray { way: WayBack, cause: Cause, answered: bool },
     /// A re-INVITE.
     Change { leg: LegId },
     /// A BYE.
-    Bye(DialogId),
+    Bye(Box<Ending>),
+}
+
+/// A dialog whose BYE is on its way.
+#[derive(Debug)]
+struct Ending {
+    line: Line,
+    cause: Cause,
+    /// The BYE carries credentials: a second challenge is final.
+    challenged: bool,
 }
 
 /// Whose dialog it is.
@@ -164,6 +175,7 @@ impl Worker {
         }
         self.shared.router.inbox(self.index).close();
         self.shared.transactions[self.index].store(0, Ordering::Relaxed);
+        self.shared.remembered[self.index].store(0, Ordering::Relaxed);
         let left: Vec<LegId> = self.legs.keys().copied().collect();
         for leg in left {
             self.remove_leg(leg);
@@ -184,6 +196,8 @@ impl Worker {
         }
         let transactions = self.endpoint.len() as u64;
         self.shared.transactions[self.index].store(transactions, Ordering::Relaxed);
+        let remembered = self.dialogs.len() + self.servers.len() + self.clients.len() + self.forked.len();
+        self.shared.remembered[self.index].store(remembered as u64, Ordering::Relaxed);
     }
 
     fn sleep(&mut self, events: &mut mio::Events) -> io::Result<()> {
@@ -427,6 +441,11 @@ impl Worker {
         }
         if let Some(line) = leg.line() {
             self.dialogs.remove(line.dialog.id());
+        }
+        if let State::Dialling(dialling) = &leg.state {
+            for early in &dialling.early {
+                self.dialogs.remove(early.dialog.id());
+            }
         }
         self.shared.counters.legs.fetch_sub(1, Ordering::Relaxed);
         if let Some(legs) = self.calls.get_mut(&id.call.number) {

@@ -25,7 +25,7 @@ pub(super) enum Sender {
 /// Where a request within a dialog is sent: over the pinned flow, else to the first route or the remote target
 /// (RFC 3261 §8.1.2), else, when that is a name or a transport of which we know nothing, back where the dialog came from.
 pub(super) fn hop(line: &Line) -> Flow {
-    if line.pinned {
+    if line.way.pinned {
         return line.flow;
     }
     let Some(target) = Target::of(line.dialog.next_hop().clone()) else { return line.flow };

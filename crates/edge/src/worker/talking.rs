@@ -2,31 +2,32 @@
 
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegEvent};
-use carillon_sip::dialog::Dialog;
+use carillon_sip::dialog::{Dialog, DialogId};
 use carillon_sip::endpoint::{ClientKey, ServerKey};
 use carillon_sip::{Flow, Header, Method, Moment, Request, Response, StatusCode};
 
-use super::incoming::congested;
+use super::challenges::is_challenge;
+use super::incoming::{congested, in_dialog};
 use super::requests::capabilities;
 use super::senders::hop;
-use super::{FORKS, Owner, Purpose, Worker};
+use super::{AFTER_FORKS, Ending, Owner, Purpose, Worker};
 use crate::cause::to_reason;
-use crate::leg::{Exchange, Line, Parting, State, Talking};
+use crate::leg::{Asked, Exchange, Line, Parting, State, Talking, WayBack};
 
 impl Worker {
     /// A request within the dialog of a leg.
     pub(super) fn on_dialog_request(&mut self, now: Moment, id: LegId, key: ServerKey, flow: Flow, request: Request) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let (State::Asked(crate::leg::Asked { line, .. })
-        | State::Talking(Talking { line, .. })
-        | State::Parting(Parting { line, .. })) = &mut leg.state
-        else {
-            return self.reply(key, &request, StatusCode::NO_SUCH_CALL);
+        let line = match &mut leg.state {
+            State::Asked(Asked { line, .. })
+            | State::Talking(Talking { line, .. })
+            | State::Parting(Parting { line, .. }) => line,
+            State::Dialling(_) => return self.on_early_request(id, key, &request),
         };
         if let Err(rejection) = line.dialog.on_request(&request) {
             return self.reject(key, &request, &rejection);
         }
-        if line.pinned {
+        if line.way.pinned {
             // The phone's address as its NAT shows it now.
             line.flow = flow;
         }
@@ -37,6 +38,31 @@ impl Worker {
             Method::Info => self.on_info(id, key, &request),
             // The endpoint refuses all other methods by its policy; a REGISTER has no business in a dialog.
             _ => self.reply(key, &request, StatusCode::FORBIDDEN),
+        }
+    }
+
+    /// A request of a phone that we ring, before its answer. Our offer still waits for that, so there can be no other
+    /// (RFC 3311 §5.2); and who is called cannot hang up before (RFC 3261 §15).
+    fn on_early_request(&mut self, id: LegId, key: ServerKey, request: &Request) {
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        let dialog = DialogId::of_request(request);
+        let Some(line) = dialling.early.iter_mut().find(|line| Some(line.dialog.id()) == dialog.as_ref()) else {
+            return self.reply(key, request, StatusCode::NO_SUCH_CALL);
+        };
+        if let Err(rejection) = line.dialog.on_request(request) {
+            return self.reject(key, request, &rejection);
+        }
+        match request.method() {
+            Method::Invite => self.reply(key, request, StatusCode::REQUEST_PENDING),
+            Method::Update if !request.body().is_empty() => self.reply(key, request, StatusCode::REQUEST_PENDING),
+            Method::Update => {
+                let response = in_dialog(request, StatusCode::OK, line);
+                self.respond(key, response);
+            }
+            Method::Options => self.respond(key, capabilities(request)),
+            Method::Info => self.on_info(id, key, request),
+            Method::Bye => self.reply(key, request, StatusCode::NO_SUCH_CALL),
+            _ => self.reply(key, request, StatusCode::FORBIDDEN),
         }
     }
 
@@ -59,12 +85,19 @@ impl Worker {
         }
     }
 
-    /// A digit in the old way (`application/dtmf-relay`: `Signal=5`), or something that we only acknowledge.
+    /// A digit in one of the old ways (`application/dtmf-relay`: `Signal=5`; `application/dtmf`: `5`), or something that
+    /// we only acknowledge.
     fn on_info(&mut self, id: LegId, key: ServerKey, request: &Request) {
         self.reply(key, request, StatusCode::OK);
-        if request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/dtmf-relay"))
-            && let Some(digit) = signalled_digit(request.body())
-        {
+        let kind = request.content_type().unwrap_or_default();
+        let digit = if kind.eq_ignore_ascii_case(b"application/dtmf-relay") {
+            signalled_digit(request.body())
+        } else if kind.eq_ignore_ascii_case(b"application/dtmf") {
+            digit_of(request.body())
+        } else {
+            None
+        };
+        if let Some(digit) = digit {
             self.report(id, LegEvent::Digit(digit));
         }
     }
@@ -136,11 +169,25 @@ impl Worker {
     /// Sends BYE in a dialog that no leg holds any more.
     pub(super) fn send_bye(&mut self, mut line: Line, cause: Cause) {
         let bye = line.dialog.request(Method::Bye).header(Header::Reason, to_reason(cause));
-        let flow = hop(&line);
-        let key = self.endpoint.send_request(self.shared.now(), flow, bye);
-        let id = line.dialog.id().clone();
-        self.dialogs.insert(id.clone(), Owner::Ending);
-        self.clients.insert(key, Purpose::Bye(id));
+        let key = self.endpoint.send_request(self.shared.now(), hop(&line), bye);
+        self.dialogs.insert(line.dialog.id().clone(), Owner::Ending);
+        self.clients.insert(key, Purpose::Bye(Box::new(Ending { line, cause, challenged: false })));
+    }
+
+    /// Our BYE has its final response; a trunk that wants credentials for it gets them.
+    fn on_bye_response(&mut self, key: ClientKey, response: &Response) {
+        let Some(Purpose::Bye(mut ending)) = self.clients.remove(&key) else { return };
+        if is_challenge(response) && !ending.challenged {
+            let line = &mut ending.line;
+            let bye = line.dialog.request(Method::Bye).header(Header::Reason, to_reason(ending.cause));
+            if let Some(bye) = self.with_credentials(bye, line.way.trunk.as_ref(), response) {
+                ending.challenged = true;
+                let key = self.endpoint.send_request(self.shared.now(), hop(&ending.line), bye);
+                self.clients.insert(key, Purpose::Bye(ending));
+                return;
+            }
+        }
+        self.dialogs.remove(ending.line.dialog.id());
     }
 
     pub(super) fn on_response(&mut self, now: Moment, key: ClientKey, flow: Flow, response: &Response) {
@@ -148,18 +195,16 @@ impl Worker {
         match self.clients.get(&key) {
             None => {}
             Some(&Purpose::Dial { leg, branch }) => self.on_dial_response(now, key, leg, branch, flow, response),
-            Some(&Purpose::Stray { pinned, cause, .. }) => {
+            Some(Purpose::Stray { way, cause, .. }) => {
                 if response.status().is_success() {
-                    self.end_stray(now, key, flow, pinned, cause, response);
+                    let (way, cause) = (way.clone(), *cause);
+                    self.end_stray(now, key, flow, way, cause, response);
                 } else if last {
                     self.clients.remove(&key);
                 }
             }
             Some(&Purpose::Change { leg }) => self.on_change_response(now, key, leg, response),
-            Some(Purpose::Bye(dialog)) if last => {
-                self.dialogs.remove(dialog);
-                self.clients.remove(&key);
-            }
+            Some(Purpose::Bye(_)) if last => self.on_bye_response(key, response),
             Some(Purpose::Bye(_)) => {}
         }
     }
@@ -170,23 +215,24 @@ impl Worker {
             None | Some(Purpose::Stray { .. }) => {}
             Some(Purpose::Dial { leg, branch }) => self.on_branch_failed(now, leg, branch, status.code()),
             Some(Purpose::Change { leg }) => self.on_change_failed(now, leg, status.code()),
-            Some(Purpose::Bye(dialog)) => drop(self.dialogs.remove(&dialog)),
+            Some(Purpose::Bye(ending)) => drop(self.dialogs.remove(ending.line.dialog.id())),
         }
     }
 
     /// Somebody answered an INVITE that nobody waits for any more: acknowledge and hang up (RFC 3261 §13.2.2.4).
-    fn end_stray(&mut self, now: Moment, key: ClientKey, flow: Flow, pinned: bool, cause: Cause, response: &Response) {
-        if let Some(line) = self.acknowledge(key, flow, pinned, response) {
+    fn end_stray(&mut self, now: Moment, key: ClientKey, flow: Flow, way: WayBack, cause: Cause, response: &Response) {
+        if let Some(line) = self.acknowledge(key, flow, way.clone(), response) {
             self.send_bye(line, cause);
         }
-        self.leave_to_forks(now, key, pinned, cause);
+        self.leave_to_forks(now, key, way, cause);
     }
 
     /// Keeps an answered INVITE known for as long as other forks may answer it too.
-    pub(super) fn leave_to_forks(&mut self, now: Moment, key: ClientKey, pinned: bool, cause: Cause) {
-        let before = self.clients.insert(key, Purpose::Stray { pinned, cause, answered: true });
+    pub(super) fn leave_to_forks(&mut self, now: Moment, key: ClientKey, way: WayBack, cause: Cause) {
+        let before = self.clients.insert(key, Purpose::Stray { way, cause, answered: true });
         if !matches!(before, Some(Purpose::Stray { answered: true, .. })) {
-            self.forked.push_back((now + FORKS, key));
+            let until = now + self.shared.config.sip_timers.t64() + AFTER_FORKS;
+            self.forked.push_back((until, key));
         }
     }
 
@@ -195,7 +241,7 @@ impl Worker {
         &mut self,
         key: ClientKey,
         flow: Flow,
-        pinned: bool,
+        way: WayBack,
         response: &Response,
     ) -> Option<Line> {
         let contact = self.shared.contact(flow.transport);
@@ -206,7 +252,7 @@ impl Worker {
                 return None;
             }
         };
-        let line = Line { dialog, flow, pinned };
+        let line = Line { dialog, flow, way };
         let ack = line.dialog.ack(response.cseq());
         self.endpoint.send_ack(key, response.to_tag().unwrap_or_default(), hop(&line), ack);
         Some(line)
@@ -232,11 +278,14 @@ impl Worker {
 /// The digit of a `application/dtmf-relay` body.
 fn signalled_digit(body: &[u8]) -> Option<char> {
     let body = std::str::from_utf8(body).ok()?;
-    let signal = body.lines().find_map(|line| line.trim().strip_prefix("Signal="))?.trim();
-    let mut chars = signal.chars();
-    let digit = chars.next()?.to_ascii_uppercase();
-    let known = digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D');
-    (known && chars.next().is_none()).then_some(digit)
+    digit_of(body.lines().find_map(|line| line.trim().strip_prefix("Signal="))?.as_bytes())
+}
+
+/// One digit and nothing else.
+fn digit_of(text: &[u8]) -> Option<char> {
+    let &[digit] = text.trim_ascii() else { return None };
+    let digit = char::from(digit).to_ascii_uppercase();
+    (digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D')).then_some(digit)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Incoming calls: answered, given up, refused, broken, bridged with an agent's phone.
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::support::scene::{Scene, agent_sdp, caller_sdp, scene};
+use crate::support::scene::{Scene, Talker, agent_sdp, assert_both_heard, caller_sdp, scene};
 use crate::support::{Center, Phone, device_id, fixed, sdp, trunk, trunk_id};
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegCommand, LegEvent, Playback, Source};
@@ -148,6 +149,40 @@ fn an_invite_without_offer_gets_ours_and_answers_it_in_the_ack() {
 }
 
 #[test]
+fn what_is_to_be_played_to_a_caller_without_offer_starts_with_the_answer() {
+    let s = scene();
+    let (mut talk, caller) = s.invite("");
+    let rtp = UdpSocket::bind("127.0.9.2:0").unwrap();
+    s.center.command(caller, LegCommand::Play(Playback::Music));
+    s.carrier.expect(180);
+    s.center.command(caller, LegCommand::Answer);
+    let ok = s.carrier.expect(200);
+    Phone::adopt(&mut talk, &ok);
+    s.carrier.request("ACK", &talk, 1, "", &sdp(rtp.local_addr().unwrap(), "0", "sendrecv"));
+    rtp.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    assert_eq!(rtp.recv(&mut [0; 1_500]).expect("music"), 172);
+}
+
+#[test]
+fn a_caller_without_offer_who_is_joined_before_the_answer_is_heard_after_it() {
+    let s = scene();
+    let (mut talk, caller) = s.invite("");
+    let (leg, invite) = s.dial_agent(caller);
+    s.agent.respond(&invite, "200 OK", "a1", "", &agent_sdp("sendrecv"));
+    s.agent.expect_request("ACK");
+    s.center.expect_event(leg, LegEvent::Answered);
+    s.center.command(caller, LegCommand::Play(Playback::Ringing));
+    s.center.command(caller, LegCommand::Bridge { with: leg });
+    s.carrier.expect(180);
+    s.center.command(caller, LegCommand::Answer);
+    let ok = s.carrier.expect(200);
+    Phone::adopt(&mut talk, &ok);
+    let (theirs, ours) = (UdpSocket::bind("127.0.9.2:0").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
+    s.carrier.request("ACK", &talk, 1, "", &sdp(theirs.local_addr().unwrap(), "0", "sendrecv"));
+    assert_both_heard(&Talker(&theirs, ok.rtp(), 0), &Talker(&ours, invite.rtp(), 0));
+}
+
+#[test]
 fn offers_that_cannot_work_are_refused() {
     let s = scene();
     for (body, status) in [
@@ -167,21 +202,8 @@ fn offers_that_cannot_work_are_refused() {
 fn caller_and_agent_are_joined_and_part() {
     let s = scene();
     let b = s.bridged();
-    let (caller_socket, agent_socket) =
-        (std::net::UdpSocket::bind("127.0.9.2:4000").unwrap(), std::net::UdpSocket::bind("127.0.9.3:5000").unwrap());
-    let mut packet = vec![0x80u8, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
-    packet.extend([0x55; 160]);
-    caller_socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let mut buffer = [0; 1_500];
-    crate::support::eventually("the agent hears the caller and the other way round", || {
-        packet[3] = packet[3].wrapping_add(1);
-        caller_socket.send_to(&packet, b.caller_rtp).unwrap();
-        agent_socket.send_to(&packet, b.agent_rtp).unwrap();
-        agent_socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let heard = agent_socket.recv(&mut buffer).is_ok_and(|n| buffer[n - 1] == 0x55);
-        let back = caller_socket.recv(&mut buffer).is_ok_and(|n| buffer[n - 1] == 0x55);
-        if heard && back { Ok(()) } else { Err((heard, back)) }
-    });
+    let (caller, agent) = (UdpSocket::bind("127.0.9.2:4000").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
+    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&agent, b.agent_rtp, 0));
     s.agent.request("BYE", &b.agent_talk, 1, "", "");
     s.agent.expect(200);
     s.center.expect_event(b.leg, LegEvent::Ended(Cause::Normal));

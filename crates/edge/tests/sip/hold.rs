@@ -1,8 +1,11 @@
 //! Hold, resume and their collisions: what one side says in a re-INVITE reaches the other side.
 
-use crate::support::scene::{agent_sdp, caller_sdp, scene};
-use crate::support::{Phone, sdp};
-use carillon_acd::leg::{Cause, LegCommand, LegEvent};
+use std::net::UdpSocket;
+
+use crate::support::scene::{Talker, agent_sdp, assert_both_heard, caller_sdp, scene};
+use crate::support::{Phone, device_id, sdp};
+use carillon_acd::ids::LegId;
+use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent};
 
 fn caller_says(direction: &str) -> String {
     sdp("127.0.9.2:4000".parse().unwrap(), "0 8 101", direction)
@@ -119,6 +122,95 @@ fn an_offerless_re_invite_gets_our_offer_and_its_ack_is_the_answer() {
     s.agent.request("OPTIONS", &b.agent_talk, 2, "", "");
     s.agent.expect(200);
     s.center.expect_no_event();
+}
+
+#[test]
+fn another_codec_and_another_address_of_one_side_keep_the_audio() {
+    let s = scene();
+    let b = s.bridged();
+    let socket = |addr: &str| UdpSocket::bind(addr).unwrap();
+    let (caller, agent, moved) = (socket("127.0.9.2:4000"), socket("127.0.9.3:5000"), socket("127.0.9.3:5002"));
+    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&agent, b.agent_rtp, 0));
+
+    let elsewhere = sdp("127.0.9.3:5002".parse().unwrap(), "0 101", "sendrecv");
+    s.agent.request("INVITE", &b.agent_talk, 1, "", &elsewhere);
+    let agent_rtp = s.agent.expect(200).rtp();
+    s.agent.request("ACK", &b.agent_talk, 1, "", "");
+    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&moved, agent_rtp, 0));
+
+    // The caller could follow to PCMA but stays, so the edge transcodes.
+    s.agent.request("INVITE", &b.agent_talk, 2, "", &sdp("127.0.9.3:5002".parse().unwrap(), "8 101", "sendrecv"));
+    let passed = s.carrier.expect_request("INVITE");
+    assert!(passed.body().contains("RTP/AVP 8 0 101"), "{}", passed.text);
+    s.carrier.respond(&passed, "200 OK", "", "", &sdp("127.0.9.2:4000".parse().unwrap(), "0 101", "sendrecv"));
+    s.carrier.expect_request("ACK");
+    let agent_rtp = s.agent.expect(200).rtp();
+    s.agent.request("ACK", &b.agent_talk, 2, "", "");
+    assert_both_heard(&Talker(&caller, passed.rtp(), 0), &Talker(&moved, agent_rtp, 8));
+}
+
+#[test]
+fn another_codec_that_the_partner_refuses_is_transcoded() {
+    let s = scene();
+    let b = s.bridged();
+    let (caller, agent) = (UdpSocket::bind("127.0.9.2:4000").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
+    s.agent.request("INVITE", &b.agent_talk, 1, "", &sdp("127.0.9.3:5000".parse().unwrap(), "8 101", "sendrecv"));
+    let passed = s.carrier.expect_request("INVITE");
+    s.carrier.respond(&passed, "488 Not Acceptable Here", "", "", "");
+    s.carrier.expect_request("ACK");
+    let agent_rtp = s.agent.expect(200).rtp();
+    s.agent.request("ACK", &b.agent_talk, 1, "", "");
+    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&agent, agent_rtp, 8));
+}
+
+#[test]
+fn a_hold_that_is_taken_back_does_not_stay_with_the_partner() {
+    let s = scene();
+    let b = s.bridged();
+    s.agent.send(&s.agent.text_with_branch("INVITE", &b.agent_talk, 1, "z9hG4bKback", "", &agent_sdp("sendonly")));
+    let passed = s.carrier.expect_request("INVITE");
+    s.agent.send(&s.agent.text_with_branch("CANCEL", &b.agent_talk, 1, "z9hG4bKback", "", ""));
+    s.agent.expect(200);
+    s.agent.expect(487);
+    s.carrier.respond(&passed, "200 OK", "", "", &caller_says("recvonly"));
+    s.carrier.expect_request("ACK");
+    let reopened = s.carrier.expect_request("INVITE");
+    assert!(reopened.body().contains("a=sendrecv"), "{}", reopened.text);
+    s.carrier.respond(&reopened, "200 OK", "", "", &caller_says("sendrecv"));
+    s.carrier.expect_request("ACK");
+    s.carrier.expect_silence();
+}
+
+#[test]
+fn a_caller_whom_one_agent_held_is_heard_by_the_next() {
+    let s = scene();
+    let b = s.bridged();
+    s.agent.request("INVITE", &b.agent_talk, 1, "", &agent_sdp("sendonly"));
+    let passed = s.carrier.expect_request("INVITE");
+    s.carrier.respond(&passed, "200 OK", "", "", &caller_says("recvonly"));
+    s.carrier.expect_request("ACK");
+    s.agent.expect(200);
+    s.agent.request("ACK", &b.agent_talk, 1, "", "");
+    s.center.expect_event(b.leg, LegEvent::Held);
+    s.agent.request("BYE", &b.agent_talk, 2, "", "");
+    s.agent.expect(200);
+    s.center.expect_event(b.leg, LegEvent::Ended(Cause::Normal));
+
+    let next = LegId { call: b.caller.call, n: 2 };
+    let target = DialTarget::Device(device_id("piotr"));
+    let (caller, ring_for) = (CallerId::default(), std::time::Duration::from_secs(20));
+    s.center.command(next, LegCommand::Dial { target, caller, partner: b.caller, ring_for });
+    let invite = s.agent.expect_request("INVITE");
+    s.agent.respond(&invite, "200 OK", "a2", "", &agent_sdp("sendrecv"));
+    s.agent.expect_request("ACK");
+    s.center.expect_event(next, LegEvent::Answered);
+    s.center.command(b.caller, LegCommand::Bridge { with: next });
+    let reopened = s.carrier.expect_request("INVITE");
+    assert!(reopened.body().contains("a=sendrecv"), "{}", reopened.text);
+    s.carrier.respond(&reopened, "200 OK", "", "", &caller_says("sendrecv"));
+    s.carrier.expect_request("ACK");
+    let (theirs, ours) = (UdpSocket::bind("127.0.9.2:4000").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
+    assert_both_heard(&Talker(&theirs, b.caller_rtp, 0), &Talker(&ours, invite.rtp(), 0));
 }
 
 #[test]

@@ -4,9 +4,12 @@
 
 mod calls;
 mod dialling;
+mod early;
 mod hold;
+mod races;
 mod registration;
 mod senders;
 mod support;
 mod tcp;
 mod torture;
+mod trunk;

@@ -82,6 +82,11 @@ impl RequestBuilder {
         &self.method
     }
 
+    /// The Request-URI.
+    pub fn uri(&self) -> &[u8] {
+        &self.uri
+    }
+
     /// The CSeq number; 1 when it was not set.
     pub fn cseq_number(&self) -> u32 {
         self.cseq

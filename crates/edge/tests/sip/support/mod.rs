@@ -77,6 +77,7 @@ pub fn config() -> EdgeConfig {
         rtp_timeout: Duration::from_secs(60),
         workers: 1,
         max_calls: 1_000,
+        sip_timers: carillon_edge::SipTimers::default(),
         realm: "example.com".into(),
     }
 }

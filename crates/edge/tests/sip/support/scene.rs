@@ -1,10 +1,11 @@
 //! The scene of most tests: a carrier calls, an agent's phone is dialled.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{DialTarget, LegCommand, LegEvent};
+use carillon_edge::{Directory, EdgeConfig};
 
 use super::{Center, Msg, Phone, Talk, device_id, fixed, sdp, trunk};
 
@@ -17,8 +18,14 @@ pub struct Scene {
 
 /// A center with the trunk at 127.0.9.2 and Piotr's fixed phone at 127.0.9.3.
 pub fn scene() -> Scene {
+    scene_with(super::config())
+}
+
+/// The same with other settings.
+pub fn scene_with(config: EdgeConfig) -> Scene {
     let agent = Phone::new("127.0.9.3", ([127, 0, 9, 1], 5060).into());
-    let center = Center::start(vec![fixed("piotr", agent.addr())], vec![trunk("127.0.9.2/32", None)]);
+    let directory = Directory::new(vec![fixed("piotr", agent.addr())], vec![trunk("127.0.9.2/32", None)]).unwrap();
+    let center = Center::start_with(config, directory);
     let carrier = Phone::new("127.0.9.2", center.addr());
     let agent = Phone { edge: center.addr(), ..agent };
     Scene { center, carrier, agent }
@@ -30,6 +37,27 @@ pub fn caller_sdp() -> String {
 
 pub fn agent_sdp(direction: &str) -> String {
     sdp("127.0.9.3:5000".parse().unwrap(), "0 101", direction)
+}
+
+/// One side's RTP: its socket, where the edge wants its packets, and its payload type.
+pub struct Talker<'a>(pub &'a UdpSocket, pub SocketAddr, pub u8);
+
+/// Both talk until each hears the other in his own payload type.
+#[track_caller]
+pub fn assert_both_heard(a: &Talker, b: &Talker) {
+    let mut buffer = [0; 1_500];
+    let mut sequence = 0u16;
+    super::eventually("both hear each other", || {
+        sequence += 1;
+        let heard = [(a, b), (b, a)].map(|(from, to)| {
+            let mut packet = vec![0x80, from.2, (sequence >> 8) as u8, sequence as u8, 0, 0, 0, 0, 1, 2, 3, from.2];
+            packet.extend([0x55; 160]);
+            from.0.send_to(&packet, from.1).unwrap();
+            to.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            to.0.recv(&mut buffer).is_ok_and(|n| n == 172 && buffer[1] & 0x7f == to.2)
+        });
+        if heard == [true, true] { Ok(()) } else { Err(heard) }
+    });
 }
 
 /// A conversation: both dialogs, both legs, and where the edge wants each side's RTP.
