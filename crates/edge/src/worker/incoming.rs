@@ -51,7 +51,11 @@ impl Worker {
         let admitted = match self.identify(flow, request) {
             Sender::Trunk(trunk) => (Source::Trunk(trunk), false),
             Sender::Device(device) => (Source::Device(device), false),
-            Sender::Claimed => (Source::Device(self.authenticate(now, request)?), true),
+            Sender::Claimed => {
+                let device = self.authenticate(now, request)?;
+                self.mark_known(flow);
+                (Source::Device(device), true)
+            }
         };
         // A worker that shuts down has room for no call.
         let calls = if self.stop_at.is_some() { usize::MAX } else { self.shared.calls() };

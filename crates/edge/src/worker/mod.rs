@@ -319,6 +319,9 @@ impl Worker {
                     tracing::debug!(source = %flow.remote, method = %request.method(), "silence for an unknown sender");
                     return count(&self.shared.counters.silenced);
                 }
+                if flow.connection.is_some() && self.is_known_address(now, &flow) {
+                    self.mark_known(&flow);
+                }
                 self.endpoint.handle_message(now, flow, message);
             }
             Err(error) => {

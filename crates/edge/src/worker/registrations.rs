@@ -23,9 +23,7 @@ impl Worker {
         };
         match result {
             Ok((response, change)) => {
-                if let Some(connection) = flow.connection {
-                    self.shared.connections.mark_known(connection);
-                }
+                self.mark_known(&flow);
                 self.respond(key, response);
                 self.report_changes(change);
             }

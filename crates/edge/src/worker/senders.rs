@@ -82,6 +82,13 @@ impl Worker {
             || self.shared.registry().knows_address(now, &flow.remote)
     }
 
+    /// The peer of a connection has shown that he is one of ours: it is not closed for being idle during a call.
+    pub(super) fn mark_known(&self, flow: &Flow) {
+        if let Some(connection) = flow.connection {
+            self.shared.connections.mark_known(connection);
+        }
+    }
+
     /// As whom the sender of a request outside of a dialog is treated.
     pub(super) fn identify(&self, flow: &Flow, request: &Request) -> Sender {
         let directory = self.shared.directory.load();

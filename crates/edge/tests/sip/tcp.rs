@@ -173,6 +173,39 @@ fn messages_are_cut_out_of_the_stream_wherever_it_breaks() {
 }
 
 // spec: SE-6
+/// A connection of a stranger is closed after half a minute without a message, and one address has few of them.
+#[test]
+fn connections_of_trunks_and_callers_are_no_strangers() {
+    let center = Center::start(vec![], vec![trunk("127.0.0.0/8", None)]);
+    let connections: Vec<Wire> = (0..40)
+        .map(|_| {
+            let mut carrier = Wire::connect(center.addr());
+            let options = carrier.request("OPTIONS", "carrier", center.addr(), 1, "", "");
+            carrier.send(&options);
+            assert_eq!(carrier.recv().status(), 200);
+            carrier
+        })
+        .collect();
+    assert_eq!(center.edge.stats().connections, 40);
+    drop(connections);
+
+    let center = Center::start(vec![registering("anna")], vec![]);
+    let body = sdp("127.0.0.1:4000".parse().unwrap(), "0", "sendrecv");
+    let mut calls = Vec::new();
+    for _ in 0..40 {
+        let mut phone = Wire::connect(center.addr());
+        let invite = phone.request("INVITE", "anna", center.addr(), 1, "", &body);
+        phone.send(&invite);
+        let challenge = phone.recv();
+        let uri = format!("sip:anna@{}", center.addr());
+        let answer = authorization(&challenge, "MD5", "INVITE", &uri, "anna", "anna-secret", 1);
+        let invite = phone.request("INVITE", "anna", center.addr(), 2, &answer, &body);
+        phone.send(&invite);
+        center.incoming();
+        calls.push(phone);
+    }
+}
+
 #[test]
 fn a_stream_that_cannot_be_cut_is_closed() {
     let center = Center::start(vec![], vec![trunk("127.0.0.0/8", None)]);
