@@ -40,6 +40,7 @@ impl Node {
         let ports = Ports {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
+            announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
             save: Arc::new(|_, _| {}),
         };
