@@ -103,7 +103,7 @@ impl Worker {
     }
 
     /// The ACK to a 200 of ours came; it may bring the answer to our offer.
-    pub(super) fn on_ack(&mut self, _now: Moment, invite: ServerKey, request: &Request) {
+    pub(super) fn on_ack(&mut self, now: Moment, invite: ServerKey, request: &Request) {
         let Some(id) = self.servers.remove(&invite) else { return };
         let Some(leg) = self.legs.get_mut(&id) else { return };
         match &mut leg.state {
@@ -111,7 +111,11 @@ impl Worker {
                 let offered = talking.unacknowledged.take_if(|u| u.invite == invite).is_some_and(|u| u.offered);
                 if offered && let Err(error) = leg.audio.take_answer(&self.shared.datapath, request.body()) {
                     tracing::info!(call_id = %id.call, %error, "no usable answer in the ACK");
-                    self.break_off(id, Cause::NotAcceptable);
+                    return self.break_off(id, Cause::NotAcceptable);
+                }
+                if let Some(partner) = leg.partner {
+                    // What he said meanwhile had to wait.
+                    self.reopen(now, id, partner);
                 }
             }
             State::Parting(parting) => {

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::support::scene::{Scene, Talker, agent_sdp, assert_both_heard, caller_sdp, scene};
+use crate::support::scene::{Scene, Talker, agent_sdp, assert_both_heard, caller_sdp, ends, scene};
 use crate::support::{Center, Phone, device_id, fixed, sdp, trunk, trunk_id};
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegCommand, LegEvent, Playback, Source};
@@ -177,9 +177,9 @@ fn a_caller_without_offer_who_is_joined_before_the_answer_is_heard_after_it() {
     s.center.command(caller, LegCommand::Answer);
     let ok = s.carrier.expect(200);
     Phone::adopt(&mut talk, &ok);
-    let (theirs, ours) = (UdpSocket::bind("127.0.9.2:0").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
+    let (theirs, ends) = (UdpSocket::bind("127.0.9.2:0").unwrap(), ends());
     s.carrier.request("ACK", &talk, 1, "", &sdp(theirs.local_addr().unwrap(), "0", "sendrecv"));
-    assert_both_heard(&Talker(&theirs, ok.rtp(), 0), &Talker(&ours, invite.rtp(), 0));
+    assert_both_heard(&Talker(&theirs, ok.rtp(), 0), &Talker(&ends.agent, invite.rtp(), 0));
 }
 
 #[test]
@@ -202,8 +202,8 @@ fn offers_that_cannot_work_are_refused() {
 fn caller_and_agent_are_joined_and_part() {
     let s = scene();
     let b = s.bridged();
-    let (caller, agent) = (UdpSocket::bind("127.0.9.2:4000").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
-    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&agent, b.agent_rtp, 0));
+    let ends = ends();
+    assert_both_heard(&Talker(&ends.caller, b.caller_rtp, 0), &Talker(&ends.agent, b.agent_rtp, 0));
     s.agent.request("BYE", &b.agent_talk, 1, "", "");
     s.agent.expect(200);
     s.center.expect_event(b.leg, LegEvent::Ended(Cause::Normal));

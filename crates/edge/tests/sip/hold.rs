@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use crate::support::scene::{Talker, agent_sdp, assert_both_heard, caller_sdp, scene};
+use crate::support::scene::{Talker, agent_sdp, assert_both_heard, caller_sdp, ends, scene};
 use crate::support::{Phone, device_id, sdp};
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent};
@@ -128,15 +128,14 @@ fn an_offerless_re_invite_gets_our_offer_and_its_ack_is_the_answer() {
 fn another_codec_and_another_address_of_one_side_keep_the_audio() {
     let s = scene();
     let b = s.bridged();
-    let socket = |addr: &str| UdpSocket::bind(addr).unwrap();
-    let (caller, agent, moved) = (socket("127.0.9.2:4000"), socket("127.0.9.3:5000"), socket("127.0.9.3:5002"));
-    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&agent, b.agent_rtp, 0));
+    let (ends, moved) = (ends(), UdpSocket::bind("127.0.9.3:5002").unwrap());
+    assert_both_heard(&Talker(&ends.caller, b.caller_rtp, 0), &Talker(&ends.agent, b.agent_rtp, 0));
 
     let elsewhere = sdp("127.0.9.3:5002".parse().unwrap(), "0 101", "sendrecv");
     s.agent.request("INVITE", &b.agent_talk, 1, "", &elsewhere);
     let agent_rtp = s.agent.expect(200).rtp();
     s.agent.request("ACK", &b.agent_talk, 1, "", "");
-    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&moved, agent_rtp, 0));
+    assert_both_heard(&Talker(&ends.caller, b.caller_rtp, 0), &Talker(&moved, agent_rtp, 0));
 
     // The caller could follow to PCMA but stays, so the edge transcodes.
     s.agent.request("INVITE", &b.agent_talk, 2, "", &sdp("127.0.9.3:5002".parse().unwrap(), "8 101", "sendrecv"));
@@ -146,21 +145,21 @@ fn another_codec_and_another_address_of_one_side_keep_the_audio() {
     s.carrier.expect_request("ACK");
     let agent_rtp = s.agent.expect(200).rtp();
     s.agent.request("ACK", &b.agent_talk, 2, "", "");
-    assert_both_heard(&Talker(&caller, passed.rtp(), 0), &Talker(&moved, agent_rtp, 8));
+    assert_both_heard(&Talker(&ends.caller, passed.rtp(), 0), &Talker(&moved, agent_rtp, 8));
 }
 
 #[test]
 fn another_codec_that_the_partner_refuses_is_transcoded() {
     let s = scene();
     let b = s.bridged();
-    let (caller, agent) = (UdpSocket::bind("127.0.9.2:4000").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
+    let ends = ends();
     s.agent.request("INVITE", &b.agent_talk, 1, "", &sdp("127.0.9.3:5000".parse().unwrap(), "8 101", "sendrecv"));
     let passed = s.carrier.expect_request("INVITE");
     s.carrier.respond(&passed, "488 Not Acceptable Here", "", "", "");
     s.carrier.expect_request("ACK");
     let agent_rtp = s.agent.expect(200).rtp();
     s.agent.request("ACK", &b.agent_talk, 1, "", "");
-    assert_both_heard(&Talker(&caller, b.caller_rtp, 0), &Talker(&agent, agent_rtp, 8));
+    assert_both_heard(&Talker(&ends.caller, b.caller_rtp, 0), &Talker(&ends.agent, agent_rtp, 8));
 }
 
 #[test]
@@ -179,6 +178,32 @@ fn a_hold_that_is_taken_back_does_not_stay_with_the_partner() {
     s.carrier.respond(&reopened, "200 OK", "", "", &caller_says("sendrecv"));
     s.carrier.expect_request("ACK");
     s.carrier.expect_silence();
+}
+
+#[test]
+fn a_hold_that_is_earlier_than_the_callers_ack_is_passed_on_after_it() {
+    let s = scene();
+    let (mut talk, caller) = s.invite(&caller_sdp());
+    s.center.command(caller, LegCommand::Answer);
+    let ok = s.carrier.expect(200);
+    let (leg, invite) = s.dial_agent(caller);
+    s.agent.respond(&invite, "200 OK", "a1", "", &agent_sdp("sendrecv"));
+    s.agent.expect_request("ACK");
+    s.center.expect_event(leg, LegEvent::Answered);
+    s.center.command(caller, LegCommand::Bridge { with: leg });
+    s.agent.request("INVITE", &Phone::talk_back(&invite, "a1"), 1, "", &agent_sdp("sendonly"));
+    s.agent.expect(200);
+    s.center.expect_event(leg, LegEvent::Held);
+    Phone::adopt(&mut talk, &ok);
+    s.carrier.request("ACK", &talk, 1, "", "");
+    let passed = loop {
+        // Our 200 may have been repeated.
+        let message = s.carrier.recv();
+        if message.status() != 200 {
+            break message;
+        }
+    };
+    assert!(passed.body().contains("a=sendonly"), "{}", passed.text);
 }
 
 #[test]
@@ -209,8 +234,8 @@ fn a_caller_whom_one_agent_held_is_heard_by_the_next() {
     assert!(reopened.body().contains("a=sendrecv"), "{}", reopened.text);
     s.carrier.respond(&reopened, "200 OK", "", "", &caller_says("sendrecv"));
     s.carrier.expect_request("ACK");
-    let (theirs, ours) = (UdpSocket::bind("127.0.9.2:4000").unwrap(), UdpSocket::bind("127.0.9.3:5000").unwrap());
-    assert_both_heard(&Talker(&theirs, b.caller_rtp, 0), &Talker(&ours, invite.rtp(), 0));
+    let ends = ends();
+    assert_both_heard(&Talker(&ends.caller, b.caller_rtp, 0), &Talker(&ends.agent, invite.rtp(), 0));
 }
 
 #[test]

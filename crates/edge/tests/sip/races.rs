@@ -1,4 +1,4 @@
-//! Messages that cross or do not come: nothing may be lost, and nothing may stay. The SIP timers are fifty times shorter
+//! Messages that cross or do not come: nothing may be lost, and nothing may stay. The SIP timers are twenty times shorter
 //! than usual.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{Phone, config, eventually, sdp};
 
 fn hasty() -> Scene {
     let ms = Duration::from_millis;
-    let sip_timers = SipTimers { t1: ms(10), t2: ms(80), t4: ms(100), d: ms(640), ..SipTimers::default() };
+    let sip_timers = SipTimers { t1: ms(25), t2: ms(200), t4: ms(250), d: ms(1_600), ..SipTimers::default() };
     scene_with(EdgeConfig { sip_timers, ..config() })
 }
 

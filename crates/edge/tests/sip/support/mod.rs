@@ -3,7 +3,8 @@
 
 pub mod scene;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -254,13 +255,15 @@ pub struct Phone {
     pub socket: UdpSocket,
     pub edge: SocketAddr,
     pub counter: Cell<u32>,
+    /// What has come, to know repetitions.
+    pub seen: RefCell<HashSet<String>>,
 }
 
 impl Phone {
     /// A phone at a free port of `ip`.
     pub fn new(ip: &str, edge: SocketAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
-        Phone { socket, edge, counter: Cell::new(0) }
+        Phone { socket, edge, counter: Cell::new(0), seen: RefCell::default() }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -294,24 +297,26 @@ impl Phone {
         }
     }
 
-    /// The next response that is not 100; it must have this status.
+    /// The next response that is not 100 nor a repetition of something else; it must have this status.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Msg {
         loop {
             let message = self.recv();
-            if message.status() != 100 {
+            let repeated = !self.seen.borrow_mut().insert(message.text.clone()) && message.status() != status;
+            if message.status() != 100 && !repeated {
                 assert_eq!(message.status(), status, "\n{}", message.text);
                 return message;
             }
         }
     }
 
-    /// The next message that is no response 100; it must be this request.
+    /// The next message that is no response 100 nor a repetition of something else; it must be this request.
     #[track_caller]
     pub fn expect_request(&self, method: &str) -> Msg {
         loop {
             let message = self.recv();
-            if message.status() != 100 {
+            let repeated = !self.seen.borrow_mut().insert(message.text.clone()) && message.method() != method;
+            if message.status() != 100 && !repeated {
                 assert_eq!(message.method(), method, "\n{}", message.text);
                 return message;
             }

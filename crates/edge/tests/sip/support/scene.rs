@@ -1,6 +1,7 @@
 //! The scene of most tests: a carrier calls, an agent's phone is dialled.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_acd::ids::LegId;
@@ -37,6 +38,20 @@ pub fn caller_sdp() -> String {
 
 pub fn agent_sdp(direction: &str) -> String {
     sdp("127.0.9.3:5000".parse().unwrap(), "0 101", direction)
+}
+
+/// The sockets at the addresses that the session descriptions of caller and agent name. One test at a time has them.
+pub struct Ends {
+    pub caller: UdpSocket,
+    pub agent: UdpSocket,
+    _turn: MutexGuard<'static, ()>,
+}
+
+pub fn ends() -> Ends {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let bind = |addr: &str| UdpSocket::bind(addr).unwrap();
+    Ends { caller: bind("127.0.9.2:4000"), agent: bind("127.0.9.3:5000"), _turn: turn }
 }
 
 /// One side's RTP: its socket, where the edge wants its packets, and its payload type.
