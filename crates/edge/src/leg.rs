@@ -168,6 +168,8 @@ pub(crate) struct Ours {
     pub(crate) collisions: u8,
     /// It carries credentials: a second challenge is final.
     pub(crate) challenged: bool,
+    /// Our re-INVITE, once it is sent.
+    pub(crate) request: Option<ClientKey>,
 }
 
 /// A dialog that ends as soon as its ACK has come.

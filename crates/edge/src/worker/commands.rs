@@ -138,7 +138,7 @@ impl Worker {
             State::Talking(talking) if talking.give_up <= now => self.break_off(id, Cause::SignallingTimeout),
             State::Talking(talking) => match &talking.exchange {
                 Exchange::Again(..) => self.ask_again(now, id),
-                Exchange::Theirs(_) => self.give_up_theirs(id),
+                Exchange::Theirs(_) => self.give_up_theirs(now, id),
                 Exchange::None | Exchange::Ours(_) => {}
             },
             State::Parting(_) => {}

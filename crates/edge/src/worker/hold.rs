@@ -107,8 +107,14 @@ impl Worker {
         request: Request,
         probe: &Negotiated,
     ) {
-        let ours =
-            Ours { asker, codec: probe.send.codec, direction: probe.peer_direction, collisions: 0, challenged: false };
+        let ours = Ours {
+            asker,
+            codec: probe.send.codec,
+            direction: probe.peer_direction,
+            collisions: 0,
+            challenged: false,
+            request: None,
+        };
         if !self.ask(now, partner, ours, None) {
             return self.answer_change(asker, key, &request, Direction::SendRecv);
         }
@@ -138,7 +144,7 @@ impl Worker {
         }
         let key = self.endpoint.send_request(now, flow, request);
         let Some(talking) = self.talking(id) else { return false };
-        talking.exchange = Exchange::Ours(ours);
+        talking.exchange = Exchange::Ours(Ours { request: Some(key), ..ours });
         self.clients.insert(key, Purpose::Change { leg: id });
         self.wake_leg(id);
         true
@@ -273,7 +279,8 @@ impl Worker {
         let (State::Talking(talking), Some(codec)) = (&leg.state, leg.audio.codec()) else { return };
         let free = matches!(talking.exchange, Exchange::None) && talking.unacknowledged.is_none();
         if free && !talking.held {
-            let ours = Ours { asker: partner, codec, direction: wanted, collisions: 0, challenged: false };
+            let ours =
+                Ours { asker: partner, codec, direction: wanted, collisions: 0, challenged: false, request: None };
             self.ask(now, id, ours, None);
         }
     }
@@ -285,16 +292,35 @@ impl Worker {
     }
 
     /// The partner takes too long.
-    pub(super) fn give_up_theirs(&mut self, asker: LegId) {
+    pub(super) fn give_up_theirs(&mut self, now: Moment, asker: LegId) {
+        self.withdraw(now, asker);
         self.refuse_theirs(asker, &Rejection::new(StatusCode::SERVER_TIMEOUT));
     }
 
     /// The peer takes its re-INVITE back.
-    pub(super) fn cancel_theirs(&mut self, asker: LegId, invite: ServerKey) {
+    pub(super) fn cancel_theirs(&mut self, now: Moment, asker: LegId, invite: ServerKey) {
         let Some(talking) = self.talking(asker) else { return };
         if matches!(&talking.exchange, Exchange::Theirs(theirs) if theirs.key == invite) {
+            self.withdraw(now, asker);
             self.refuse_theirs(asker, &Rejection::new(StatusCode::REQUEST_TERMINATED));
         }
+    }
+
+    /// Takes back what the partner was asked for somebody who does not wait for it any more. A partner who has agreed
+    /// meanwhile is told again what holds, see [`Worker::reopen`].
+    pub(super) fn withdraw(&mut self, now: Moment, asker: LegId) {
+        let Some(partner) = self.legs.get(&asker).and_then(|leg| leg.partner) else { return };
+        let Some(talking) = self.talking(partner) else { return };
+        match &talking.exchange {
+            Exchange::Ours(Ours { asker: whose, request: Some(key), .. }) if *whose == asker => {
+                let key = *key;
+                // It fails when the answer is here already; then that counts.
+                let _ = self.endpoint.cancel(now, key, None);
+            }
+            Exchange::Again(ours, _) if ours.asker == asker => talking.exchange = Exchange::None,
+            Exchange::None | Exchange::Theirs(_) | Exchange::Ours(_) | Exchange::Again(..) => {}
+        }
+        self.wake_leg(partner);
     }
 
     /// Answers an offer within the dialog, no wider than `direction`.

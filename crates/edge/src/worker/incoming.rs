@@ -221,7 +221,7 @@ impl Worker {
     }
 
     /// The caller gave up (RFC 3261 §9.2).
-    pub(super) fn on_cancel(&mut self, _now: Moment, invite: ServerKey) {
+    pub(super) fn on_cancel(&mut self, now: Moment, invite: ServerKey) {
         let Some(&id) = self.servers.get(&invite) else { return };
         let Some(leg) = self.legs.get(&id) else { return };
         match &leg.state {
@@ -229,7 +229,7 @@ impl Worker {
                 self.refuse_asked(id, Cause::Cancelled);
                 self.report(id, LegEvent::Ended(Cause::Cancelled));
             }
-            State::Talking(_) => self.cancel_theirs(id, invite),
+            State::Talking(_) => self.cancel_theirs(now, id, invite),
             State::Dialling(_) | State::Parting(_) => {}
         }
     }

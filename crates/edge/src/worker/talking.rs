@@ -265,6 +265,7 @@ impl Worker {
     /// Ends the change of session that is under way in a leg that ends: its peer's re-INVITE gets its final response, and
     /// a partner who waits for this leg's answer is told that it will not come.
     pub(super) fn abandon_exchange(&mut self, id: LegId) {
+        self.withdraw(self.shared.now(), id);
         let Some(State::Talking(talking)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
         match std::mem::take(&mut talking.exchange) {
             Exchange::None => {}

@@ -181,6 +181,27 @@ fn a_hold_that_is_taken_back_does_not_stay_with_the_partner() {
 }
 
 #[test]
+fn a_hold_that_is_taken_back_while_the_partner_hesitates_is_cancelled_there_too() {
+    let s = scene();
+    let b = s.bridged();
+    s.agent.send(&s.agent.text_with_branch("INVITE", &b.agent_talk, 1, "z9hG4bKback", "", &agent_sdp("sendonly")));
+    let passed = s.carrier.expect_request("INVITE");
+    s.carrier.respond(&passed, "180 Ringing", "", "", "");
+    // Answered after the 180, which is then known.
+    s.carrier.request("OPTIONS", &b.caller_talk, 2, "", "");
+    s.carrier.expect(200);
+    s.agent.send(&s.agent.text_with_branch("CANCEL", &b.agent_talk, 1, "z9hG4bKback", "", ""));
+    s.agent.expect(200);
+    s.agent.expect(487);
+    let cancel = s.carrier.expect_request("CANCEL");
+    s.carrier.respond(&cancel, "200 OK", "", "", "");
+    s.carrier.respond(&passed, "487 Request Terminated", "", "", "");
+    s.carrier.expect_request("ACK");
+    s.carrier.expect_silence();
+    s.center.expect_no_event();
+}
+
+#[test]
 fn a_hold_that_is_earlier_than_the_callers_ack_is_passed_on_after_it() {
     let s = scene();
     let (mut talk, caller) = s.invite(&caller_sdp());
