@@ -42,8 +42,8 @@ enum Stage {
 pub(super) enum Miss {
     /// His owner refused (why), or did not answer or took him back (`None`): he was not tried.
     Refused(Option<Refusal>),
-    /// It rang, or he declined.
-    Rang,
+    /// It rang, or he declined; the end of his last phone.
+    Rang(Cause),
     /// No device could be made to ring.
     Unreachable,
 }
@@ -273,8 +273,11 @@ impl Try {
         let (rang, last) = (*rang, legs.is_empty());
         core.write(Happened::NotAnswered { leg, agent: Some(self.agent.clone()), cause });
         if last {
-            let (miss, why) =
-                if rang { (Miss::Rang, Released::NotAnswered) } else { (Miss::Unreachable, Released::Unreachable) };
+            let (miss, why) = if rang {
+                (Miss::Rang(cause), Released::NotAnswered)
+            } else {
+                (Miss::Unreachable, Released::Unreachable)
+            };
             core.release(&self.agent, self.reservation, why);
             self.stage = Stage::Over(miss);
         }

@@ -40,7 +40,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(now: Now, incoming: Incoming, routing: Arc<Routing>, config: Arc<Config>) -> Self {
+    pub(super) fn new(now: Now, mut incoming: Incoming, routing: Arc<Routing>, config: Arc<Config>) -> Self {
+        // Colleagues know an agent by his extension, not by the user name of his phone.
+        if let Source::Device(device) = &incoming.source
+            && let Some(extension) = routing.extension_of(&device.agent)
+        {
+            incoming.caller.number = extension.as_str().to_owned();
+        }
         Core {
             incoming,
             routing,

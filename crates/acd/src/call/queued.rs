@@ -143,7 +143,7 @@ impl Queued {
     pub(super) fn settle(&mut self, core: &mut Core) {
         let Some(missed) = self.attempt.as_ref().and_then(Attempt::failed) else { return };
         self.attempt = None;
-        let rang = missed.iter().any(|(_, miss)| *miss == Miss::Rang);
+        let rang = missed.iter().any(|(_, miss)| matches!(miss, Miss::Rang(_)));
         let (refused, tried): (Vec<_>, Vec<_>) =
             missed.into_iter().partition(|(_, miss)| matches!(miss, Miss::Refused(_)));
         self.tried.extend(tried.into_iter().map(|(agent, _)| agent));

@@ -105,7 +105,8 @@ impl Call {
         let cause = match missed.first().map(|(_, miss)| *miss) {
             Some(Miss::Refused(Some(Refusal::Unreachable) | None) | Miss::Unreachable) => Cause::Unreachable,
             Some(Miss::Refused(Some(_))) => Cause::Busy,
-            Some(Miss::Rang) | None => Cause::NoAnswer,
+            Some(Miss::Rang(said @ (Cause::Busy | Cause::Declined))) => said,
+            Some(Miss::Rang(_)) | None => Cause::NoAnswer,
         };
         self.end(End::by_us(Outcome::Missed, cause));
     }

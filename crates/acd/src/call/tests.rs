@@ -92,6 +92,15 @@ impl Line {
         line
     }
 
+    /// What was dialled, and who is shown as the caller.
+    fn shown(&self) -> Vec<&str> {
+        let shown = |effect| match effect {
+            &Effect::Leg(_, LegCommand::Dial { ref caller, .. }) => Some(caller.number.as_str()),
+            _ => None,
+        };
+        self.out.iter().filter_map(shown).collect()
+    }
+
     fn tell(&mut self, event: Event) {
         self.call.handle(self.now, event, &mut self.out);
     }
@@ -523,4 +532,21 @@ fn an_unknown_call_turns_everybody_away() {
     let answer = gone(CALL, &Event::Agent(agent_id("anna"), granted));
     assert_eq!(answer, Some(Effect::ToAgent(agent_id("anna"), released(1, Released::NoPenalty))));
     assert_eq!(gone(CALL, &Event::Wake), None);
+}
+
+// spec: RT-5: a colleague sees the extension that he would dial to call back, not the user name of the phone.
+#[test]
+fn an_agent_who_calls_is_shown_by_his_extension() {
+    let phone = DeviceId { agent: agent_id("anna"), index: 0 };
+    let mut line = Line::new(Source::Device(phone), "+33123456789");
+    let own = line.out.iter().find_map(|effect| match effect {
+        Effect::ToAgent(_, agent::Event::Reserve { reservation, .. }) => Some(*reservation),
+        _ => None,
+    });
+    let granted = FromAgent::Granted { reservation: own.unwrap(), devices: Vec::new() };
+    line.tell(Event::Agent(agent_id("anna"), granted));
+    line.queue(FromQueue::Enqueued { sequence: Sequence { epoch: Epoch(5), counter: 1 } });
+    line.offer(5, 1, &["piotr"]);
+    line.grant("piotr", 2);
+    assert_eq!(line.shown(), ["101"]);
 }

@@ -133,6 +133,7 @@ pub struct Routing {
     queues: BTreeMap<QueueId, QueueRoute>,
     outbound: BTreeMap<Name, TrunkId>,
     own_numbers: BTreeMap<TrunkId, PhoneNumber>,
+    agents: BTreeMap<AgentId, Extension>,
 }
 
 impl Routing {
@@ -144,6 +145,7 @@ impl Routing {
         let mut routing = Routing::default();
         for agent in &tables.agents {
             routing.add_extension(&agent.id.tenant, agent.extension.as_ref(), Target::Agent(agent.id.clone()))?;
+            routing.agents.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
         }
         for queue in tables.queues {
             routing.add_extension(&queue.id.tenant, queue.extension.as_ref(), Target::Queue(queue.id.clone()))?;
@@ -197,6 +199,11 @@ impl Routing {
     /// What routing knows of `queue`.
     pub fn queue(&self, queue: &QueueId) -> Option<&QueueRoute> {
         self.queues.get(queue)
+    }
+
+    /// The extension of `agent`, if he has one.
+    pub fn extension_of(&self, agent: &AgentId) -> Option<&Extension> {
+        self.agents.get(agent)
     }
 
     /// The trunk that takes the outgoing calls of `tenant`: its first with `outbound`.
