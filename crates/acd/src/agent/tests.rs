@@ -102,7 +102,7 @@ impl Desk {
     fn refusal(&mut self) -> Option<Refusal> {
         match self.said().pop() {
             Some(FromAgent::Refused { why, .. }) => Some(why),
-            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. }) | None => None,
+            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) | None => None,
         }
     }
 }

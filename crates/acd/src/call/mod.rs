@@ -238,10 +238,12 @@ impl Call {
     }
 
     fn agent_says(&mut self, agent: &AgentId, said: FromAgent) {
-        let (FromAgent::Granted { reservation, .. }
-        | FromAgent::Refused { reservation, .. }
-        | FromAgent::Lost { reservation }) = &said;
-        let reservation = *reservation;
+        let reservation = match &said {
+            FromAgent::Granted { reservation, .. }
+            | FromAgent::Refused { reservation, .. }
+            | FromAgent::Lost { reservation } => *reservation,
+            FromAgent::NewOwner => return self.renew_for(agent),
+        };
         if self.core.own.as_ref().is_some_and(|own| own.reservation == reservation) {
             return self.own_answered(&said);
         }
@@ -259,7 +261,28 @@ impl Call {
                 self.settle();
             }
             (_, FromAgent::Granted { .. }) => self.core.release(agent, reservation, Released::NoPenalty),
-            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. }) => {}
+            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) => {}
+        }
+    }
+
+    /// Tells a new owner of `agent` what this call holds of him, as the next renewal would.
+    fn renew_for(&mut self, agent: &AgentId) {
+        if let Some(own) = self.core.own.clone().filter(|own| own.agent == *agent) {
+            self.core.occupy_own(own.agent, own.reservation);
+        }
+        match &mut self.state {
+            State::Queued(queued) => queued.attempt.iter_mut().for_each(|a| a.renew_for(&mut self.core, agent)),
+            State::Ringing(attempt) => attempt.renew_for(&mut self.core, agent),
+            State::Talking(talk) if talk.agent.as_ref().is_some_and(|(with, _)| with == agent) => {
+                talk.renew_at = self.core.now.mono;
+                self.renew();
+            }
+            State::New
+            | State::Occupying { .. }
+            | State::Playing { .. }
+            | State::Dialling { .. }
+            | State::Talking(_)
+            | State::Ended => {}
         }
     }
 
@@ -274,7 +297,10 @@ impl Call {
                 self.end(End::by_us(Outcome::Refused, cause));
             }
             // Granted again by a renewal; or lost to another call, which the running one survives.
-            (FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. }, _) => {}
+            (
+                FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner,
+                _,
+            ) => {}
         }
     }
 }
@@ -284,6 +310,7 @@ fn answer_attempt(attempt: &mut attempt::Attempt, core: &mut Core, reservation: 
         FromAgent::Granted { devices, .. } => attempt.granted(core, reservation, devices),
         FromAgent::Refused { why, .. } => attempt.refused(core, reservation, *why),
         FromAgent::Lost { .. } => attempt.lost(core, reservation),
+        FromAgent::NewOwner => {}
     }
 }
 
@@ -303,7 +330,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
-        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. })
+        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
         | Event::HangUp
         | Event::Wake => None,
     }

@@ -473,6 +473,22 @@ fn the_record_is_bounded() {
     assert_eq!(step(&record.transitions.last().unwrap().what), "leg ended", "what decides is never left out");
 }
 
+// spec: CL-3
+#[test]
+fn cl_3_a_new_owner_of_an_agent_hears_at_once_what_the_call_holds() {
+    let mut line = Line::ringing();
+    line.tell(Event::Agent(agent_id("piotr"), FromAgent::NewOwner));
+    assert_eq!(line.agents_told(), [], "nothing is held of him");
+    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    let told = line.agents_told();
+    assert!(matches!(&told[..], [agent::Event::Reserve { reservation: r, .. }] if *r == reservation(1)), "{told:?}");
+    line.leg(leg(1), LegEvent::Answered);
+    line.out.clear();
+    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    let connected = agent::Event::Connected { reservation: reservation(1), queue: Some(support()) };
+    assert_eq!(line.agents_told(), [connected]);
+}
+
 // spec: OB-5
 #[test]
 fn ob_5_a_calling_agent_is_held_before_anything_is_dialled() {
