@@ -18,6 +18,7 @@ pub mod queue;
 pub mod record;
 pub mod rng;
 pub mod route;
+pub mod stats;
 pub mod ticket;
 pub mod time;
 pub mod view;

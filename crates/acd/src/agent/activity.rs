@@ -41,6 +41,20 @@ pub(super) enum Doing {
     WrapUp { until: Moment },
 }
 
+impl Hold {
+    pub(super) const fn talking(&self) -> bool {
+        self.talking
+    }
+
+    /// The place of the queue that the call came from in his list of queues.
+    pub(super) const fn place(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Queue(place) => Some(place),
+            Origin::Direct | Origin::Own => None,
+        }
+    }
+}
+
 impl Doing {
     pub(super) const fn hold(&self) -> Option<&Hold> {
         match self {

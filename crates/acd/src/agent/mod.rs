@@ -20,7 +20,8 @@ use devices::Devices;
 use gather::Gather;
 use status::{Member, first_refresh};
 
-use crate::ids::{AgentId, CallId, Epoch};
+use crate::ids::{AgentId, CallId, Epoch, QueueId};
+use crate::stats::Spends;
 use crate::time::{Moment, Now};
 use crate::view::{Activity, AgentView, Availability};
 
@@ -120,6 +121,23 @@ impl Agent {
     /// What happens to him.
     pub fn activity(&self) -> Activity {
         self.doing.activity()
+    }
+
+    /// What he spends his time on, as statistics count it (Spec: PL-5).
+    pub fn spends(&self) -> Option<Spends> {
+        match (&self.doing, self.availability) {
+            (Doing::Idle, Availability::Ready) => Some(Spends::Idle),
+            (Doing::Idle, Availability::OnBreak | Availability::LoggedOut) => None,
+            (Doing::Held(hold), _) => {
+                hold.talking().then(|| Spends::Talking(hold.place().map(|place| self.members[place].queue.clone())))
+            }
+            (Doing::WrapUp { .. }, _) => Some(Spends::WrapUp(None)),
+        }
+    }
+
+    /// The queues that he is logged in to.
+    pub fn logged_in_to(&self) -> impl Iterator<Item = &QueueId> {
+        self.members.iter().filter(|member| member.logged_in).map(|member| &member.queue)
     }
 
     /// The call he is reserved for or talks in.

@@ -19,10 +19,10 @@ use state::State;
 use talking::End;
 
 use crate::agent::{Event as AgentEvent, Refusal, Released, ReservationId};
-use crate::ids::{AgentId, CallId, LegId, QueueId};
+use crate::ids::{AgentId, CallId, LegId, NumberId, QueueId};
 use crate::leg::{Cause, Incoming, LegCommand, LegEvent};
 use crate::queue::{Event as QueueEvent, Left};
-use crate::record::{Happened, Outcome};
+use crate::record::{Happened, Outcome, Transition};
 use crate::route::Routing;
 use crate::time::{Moment, Now};
 use crate::view::CallView;
@@ -96,6 +96,16 @@ impl Call {
             agent: self.state.agent().cloned(),
             lasted: now.mono.since(self.core.started),
         }
+    }
+
+    /// Everything that has happened so far, in order; empty once it has ended, for then the record has it.
+    pub fn transitions(&self) -> &[Transition] {
+        self.core.ledger.transitions()
+    }
+
+    /// The configured number that was called; known with the first transition.
+    pub const fn number(&self) -> Option<&NumberId> {
+        self.core.ledger.number.as_ref()
     }
 
     /// The leg that the caller is connected with, and the agent behind it if it is one.
