@@ -8,10 +8,14 @@
 //! call --Enqueue/Leave--> queue
 //! ```
 
+#[macro_use]
+pub mod mutant;
+
 pub mod agent;
 pub mod call;
 pub mod ids;
 pub mod invariant;
+pub mod lease;
 pub mod leg;
 pub mod offer;
 pub mod queue;

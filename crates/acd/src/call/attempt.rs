@@ -155,7 +155,9 @@ impl Attempt {
                 });
             } else if !matches!(attempt.stage, Stage::Over(_)) {
                 attempt.hang_up(core, cause);
-                core.release(&attempt.agent, attempt.reservation, Released::NoPenalty);
+                let lost_penalised = winner.is_some() && mutant!(LoserPenalised);
+                let why = if lost_penalised { Released::NotAnswered } else { Released::NoPenalty };
+                core.release(&attempt.agent, attempt.reservation, why);
             }
         }
     }

@@ -81,7 +81,7 @@ impl Queued {
     /// Whether this owner may still speak: none that is newer has been heard (Spec: CL-3).
     pub(super) fn heeds(&mut self, epoch: Epoch) -> bool {
         self.epoch = self.epoch.max(epoch);
-        self.epoch == epoch
+        self.epoch == epoch || mutant!(OfferWithoutEpoch)
     }
 
     pub(super) fn enqueued(&mut self, core: &mut Core, sequence: Sequence) {
@@ -163,7 +163,9 @@ impl Queued {
         if self.sound_at.is_some_and(|at| at <= now) {
             self.play(core);
         }
-        if self.heartbeat_at <= now {
+        if self.heartbeat_at <= now && mutant!(NoTicketRefresh) {
+            self.heartbeat_at = now + core.config.max_length;
+        } else if self.heartbeat_at <= now {
             self.announce(core);
         }
     }

@@ -2,7 +2,9 @@
 //! knows of an agent with his status, so a new owner needs nobody's memory. Who is connected with whom is decided by the
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
+mod departed;
 mod event;
+mod inspect;
 mod offering;
 mod roster;
 mod selection;
@@ -12,9 +14,11 @@ mod waiting;
 pub use event::{
     Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, Strategy, Then, Timeout, Unanswered,
 };
+pub use inspect::OpenCaller;
 
 use std::time::Duration;
 
+use departed::Departed;
 use roster::Roster;
 use waiting::{Caller, State, Waiting};
 
@@ -31,6 +35,7 @@ pub struct Queue {
     config: Config,
     epoch: Epoch,
     waiting: Waiting,
+    departed: Departed,
     roster: Roster,
     sequences: u64,
     offers: u64,
@@ -53,6 +58,7 @@ impl Queue {
         Queue {
             // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
             waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce),
+            departed: Departed::default(),
             roster: Roster::new(now.mono, &config.agents, config.strategy, seed),
             id,
             config,
@@ -107,6 +113,9 @@ impl Queue {
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
         let call = enqueue.ticket.call;
+        if self.departed.contains(call) {
+            return;
+        }
         let caller = match self.waiting.take(call) {
             Some(mut caller) => {
                 caller.refresh(now);
@@ -144,7 +153,7 @@ impl Queue {
         self.counts.offered += u64::from(first_entry);
         let mut caller = Caller {
             call: enqueue.ticket.call,
-            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence()),
+            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
             entered: now - enqueue.waited_here,
             expires: now,
@@ -160,12 +169,17 @@ impl Queue {
         caller
     }
 
-    fn next_sequence(&mut self) -> Sequence {
+    fn next_sequence(&mut self, now: Moment) -> Sequence {
+        if mutant!(FifoByClock) {
+            let counter = now.since(Moment::START).as_micros().try_into().unwrap_or(u64::MAX);
+            return Sequence { epoch: Epoch(0), counter };
+        }
         self.sequences += 1;
         Sequence { epoch: self.epoch, counter: self.sequences }
     }
 
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
+        self.departed.add(now, call);
         let Some(caller) = self.waiting.take(call) else { return };
         match why {
             Left::Connected { .. } => self.counts.answered += 1,

@@ -171,8 +171,8 @@ impl<E> Engine<E> {
         self.calls.remove(&id);
     }
 
-    /// A first or new owner of an agent. It asks the living calls which of them hold him, and hears of his devices after
-    /// they have answered; that is reliable, as the take-over of a shard is.
+    /// A first or new owner of an agent. It hears of his devices and asks the living calls which of them hold him, before
+    /// anything else reaches it and without loss, as the take-over of a shard does.
     pub fn own_agent(&mut self, id: AgentId, config: agent::Config, epoch: Epoch, ahead: Duration) {
         let devices = u8::try_from(config.devices.len()).unwrap_or(u8::MAX);
         let machine = Agent::new(self.clock(ahead), id.clone(), config, SavedAvailability::default(), epoch);
@@ -183,12 +183,12 @@ impl<E> Engine<E> {
             self.agents[place].1 = Slot::new(machine, ahead);
         }
         self.soon.push_back(Due::Message(Message::Agent(id.clone(), agent::Event::Start)));
-        let calls: Vec<CallId> = self.calls.keys().copied().collect();
-        self.soon.extend(calls.into_iter().map(|call| Due::Asked(call, id.clone())));
         for device in 0..devices {
             let event = agent::Event::Reachable { device, reachable: true };
             self.soon.push_back(Due::Message(Message::Agent(id.clone(), event)));
         }
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        self.soon.extend(calls.into_iter().map(|call| Due::Asked(call, id.clone())));
     }
 
     /// A first or new owner of a queue. The owners before it live on until they are ended.
