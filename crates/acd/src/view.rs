@@ -88,7 +88,7 @@ pub struct QueueView {
     pub display_name: String,
     /// If it has one.
     pub extension: Option<Extension>,
-    /// As in the configuration: `in_order`, `all_at_once`, `longest_idle`, `random`.
+    /// As in the configuration: one of [`crate::queue::Strategy::as_str`].
     pub strategy: String,
     /// Callers without an answer, offered ones included.
     pub waiting: u32,

@@ -41,7 +41,7 @@ fn objects(agents: &[&str]) -> Objects {
         priority: 0,
     };
     let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], ..Default::default() };
-    let membership = Membership { queue: support(), wrap_up: Duration::ZERO };
+    let membership = Membership::new(support());
     let agent = |who: &&str| {
         let config = agent::Config {
             display_name: (*who).to_owned(),

@@ -72,7 +72,12 @@ fn memberships(center: &Center) -> HashMap<AgentId, Vec<agent::Membership>> {
     let mut memberships: HashMap<AgentId, Vec<agent::Membership>> = HashMap::new();
     for queue in &center.queues {
         for agent in &queue.agents {
-            let membership = agent::Membership { queue: queue.id.clone(), wrap_up: queue.wrap_up };
+            let membership = agent::Membership {
+                wrap_up: queue.wrap_up,
+                idle_reset: queue.idle_reset,
+                pause_after: queue.pause_after,
+                ..agent::Membership::new(queue.id.clone())
+            };
             memberships.entry(agent.clone()).or_default().push(membership);
         }
     }

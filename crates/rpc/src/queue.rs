@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn each_configured_strategy_has_a_value() {
-        for name in ["in_order", "all_at_once", "longest_idle", "random"] {
+        for name in carillon_acd::queue::Strategy::ALL.map(carillon_acd::queue::Strategy::as_str) {
             assert_ne!(strategy(name), v1::Strategy::Unspecified, "{name}");
         }
     }

@@ -25,6 +25,17 @@ pub enum DeviceKind {
     Mobile,
 }
 
+/// What begins an agent's idle time anew for a queue that serves the longest idle first (Spec: QU-3). Login, the return
+/// from break and the end of a conversation or its wrap-up always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IdleReset {
+    /// Every offer that he did not answer, too: he goes to the end.
+    #[default]
+    Offer,
+    /// Only what he has handled: he keeps his turn until he answers.
+    Handled,
+}
+
 /// One queue that an agent serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
@@ -32,6 +43,18 @@ pub struct Membership {
     pub queue: QueueId,
     /// How long after a conversation from this queue no queue gives him a call; zero for none (Spec: QU-11).
     pub wrap_up: Duration,
+    /// What counts as activity for the order of [`crate::queue::Strategy::LongestIdle`].
+    pub idle_reset: IdleReset,
+    /// After so many offers in a row, over all his queues, that rang in vain or that he declined, an unanswered offer of
+    /// this queue sends him on break; he comes back by `ready`. `None`: never.
+    pub pause_after: Option<u32>,
+}
+
+impl Membership {
+    /// He serves `queue`, without wrap-up or any option.
+    pub const fn new(queue: QueueId) -> Self {
+        Membership { queue, wrap_up: Duration::ZERO, idle_reset: IdleReset::Offer, pause_after: None }
+    }
 }
 
 /// What is configured for one agent (Spec: OB-5).
@@ -228,6 +251,10 @@ pub struct AgentStatus {
     /// Counts his idle times; 0 means that he has done nothing since his owner started. Within one idle time the queue
     /// keeps the moment it computed first, so that transit times do not shuffle the order.
     pub idle_period: u64,
+    /// Conversations with callers of this queue since his workday began, a running one included (Spec: QU-5).
+    pub calls: u32,
+    /// How long the ended ones took together.
+    pub talked: Duration,
     /// His reachable hardware phones.
     pub hardware: u8,
     /// His other reachable devices.

@@ -20,9 +20,26 @@ pub enum Strategy {
     LongestIdle,
     /// Any (Spec: QU-4).
     Random,
+    /// In turns: the search goes on behind the agent who was chosen last (Spec: QU-5).
+    RoundRobin,
+    /// The agent with the fewest calls of this queue since his workday began (Spec: QU-5).
+    FewestCalls,
+    /// The agent who has talked least with callers of this queue since his workday began (Spec: QU-5).
+    LeastTalkTime,
 }
 
 impl Strategy {
+    /// Every one.
+    pub const ALL: [Strategy; 7] = [
+        Strategy::InOrder,
+        Strategy::AllAtOnce,
+        Strategy::LongestIdle,
+        Strategy::Random,
+        Strategy::RoundRobin,
+        Strategy::FewestCalls,
+        Strategy::LeastTalkTime,
+    ];
+
     /// As written in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +47,9 @@ impl Strategy {
             Strategy::AllAtOnce => "all_at_once",
             Strategy::LongestIdle => "longest_idle",
             Strategy::Random => "random",
+            Strategy::RoundRobin => "round_robin",
+            Strategy::FewestCalls => "fewest_calls",
+            Strategy::LeastTalkTime => "least_talk_time",
         }
     }
 }
@@ -88,6 +108,23 @@ pub struct Config {
     pub timeout: Timeout,
     /// At most so many callers wait, those being offered included (Spec: QU-12).
     pub max_waiting: usize,
+}
+
+impl Default for Config {
+    /// A queue as the configuration makes it when nothing but its name is written: nobody serves it.
+    fn default() -> Self {
+        Config {
+            display_name: String::new(),
+            extension: None,
+            agents: Vec::new(),
+            strategy: Strategy::default(),
+            ring_for: Duration::from_secs(20),
+            unanswered: Unanswered::default(),
+            max_wait: None,
+            timeout: Timeout::default(),
+            max_waiting: 1_000,
+        }
+    }
 }
 
 /// How far the call is with an offer.

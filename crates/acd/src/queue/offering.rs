@@ -34,8 +34,8 @@ impl Queue {
         }
         if enqueue.round == caller.round {
             for seat in enqueue.tried.iter().filter_map(|agent| self.roster.seat(agent)) {
-                if !caller.tried.contains(&seat) {
-                    caller.tried.push(seat);
+                if let Err(place) = caller.tried.binary_search(&seat) {
+                    caller.tried.insert(place, seat);
                 }
             }
         }
@@ -67,7 +67,7 @@ impl Queue {
         caller.last_over = Some(offer);
         caller.rang |= rang;
         let refused: Vec<Seat> = refused.iter().filter_map(|agent| self.roster.seat(agent)).collect();
-        self.free_seats(&caller.state, |seat| caller.tried.contains(&seat) || refused.contains(&seat));
+        self.free_seats(&caller.state, |seat| caller.tried.binary_search(&seat).is_ok() || refused.contains(&seat));
         caller.state = State::Waiting;
     }
 

@@ -52,7 +52,7 @@ impl Roster {
             standing: None,
             idle_period: 0,
             forget_at: now,
-            candidate: Candidate { seat, idle_since: now, hardware: 0, soft: 0 },
+            candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
             offered: false,
             spent: None,
             free: false,
@@ -77,7 +77,8 @@ impl Roster {
         if !first && status.version <= place.version {
             return;
         }
-        let mut candidate = Candidate { hardware: status.hardware, soft: status.soft, ..place.candidate };
+        let AgentStatus { calls, talked, hardware, soft, .. } = *status;
+        let mut candidate = Candidate { calls, talked, hardware, soft, ..place.candidate };
         if first || status.idle_period != place.idle_period {
             candidate.idle_since = match status.idle_period {
                 // Nobody has done anything yet: list order decides (Spec: QU-3).

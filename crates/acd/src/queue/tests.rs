@@ -3,9 +3,7 @@ use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{
-    Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Timeout, Unanswered,
-};
+use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::call::{self, FromQueue};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
@@ -40,14 +38,9 @@ fn call_id(number: u64) -> CallId {
 fn config(agents: &[&str]) -> Config {
     Config {
         display_name: "Support".to_owned(),
-        extension: None,
         agents: agents.iter().map(|agent| agent_id(agent)).collect(),
-        strategy: Strategy::InOrder,
-        ring_for: Duration::from_secs(20),
-        unanswered: Unanswered::Wait,
-        max_wait: None,
-        timeout: Timeout::default(),
         max_waiting: 100_000,
+        ..Config::default()
     }
 }
 
@@ -91,6 +84,8 @@ impl Hall {
             standing,
             idle_for: Duration::ZERO,
             idle_period: 0,
+            calls: 0,
+            talked: Duration::ZERO,
             hardware: 1,
             soft: 0,
         };
@@ -240,6 +235,8 @@ fn messages_of_the_past_change_nothing() {
         standing: Standing::LoggedOut,
         idle_for: Duration::ZERO,
         idle_period: 0,
+        calls: 0,
+        talked: Duration::ZERO,
         hardware: 0,
         soft: 0,
     };

@@ -52,6 +52,7 @@ pub(super) struct Caller {
     pub(super) expires: Moment,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
+    /// Sorted.
     pub(super) tried: Vec<Seat>,
     pub(super) rang: bool,
     pub(super) last_over: Option<OfferId>,

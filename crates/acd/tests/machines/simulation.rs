@@ -63,7 +63,6 @@ fn routing() -> Routing {
 }
 
 fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
-    let strategies = [Strategy::InOrder, Strategy::AllAtOnce, Strategy::LongestIdle, Strategy::Random];
     let rules = [
         Unanswered::Wait,
         Unanswered::Leave(Then::HangUp),
@@ -75,12 +74,13 @@ fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         display_name: format!("queue {n}"),
         extension: None,
         agents: (0..AGENTS).filter(|_| rng.below(3) > 0).map(agent_id).collect(),
-        strategy: strategies[rng.below(strategies.len())],
+        strategy: Strategy::ALL[rng.below(Strategy::ALL.len())],
         ring_for: Duration::from_secs(5 * (1 + rng.below(4) as u64)),
         unanswered: rules[rng.below(rules.len())].clone(),
         max_wait: limits[rng.below(limits.len())],
         timeout: Timeout::default(),
         max_waiting: 2 + rng.below(20),
+        ..queue::Config::default()
     }
 }
 
@@ -101,8 +101,9 @@ impl Day {
         }
         for agent in 0..AGENTS {
             let serves = (0..QUEUES).filter(|n| configs[*n].agents.contains(&agent_id(agent)));
-            let queues =
-                serves.map(|n| Membership { queue: queue_id(n), wrap_up: Duration::from_secs(3 * n as u64) }).collect();
+            let queues = serves
+                .map(|n| Membership { wrap_up: Duration::from_secs(3 * n as u64), ..Membership::new(queue_id(n)) })
+                .collect();
             let devices = vec![DeviceKind::Hardware; 1 + agent % 2];
             world.add_agent(
                 agent_id(agent),

@@ -141,7 +141,7 @@ fn objects() -> Objects {
     };
     let queues = vec![waiting("sales"), waiting("support")];
     let tables = route::Tables { numbers: vec![number], queues, ..Default::default() };
-    let membership = |which| Membership { queue: queue_id(which), wrap_up: Duration::ZERO };
+    let membership = |which| Membership::new(queue_id(which));
     let agent = |who: &str| {
         let config = agent::Config {
             display_name: who.to_uppercase(),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_acd::agent::DeviceKind;
+use carillon_acd::agent::{DeviceKind, IdleReset};
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use carillon_acd::queue::{Strategy, Timeout, Unanswered};
 use carillon_acd::route::{Target, WaitingSound};
@@ -102,8 +102,12 @@ pub struct Queue {
     pub agents: Vec<AgentId>,
     /// Who is rung first. Default in order.
     pub strategy: Strategy,
+    /// What longest idle counts as activity (Spec: QU-3). Default the offer.
+    pub idle_reset: IdleReset,
     /// Rings per agent; one ring is 5 s (Spec: QU-9). 1–20, default 4.
     pub rings: u8,
+    /// Unanswered offers in a row after which an agent goes on break. 1–100; `None` for never.
+    pub pause_after: Option<u32>,
     /// The rest after a conversation (Spec: QU-11). 0–1 h, default none.
     pub wrap_up: Duration,
     /// The longest wait (Spec: UN-4). 1 s–24 h; `None` without a limit.

@@ -138,7 +138,7 @@ impl<'a> Reading<'a> {
 mod tests {
     use std::time::Duration;
 
-    use carillon_acd::agent::DeviceKind;
+    use carillon_acd::agent::{DeviceKind, IdleReset};
     use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
     use carillon_acd::route::{Target, WaitingSound};
 
@@ -164,6 +164,7 @@ mod tests {
         assert_eq!((queue.display_name.as_str(), queue.rings, queue.max_waiting), ("support", 4, 1_000));
         assert_eq!((queue.strategy, queue.waiting_sound), (Strategy::InOrder, WaitingSound::Ringing));
         assert_eq!((queue.wrap_up, queue.max_wait, queue.priority), (Duration::ZERO, None, 0));
+        assert_eq!((queue.idle_reset, queue.pause_after), (IdleReset::Offer, None));
         assert_eq!((&queue.unanswered, &queue.timeout), (&Unanswered::Wait, &Timeout::default()));
         assert_eq!((center.tenant.name.as_str(), center.tenant.time_zone.as_str()), ("default", "UTC"));
     }
@@ -180,8 +181,10 @@ spec:
   extension: "0201"
   short_number: "99900"
   agents: [piotr, anna]
-  strategy: random
+  strategy: longest_idle
+  idle_reset: handled
   rings: 7
+  pause_after: 3
   wrap_up: 1m30s
   max_wait: 10m
   unanswered: { number: "+48 600-000-000" }
@@ -207,7 +210,8 @@ spec:
         assert_eq!(support.extension.as_ref().map(|extension| extension.as_str()), Some("0201"));
         assert_eq!(support.short_number.as_ref().map(ShortNumber::as_str), Some("99900"));
         assert_eq!(support.agents, [center.agents[1].id.clone(), anna.clone()]);
-        assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::Random, 7, 5));
+        assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::LongestIdle, 7, 5));
+        assert_eq!((support.idle_reset, support.pause_after), (IdleReset::Handled, Some(3)));
         assert_eq!((support.wrap_up, support.priority), (Duration::from_secs(90), -3));
         assert_eq!(support.max_wait, Some(Duration::from_secs(600)));
         assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));
@@ -217,6 +221,16 @@ spec:
         assert_eq!(center.numbers[0].target, Target::Agent(anna));
         let peers: Vec<String> = center.trunks[0].peers.iter().map(ToString::to_string).collect();
         assert_eq!(peers, ["192.0.2.0/24", "2001:db8::1/128"]);
+    }
+
+    // spec: QU-1, QU-2, QU-3, QU-4, QU-5
+    #[test]
+    fn qu_5_every_strategy_has_its_word() {
+        for strategy in Strategy::ALL {
+            let word = strategy.as_str();
+            let center = center(&format!("{{ kind: Queue, name: support, spec: {{ strategy: {word} }} }}"));
+            assert_eq!(center.queues[0].strategy, strategy);
+        }
     }
 
     // spec: OB-5

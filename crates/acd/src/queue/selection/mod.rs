@@ -2,14 +2,22 @@
 //! the logarithm of their number; a strategy is one small file.
 
 mod all_at_once;
+mod fewest_calls;
 mod in_order;
+mod least_talk_time;
 mod longest_idle;
 mod random;
+mod round_robin;
+
+use std::time::Duration;
 
 use all_at_once::AllAtOnce;
+use fewest_calls::FewestCalls;
 use in_order::InOrder;
+use least_talk_time::LeastTalkTime;
 use longest_idle::LongestIdle;
 use random::Random;
+use round_robin::RoundRobin;
 
 use super::Strategy;
 use crate::time::Moment;
@@ -23,6 +31,10 @@ pub(super) struct Candidate {
     pub(super) seat: Seat,
     /// On the owner's clock.
     pub(super) idle_since: Moment,
+    /// Calls of this queue that he has had since his workday began.
+    pub(super) calls: u32,
+    /// How long he has talked in them.
+    pub(super) talked: Duration,
     /// His reachable hardware phones.
     pub(super) hardware: u8,
     /// His other reachable devices.
@@ -46,6 +58,11 @@ impl Pick {
 /// Hardware phones that ring for one caller (Spec: QU-10).
 pub(super) const HARDWARE_PHONES: u8 = 10;
 
+/// Whether a sorted list of tried agents holds this one.
+fn is_tried(tried: &[Seat], seat: Seat) -> bool {
+    tried.binary_search(&seat).is_ok()
+}
+
 /// What a strategy does. `insert` and `remove` come in pairs.
 pub(super) trait Select {
     /// An agent became free.
@@ -54,7 +71,8 @@ pub(super) trait Select {
     /// He is not free any more.
     fn remove(&mut self, candidate: &Candidate);
 
-    /// The agents to offer a caller to who has been offered to `tried` in this round; empty when there is none.
+    /// The agents to offer a caller to who has been offered to `tried` in this round; empty when there is none. `tried` is
+    /// sorted.
     /// `phones` more hardware phones may ring for him (Spec: QU-10).
     fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick>;
 }
@@ -66,6 +84,9 @@ pub(super) enum Selection {
     AllAtOnce(AllAtOnce),
     LongestIdle(LongestIdle),
     Random(Random),
+    RoundRobin(RoundRobin),
+    FewestCalls(FewestCalls),
+    LeastTalkTime(LeastTalkTime),
 }
 
 impl Selection {
@@ -75,6 +96,9 @@ impl Selection {
             Strategy::AllAtOnce => Selection::AllAtOnce(AllAtOnce::default()),
             Strategy::LongestIdle => Selection::LongestIdle(LongestIdle::default()),
             Strategy::Random => Selection::Random(Random::new(seed)),
+            Strategy::RoundRobin => Selection::RoundRobin(RoundRobin::default()),
+            Strategy::FewestCalls => Selection::FewestCalls(FewestCalls::default()),
+            Strategy::LeastTalkTime => Selection::LeastTalkTime(LeastTalkTime::default()),
         }
     }
 
@@ -84,6 +108,9 @@ impl Selection {
             Selection::AllAtOnce(strategy) => strategy,
             Selection::LongestIdle(strategy) => strategy,
             Selection::Random(strategy) => strategy,
+            Selection::RoundRobin(strategy) => strategy,
+            Selection::FewestCalls(strategy) => strategy,
+            Selection::LeastTalkTime(strategy) => strategy,
         }
     }
 }

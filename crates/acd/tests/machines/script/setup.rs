@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use carillon_acd::agent::{self, DeviceKind, Membership};
+use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::queue::{self, Strategy, Then, Unanswered};
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 
 use super::{agent_id, name, queue_id, seconds};
@@ -13,7 +13,7 @@ use crate::world::World;
 #[derive(Default)]
 pub(crate) struct Setup {
     tables: Tables,
-    queues: Vec<(QueueId, queue::Config, Duration)>,
+    queues: Vec<(QueueId, queue::Config, Membership)>,
     agents: Vec<(AgentId, Vec<DeviceKind>)>,
 }
 
@@ -62,24 +62,16 @@ impl Setup {
         let id = queue_id(id)?;
         let mut route =
             QueueRoute { id: id.clone(), extension: None, waiting_sound: WaitingSound::Ringing, priority: 0 };
-        let mut config = queue::Config {
-            display_name: id.name.to_string(),
-            extension: None,
-            agents: Vec::new(),
-            strategy: Strategy::InOrder,
-            ring_for: Duration::from_secs(20),
-            unanswered: Unanswered::Wait,
-            max_wait: None,
-            timeout: Timeout::default(),
-            max_waiting: 1_000,
-        };
-        let mut wrap_up = Duration::ZERO;
+        let mut config = queue::Config { display_name: id.name.to_string(), ..queue::Config::default() };
+        let mut serves = Membership::new(id.clone());
         for &(key, value) in options {
             match key {
                 "agents" => config.agents = value.split(',').map(agent_id).collect::<Result<_, _>>()?,
                 "strategy" => config.strategy = strategy(value)?,
                 "rings" => config.ring_for = Duration::from_secs(5 * value.parse::<u64>().map_err(bad)?),
-                "wrap_up" => wrap_up = seconds(value)?,
+                "wrap_up" => serves.wrap_up = seconds(value)?,
+                "idle_reset" if value == "handled" => serves.idle_reset = IdleReset::Handled,
+                "pause_after" => serves.pause_after = Some(value.parse().map_err(bad)?),
                 "max_wait" => config.max_wait = Some(seconds(value)?),
                 "max_waiting" => config.max_waiting = value.parse().map_err(bad)?,
                 "unanswered" if value == "wait" => config.unanswered = Unanswered::Wait,
@@ -94,7 +86,7 @@ impl Setup {
         }
         config.extension.clone_from(&route.extension);
         self.tables.queues.push(route);
-        self.queues.push((id, config, wrap_up));
+        self.queues.push((id, config, serves));
         Ok(())
     }
 
@@ -156,9 +148,7 @@ impl Setup {
                 display_name: id.name.to_string(),
                 extension: None,
                 devices: devices.clone(),
-                queues: serves
-                    .map(|(queue, _, wrap_up)| Membership { queue: queue.clone(), wrap_up: *wrap_up })
-                    .collect(),
+                queues: serves.map(|(_, _, membership)| membership.clone()).collect(),
             };
             world.add_agent(id.clone(), config, 1);
         }
@@ -167,8 +157,10 @@ impl Setup {
 }
 
 fn strategy(text: &str) -> Result<Strategy, String> {
-    let all = [Strategy::InOrder, Strategy::AllAtOnce, Strategy::LongestIdle, Strategy::Random];
-    all.into_iter().find(|strategy| strategy.as_str() == text).ok_or_else(|| format!("{text:?} is no strategy"))
+    Strategy::ALL
+        .into_iter()
+        .find(|strategy| strategy.as_str() == text)
+        .ok_or_else(|| format!("{text:?} is no strategy"))
 }
 
 fn device(text: &str) -> Result<DeviceKind, String> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use carillon_acd::agent::IdleReset;
 use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
 use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
 use carillon_acd::route::WaitingSound;
@@ -21,7 +22,9 @@ pub(crate) const SHAPE: Shape = Shape {
         "short_number",
         "agents",
         "strategy",
+        "idle_reset",
         "rings",
+        "pause_after",
         "wrap_up",
         "max_wait",
         "unanswered",
@@ -39,13 +42,17 @@ const UNANSWERED_WORDS: [&str; 2] = ["wait", "hang_up"];
 const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
 const THEN: Shape = Shape { what: "`then`", fields: &["extension", "queue"], later: &["voicemail", "number"] };
 
-const STRATEGIES: [(&str, Strategy); 4] = [
+const STRATEGIES: [(&str, Strategy); 7] = [
     ("in_order", Strategy::InOrder),
     ("all_at_once", Strategy::AllAtOnce),
     ("longest_idle", Strategy::LongestIdle),
     ("random", Strategy::Random),
+    ("round_robin", Strategy::RoundRobin),
+    ("fewest_calls", Strategy::FewestCalls),
+    ("least_talk_time", Strategy::LeastTalkTime),
 ];
-const LATER_STRATEGIES: [&str; 4] = ["round_robin", "fewest_calls", "least_talk_time", "skills"];
+const LATER_STRATEGIES: [&str; 1] = ["skills"];
+const IDLE_RESETS: [(&str, IdleReset); 2] = [("offer", IdleReset::Offer), ("handled", IdleReset::Handled)];
 const WAITING_SOUNDS: [(&str, WaitingSound); 2] = [("ringing", WaitingSound::Ringing), ("music", WaitingSound::Music)];
 
 const RINGS: i64 = 4;
@@ -57,11 +64,13 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         fields.get(field).and_then(|entry| decoder.whole(entry, range)).unwrap_or(default)
     };
     let rings = whole(decoder, "rings", 1..=20, RINGS);
+    let pause_after = whole(decoder, "pause_after", 0..=100, 0);
     let max_waiting = whole(decoder, "max_waiting", 1..=100_000, MAX_WAITING);
     let priority = whole(decoder, "priority", -100..=100, 0);
     let wrap_up = fields.get("wrap_up").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
     let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &LATER_STRATEGIES));
+    let idle_reset = fields.get("idle_reset").and_then(|entry| decoder.word(entry, &IDLE_RESETS, &[]));
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
     let handover = Source { tenant: &id.tenant, queue: place };
     let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
@@ -76,7 +85,9 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         short_number: fields.get("short_number").and_then(|entry| short_number(decoder, entry)),
         agents: agents(decoder, &id.tenant, fields),
         strategy: strategy.unwrap_or_default(),
+        idle_reset: idle_reset.unwrap_or_default(),
         rings: u8::try_from(rings).expect("checked to be 1 to 20"),
+        pause_after: u32::try_from(pause_after).ok().filter(|most| *most > 0),
         wrap_up: wrap_up.unwrap_or_default(),
         max_wait: max_wait.filter(|limit| !limit.is_zero()),
         unanswered: unanswered.unwrap_or_default(),
@@ -197,6 +208,13 @@ fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
         let help = "once phones rang for all rings without an answer, the call ends and counts as missed (UN-3); \
                     choose another strategy, or say in `unanswered` where the caller goes";
         decoder.report(problem.help(help));
+    }
+    if let Some(entry) = fields.get("idle_reset")
+        && queue.strategy != Strategy::LongestIdle
+    {
+        let problem = Problem::warning(format!("`idle_reset` of queue `{}` changes nothing", queue.id.name));
+        let help = "it says how `strategy: longest_idle` counts (QU-3); take it out, or choose that strategy";
+        decoder.report(problem.at(entry.key_place, "not used").help(help));
     }
     if queue.agents.is_empty() && fields.get("agents").is_none_or(is_empty_list) {
         let problem = Problem::warning(format!("queue `{}` has no agents", queue.id.name));
