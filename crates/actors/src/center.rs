@@ -8,6 +8,8 @@ use carillon_acd::call::Call;
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
+use carillon_acd::stats::Definitions;
+use carillon_acd::time::Now;
 use carillon_acd::view::{AgentCommand, AgentView, CallView, QueueView};
 use carillon_acd::{agent, call, queue};
 use ractor::rpc::CallResult;
@@ -19,6 +21,7 @@ use crate::call::{CallActor, CallMessage};
 use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
+use crate::statistics::Statistics;
 use crate::supervisor::{Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
@@ -57,6 +60,8 @@ pub struct Objects {
     pub queues: Vec<(QueueId, queue::Config)>,
     /// The time limits of calls.
     pub calls: call::Config,
+    /// What counts as good service.
+    pub definitions: Definitions,
 }
 
 /// All calls, agents and queues of this node. Clones share them.
@@ -83,7 +88,8 @@ impl Center {
         epoch: Epoch,
         seed: u64,
     ) -> Result<Self, ractor::SpawnErr> {
-        let addresses = Arc::new(Addresses::new(clock, ports));
+        let statistics = Statistics::new(clock.now().wall, objects.definitions.clone());
+        let addresses = Arc::new(Addresses::new(clock, ports, statistics));
         let (routing, call_config) = (Arc::new(objects.routing.clone()), Arc::new(objects.calls.clone()));
         let arguments = SupervisorArguments { addresses: addresses.clone(), objects, epoch, seed };
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await?;
@@ -187,6 +193,16 @@ impl Center {
         self.find_call(call)?;
         self.addresses.tell_call(call, call::Event::HangUp);
         Ok(())
+    }
+
+    /// The node's clocks, now.
+    pub fn now(&self) -> Now {
+        self.addresses.clock.now()
+    }
+
+    /// What has happened since the center started.
+    pub fn statistics(&self) -> &Statistics {
+        &self.addresses.statistics
     }
 
     /// How many calls are not over.

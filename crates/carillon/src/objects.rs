@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use carillon_acd::agent::{self, SavedAvailability};
 use carillon_acd::ids::{AgentId, DeviceId};
+use carillon_acd::stats::Definitions;
 use carillon_acd::{call, queue, route};
 use carillon_actors::Objects;
 use carillon_edge::{Credentials, Directory};
@@ -30,7 +31,8 @@ pub(crate) fn objects(center: &Center, saved: Vec<(AgentId, SavedAvailability)>)
         .collect();
     let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q))).collect();
     let routing = route::Routing::new(tables(center)).context("the configuration cannot be routed")?;
-    Ok(Objects { routing, agents, queues, calls: call::Config::default() })
+    let definitions = Definitions::new(center.queues.iter().map(|q| (q.id.clone(), q.service_level)));
+    Ok(Objects { routing, agents, queues, calls: call::Config::default(), definitions })
 }
 
 /// Whom the edge knows.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use carillon_acd::agent::{DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, NumberId, QueueId, TrunkId};
 use carillon_acd::leg::{CallerId, Incoming, Source};
+use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
 use carillon_actors::{Center, Clock, Objects, Ports};
 use carillon_api::ApiError;
@@ -36,11 +37,13 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start() -> Node {
         let store = Store::open(None).await.unwrap();
-        let writer = store.writer();
+        let (writer, notes) = (store.writer(), store.writer());
         let ports = Ports {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
+            announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
+            note: Arc::new(move |period| notes.try_note(period).unwrap()),
             save: Arc::new(|_, _| {}),
         };
         let center = Center::start(Clock::start(), ports, objects(), Epoch(1 << 32), 7).await.unwrap();
@@ -170,5 +173,6 @@ fn objects() -> Objects {
         agents: AGENTS.map(agent).to_vec(),
         queues: vec![queue("sales"), queue("support")],
         calls: call::Config::default(),
+        definitions: Definitions::default(),
     }
 }

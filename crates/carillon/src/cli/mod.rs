@@ -8,6 +8,7 @@ mod hang_up;
 mod output;
 mod records;
 mod row;
+mod stats;
 mod watch;
 mod when;
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     /// Show what happened to the calls that are over.
     Records(records::RecordsArgs),
+    /// Show service levels, waits and occupancy, live or for any period.
+    Stats(stats::StatsArgs),
 }
 
 /// Performs one command.
@@ -42,6 +45,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::HangUp(args) => hang_up::run(args).await,
             Command::Watch(args) => watch::run(args).await,
             Command::Records(args) => records::run(args).await,
+            Command::Stats(args) => stats::run(args).await,
         }
     });
     match done {

@@ -12,6 +12,7 @@ use carillon_acd::agent::{DeviceKind, IdleReset};
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use carillon_acd::queue::{Strategy, Timeout, Unanswered};
 use carillon_acd::route::{Target, WaitingSound};
+use carillon_acd::stats::ServiceLevel;
 use ipnet::IpNet;
 
 use super::secret::Secret;
@@ -123,6 +124,8 @@ pub struct Queue {
     pub max_waiting: usize,
     /// Higher is served earlier where agents serve several queues (Spec: QU-7, QU-12). −100–100, default 0.
     pub priority: i32,
+    /// What counts as good service in statistics (Spec: PL-5).
+    pub service_level: ServiceLevel,
 }
 
 /// An employee who takes calls (Spec: OB-5).

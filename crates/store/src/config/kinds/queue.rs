@@ -7,8 +7,9 @@ use carillon_acd::agent::IdleReset;
 use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
 use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
 use carillon_acd::route::WaitingSound;
+use carillon_acd::stats::ServiceLevel;
 
-use super::{DAY, HOUR, SECOND};
+use super::{DAY, HOUR, MINUTE, SECOND};
 use crate::config::center::{Queue, ShortNumber};
 use crate::config::decoder::{Choice, Decoder, Fields, Shape};
 use crate::config::findings::{Handover, Kind, Problem, ToExtension, Unique};
@@ -32,13 +33,16 @@ pub(crate) const SHAPE: Shape = Shape {
         "waiting_sound",
         "max_waiting",
         "priority",
+        "service_level",
     ],
-    later: &["announce_position", "pickup", "service_level", "talk_cap", "skills", "exits", "callback"],
+    later: &["announce_position", "pickup", "talk_cap", "skills", "exits", "callback"],
 };
 
 const UNANSWERED: Shape =
     Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail", "last_agent_phone"] };
 const UNANSWERED_WORDS: [&str; 2] = ["wait", "hang_up"];
+const SERVICE_LEVEL: Shape =
+    Shape { what: "`service_level`", fields: &["threshold", "target", "short_abandon"], later: &[] };
 const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
 const THEN: Shape = Shape { what: "`then`", fields: &["extension", "queue"], later: &["voicemail", "number"] };
 
@@ -75,6 +79,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
     let handover = Source { tenant: &id.tenant, queue: place };
     let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
     let timeout = fields.get("timeout").and_then(|entry| timeout(decoder, &handover, entry));
+    let service_level = fields.get("service_level").and_then(|entry| service_level(decoder, entry));
     let queue = Queue {
         display_name: display_name(decoder, &id.name, fields),
         extension: fields.get("extension").and_then(|entry| {
@@ -95,6 +100,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         waiting_sound: sound.unwrap_or_default(),
         max_waiting: usize::try_from(max_waiting).expect("checked to be 1 to 100,000"),
         priority: i32::try_from(priority).expect("checked to be -100 to 100"),
+        service_level: service_level.unwrap_or_default(),
         id,
     };
     doubts(decoder, &queue, fields);
@@ -191,6 +197,20 @@ fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Opt
         Choice::Field(field) => source.to_queue(decoder, field).map(Then::Queue),
     });
     Some(Timeout { message, then: then.unwrap_or_default() })
+}
+
+/// Spec: PL-5.
+fn service_level(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ServiceLevel> {
+    let fields = decoder.fields(&entry.value, entry.key_place, &SERVICE_LEVEL)?;
+    let default = ServiceLevel::default();
+    let threshold = fields.get("threshold").and_then(|entry| decoder.duration(entry, SECOND..=HOUR, None));
+    let target = fields.get("target").and_then(|entry| decoder.whole(entry, 1..=100));
+    let short = fields.get("short_abandon").and_then(|entry| decoder.duration(entry, Duration::ZERO..=MINUTE, None));
+    Some(ServiceLevel {
+        threshold: threshold.unwrap_or(default.threshold),
+        target: target.map(|percent| u8::try_from(percent).expect("checked to be 1 to 100")),
+        short_abandon: short.unwrap_or(default.short_abandon),
+    })
 }
 
 fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
