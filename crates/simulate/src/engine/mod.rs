@@ -76,6 +76,9 @@ pub trait Outside: Sized {
     /// An owner of a queue is about to take in an event.
     fn before(&mut self, _id: &QueueId, _queue: &Queue) {}
 
+    /// An agent has taken in an event or a command.
+    fn agent_is(&mut self, _engine: &Engine<Self::Event>, _id: &AgentId, _agent: &Agent) {}
+
     /// A machine has taken in an event; its effects are not performed yet.
     fn saw(&mut self, _engine: &Engine<Self::Event>, _step: &Step<'_>) {}
 }
@@ -379,6 +382,8 @@ impl<E> Engine<E> {
         if let Some(at) = self.agents[place].1.arm(Agent::deadline) {
             self.agenda.push(at, Due::Wake(Place::Agent(place)));
         }
+        let (id, slot) = &self.agents[place];
+        outside.agent_is(self, id, &slot.machine);
         for effect in out {
             match effect {
                 agent::Effect::ToCall(call, event) => outside.carry(self, Message::Call(call, event)),
