@@ -19,6 +19,7 @@ pub mod lease;
 pub mod leg;
 pub mod offer;
 pub mod queue;
+pub mod rank;
 pub mod record;
 pub mod rng;
 pub mod route;

@@ -29,6 +29,7 @@ fn support() -> QueueId {
 
 fn objects(agents: &[&str]) -> Objects {
     let number = route::NumberRoute {
+        priority: 0,
         id: carillon_acd::ids::NumberId::new(name("default"), name("main")),
         number: "+33123456789".parse().unwrap(),
         trunk: TrunkId::new(name("default"), name("carrier")),
@@ -36,6 +37,7 @@ fn objects(agents: &[&str]) -> Objects {
         target: route::Target::Queue(support()),
     };
     let queue_route = route::QueueRoute {
+        ranking: carillon_acd::rank::Ranking::default(),
         id: support(),
         extension: Some("201".parse().unwrap()),
         waiting_sound: route::WaitingSound::Music,
@@ -62,6 +64,7 @@ fn objects(agents: &[&str]) -> Objects {
         max_wait: None,
         timeout: queue::Timeout::default(),
         max_waiting: 100,
+        ..queue::Config::default()
     };
     Objects {
         routing: route::Routing::new(tables).unwrap(),

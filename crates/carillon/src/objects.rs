@@ -105,6 +105,7 @@ fn queue_config(queue: &config::Queue) -> queue::Config {
         unanswered: queue.unanswered.clone(),
         max_wait: queue.max_wait,
         timeout: queue.timeout.clone(),
+        ranking: queue.ranking,
         max_waiting: queue.max_waiting,
     }
 }
@@ -120,6 +121,7 @@ fn tables(center: &Center) -> route::Tables {
                 trunk: n.trunk.clone(),
                 greeting: n.greeting.clone(),
                 target: n.target.clone(),
+                priority: n.priority,
             })
             .collect(),
         queues: center
@@ -130,6 +132,7 @@ fn tables(center: &Center) -> route::Tables {
                 extension: q.extension.clone(),
                 waiting_sound: q.waiting_sound,
                 priority: q.priority,
+                ranking: q.ranking,
             })
             .collect(),
         agents: center

@@ -5,6 +5,7 @@ use std::time::Duration;
 use carillon_acd::agent::{self, DeviceKind, Membership};
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 
@@ -38,6 +39,7 @@ pub(crate) fn extension(n: usize) -> String {
 
 pub(crate) fn routing() -> Routing {
     let numbers = (0..QUEUES).map(|n| NumberRoute {
+        priority: 0,
         id: NumberId::new(name("default"), name(&format!("n{n}"))),
         number: number(n).parse().expect("a number"),
         trunk: trunk(),
@@ -45,6 +47,7 @@ pub(crate) fn routing() -> Routing {
         target: Target::Queue(queue_id(n)),
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
+        ranking: Ranking::default(),
         id: queue_id(n),
         extension: extension(AGENTS + n).parse().ok(),
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },

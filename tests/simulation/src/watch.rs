@@ -123,7 +123,8 @@ impl Watch {
         Ok(())
     }
 
-    /// QU-7: nobody is overtaken by a caller of the same priority who came later, unless the agent was tried for him.
+    /// QU-7: nobody is overtaken by a caller of the same priority who came later, unless the agent was tried for him, or one
+    /// of the two waited in another queue before.
     pub(crate) fn queue(
         &mut self,
         id: &QueueId,
@@ -172,7 +173,8 @@ impl Watch {
         let Some(offered) = self.open.iter().find(|open| open.call == call) else { return Ok(()) };
         for still in after.open_callers() {
             let waited = self.open.iter().any(|open| open.call == still.call && open.priority == offered.priority);
-            if waited && !still.tried.contains(agent) && is_before(still.call, call) {
+            let entered_here = !offered.came_over && !still.came_over;
+            if waited && entered_here && !still.tried.contains(agent) && is_before(still.call, call) {
                 return Err(format!("{call} is offered to {agent} before {}, who came earlier to {id}", still.call));
             }
         }

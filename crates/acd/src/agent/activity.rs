@@ -109,10 +109,8 @@ impl Agent {
                 self.correct(&purpose, why);
                 self.tell(reservation.call, FromAgent::Refused { reservation, why }, out);
             }
-            (Ok(Origin::Queue(member)), Purpose::Queue { priority, waited, sequence, .. })
-                if self.gather.is_open(now) =>
-            {
-                let request = Request { reservation, member, priority, waited, sequence };
+            (Ok(Origin::Queue(member)), Purpose::Queue { bid, sequence, .. }) if self.gather.is_open(now) => {
+                let request = Request { reservation, member, bid, sequence };
                 if !self.gather.add(request) {
                     self.tell(reservation.call, FromAgent::Refused { reservation, why: Refusal::Busy }, out);
                 }

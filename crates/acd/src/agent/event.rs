@@ -8,6 +8,7 @@ use crate::call;
 use crate::ids::{AgentId, CallId, Epoch, Extension, QueueId};
 use crate::offer::OfferId;
 use crate::queue;
+use crate::rank::Bid;
 use crate::ticket::Sequence;
 use crate::view::Availability;
 
@@ -97,11 +98,9 @@ pub enum Purpose {
         queue: QueueId,
         /// The offer; an offer of an older epoch than one he has seen of this queue is refused (Spec: CL-3).
         offer: OfferId,
-        /// The caller's priority, higher first: decides among several queues (Spec: QU-7).
-        priority: i32,
-        /// How long the caller has waited, for equal priorities.
-        waited: Duration,
-        /// The caller's place in its queue, for equal waits.
+        /// The caller's rank: the greatest decides among several queues (Spec: QU-7).
+        bid: Bid,
+        /// The caller's place in its queue, for equal bids.
         sequence: Option<Sequence>,
     },
     /// Somebody dialled his extension. He rings also on break, in wrap-up and before his workday (Spec: RT-8).

@@ -8,6 +8,7 @@ use crate::call::{self, FromAgent};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::OfferId;
 use crate::queue;
+use crate::rank::Bid;
 use crate::time::{Moment, Now, WallTime};
 use crate::view::{Activity, AgentCommand, Availability};
 
@@ -32,7 +33,7 @@ fn reservation(number: u64, n: u32) -> ReservationId {
 
 fn from(queue: &str, epoch: u64) -> Purpose {
     let offer = OfferId { epoch: Epoch(epoch), counter: 1 };
-    Purpose::Queue { queue: queue_id(queue), offer, priority: 0, waited: Duration::ZERO, sequence: None }
+    Purpose::Queue { queue: queue_id(queue), offer, bid: Bid::default(), sequence: None }
 }
 
 impl Desk {

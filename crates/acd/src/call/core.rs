@@ -27,6 +27,8 @@ pub(super) struct Core {
     pub(super) config: Arc<Config>,
     pub(super) now: Now,
     pub(super) started: Moment,
+    /// What the number that was called adds to the priority of a queue.
+    pub(super) priority: i32,
     /// The steps not yet taken, the next one last.
     pub(super) steps: Vec<Step>,
     /// The queues it was in (Spec: UN-5).
@@ -47,6 +49,7 @@ impl Core {
             config,
             now,
             started: now.mono,
+            priority: 0,
             steps: Vec::new(),
             visited: Vec::new(),
             own: None,

@@ -7,6 +7,7 @@ use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId
 use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use crate::offer::{Offer, OfferId, Offered};
 use crate::queue::{self, Enqueue, Left, Progress};
+use crate::rank::Ranking;
 use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
@@ -52,13 +53,20 @@ fn reservation(n: u32) -> ReservationId {
 fn routing() -> Arc<Routing> {
     let tables = Tables {
         numbers: vec![NumberRoute {
+            priority: 0,
             id: NumberId::new(name("default"), name("main")),
             number: "+33123456789".parse().unwrap(),
             trunk: trunk(),
             greeting: None,
             target: Target::Queue(support()),
         }],
-        queues: vec![QueueRoute { id: support(), extension: None, waiting_sound: WaitingSound::Music, priority: 3 }],
+        queues: vec![QueueRoute {
+            id: support(),
+            extension: None,
+            waiting_sound: WaitingSound::Music,
+            priority: 3,
+            ranking: Ranking::default(),
+        }],
         agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
     };

@@ -6,6 +6,7 @@ use crate::agent::AgentStatus;
 use crate::call;
 use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
 use crate::offer::OfferId;
+use crate::rank::Ranking;
 use crate::ticket::Ticket;
 
 /// How the queue chooses agents.
@@ -106,6 +107,8 @@ pub struct Config {
     pub max_wait: Option<Duration>,
     /// At `max_wait`, when nobody is logged in, and at `max_waiting`.
     pub timeout: Timeout,
+    /// What priority is worth here (Spec: QU-7).
+    pub ranking: Ranking,
     /// At most so many callers wait, those being offered included (Spec: QU-12).
     pub max_waiting: usize,
 }
@@ -122,6 +125,7 @@ impl Default for Config {
             unanswered: Unanswered::default(),
             max_wait: None,
             timeout: Timeout::default(),
+            ranking: Ranking::default(),
             max_waiting: 1_000,
         }
     }

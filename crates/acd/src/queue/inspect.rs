@@ -11,6 +11,8 @@ pub struct OpenCaller {
     pub call: CallId,
     /// Higher is served earlier.
     pub priority: i32,
+    /// He waited in another queue before, and stands where that wait puts him, not where he entered.
+    pub came_over: bool,
     /// The agents tried in this round: they are not offered again before the next one.
     pub tried: Vec<AgentId>,
 }
@@ -21,6 +23,7 @@ impl Queue {
         self.waiting.iter().filter(|caller| matches!(caller.state, State::Waiting)).map(|caller| OpenCaller {
             call: caller.call,
             priority: caller.priority,
+            came_over: caller.came_over(),
             tried: caller.tried.iter().map(|seat| self.roster.agent(*seat).clone()).collect(),
         })
     }

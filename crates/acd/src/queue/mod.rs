@@ -57,7 +57,7 @@ impl Queue {
     pub fn new(now: Now, id: QueueId, config: Config, epoch: Epoch, seed: u64) -> Self {
         Queue {
             // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
-            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce),
+            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce, config.ranking),
             departed: Departed::default(),
             roster: Roster::new(now.mono, &config.agents, config.strategy, seed),
             id,
@@ -156,6 +156,7 @@ impl Queue {
             sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
             entered: now - enqueue.waited_here,
+            began: now - enqueue.ticket.waited.max(enqueue.waited_here),
             expires: now,
             round: 0,
             round_began: None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::selection::{HARDWARE_PHONES, Pick, Seat};
 use super::unanswered::{self, Verdict};
-use super::waiting::{Caller, Ringing, State};
+use super::waiting::{Caller, Ringing, State, Walk};
 use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
 use crate::call::FromQueue;
 use crate::ids::{AgentId, CallId};
@@ -98,12 +98,11 @@ impl Queue {
     /// Gives the free agents to the waiting callers in the order of their rank. A caller who gets none blocks nobody
     /// (Spec: QU-7).
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        let mut last = None;
+        let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(rank) = self.waiting.next(last)
+            && let Some(call) = self.waiting.next(&mut walk)
         {
-            self.serve(now, rank.2, out);
-            last = Some(rank);
+            self.serve(now, call, out);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::agent::{AgentStatus, Standing, Version};
 use crate::call::{self, FromQueue};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::{Offer, OfferId};
+use crate::rank::Ranking;
 use crate::ticket::{Sequence, Ticket};
 use crate::time::{Moment, Now, WallTime};
 
@@ -379,5 +380,45 @@ proptest! {
             }
         }
         prop_assert_eq!(hall.queue.view(hall.now).waiting as usize, waiting.len());
+    }
+}
+
+proptest! {
+    // spec: QU-7
+    #[test]
+    fn qu_7_callers_are_served_in_the_order_of_a_naive_model(
+        callers in prop::collection::vec((-3_i32..=3, 0_u64..800, prop::option::of(0_u64..5_000)), 1..12),
+        ageing in prop::option::of(1_u64..3_000),
+    ) {
+        let ranking = Ranking { ageing: ageing.map(Duration::from_millis), ..Ranking::default() };
+        let mut hall = Hall::new(Config { ranking, ..config(&["anna"]) });
+        hall.status("anna", Standing::Busy);
+        let mut model = Vec::new();
+        for (n, &(priority, gap, elsewhere)) in (1_u64..).zip(&callers) {
+            hall.now.mono = hall.now.mono + Duration::from_millis(gap);
+            let waited = Duration::from_millis(elsewhere.unwrap_or(0));
+            let mut ticket = first(n);
+            ticket.ticket.priority = priority;
+            ticket.ticket.waited = waited;
+            hall.enqueue(ticket);
+            let began = i64::try_from((hall.now.mono - waited).since(Moment::START).as_millis()).unwrap();
+            let step = ageing.map(|step| i64::try_from(step).unwrap());
+            let ahead = i64::from(priority) * step.unwrap_or(1_000_000_000);
+            model.push((began - ahead, n));
+        }
+        model.sort_unstable();
+        hall.said();
+        let mut served = Vec::new();
+        for _ in &callers {
+            hall.status("anna", Standing::Free);
+            let offers = hall.offers();
+            prop_assert_eq!(offers.len(), 1);
+            served.push(offers[0].call.number);
+            let why = Left::Connected { offer: offers[0].id, agent: agent_id("anna") };
+            hall.tell(Event::Leave { call: offers[0].call, why });
+            hall.status("anna", Standing::Busy);
+        }
+        let expected: Vec<u64> = model.into_iter().map(|(_, n)| n).collect();
+        prop_assert_eq!(served, expected);
     }
 }

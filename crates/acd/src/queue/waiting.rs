@@ -10,14 +10,24 @@ use super::selection::Seat;
 use crate::agent::Version;
 use crate::ids::CallId;
 use crate::offer::OfferId;
+use crate::rank::Ranking;
 use crate::ticket::Sequence;
 use crate::time::Moment;
 
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
 const TICKET_LIFE: Duration = Duration::from_secs(20);
 
-/// Best first: higher priority, then order of entry (Spec: QU-7). Ageing will change the first part, nothing else.
-pub(super) type Rank = (Reverse<i32>, Sequence, CallId);
+/// Callers of one priority who entered this queue first, or of one priority who came over from another queue.
+type Lane = (Reverse<i32>, bool);
+
+/// The order within a lane (Spec: QU-7). Who entered here is first come, first served by the sequence. Sequences of two
+/// queues cannot be compared, so those who came from another one go by when their waiting began; so do the first callers of
+/// two lanes, with what their priority is worth.
+type Place = (Option<Moment>, Sequence, CallId);
+
+/// How far a walk through the open callers has come.
+#[derive(Debug, Default)]
+pub(super) struct Walk(BTreeMap<Lane, Place>);
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -48,7 +58,10 @@ pub(super) struct Caller {
     pub(super) call: CallId,
     pub(super) sequence: Sequence,
     pub(super) priority: i32,
+    /// Into this queue.
     pub(super) entered: Moment,
+    /// When his waiting began, in whatever queue that was.
+    pub(super) began: Moment,
     pub(super) expires: Moment,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
@@ -60,8 +73,17 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn rank(&self) -> Rank {
-        (Reverse(self.priority), self.sequence, self.call)
+    /// From another queue.
+    pub(super) fn came_over(&self) -> bool {
+        self.began < self.entered
+    }
+
+    fn lane(&self) -> Lane {
+        (Reverse(self.priority), self.came_over())
+    }
+
+    fn place(&self) -> Place {
+        (self.came_over().then_some(self.began), self.sequence, self.call)
     }
 
     pub(super) fn refresh(&mut self, now: Moment) {
@@ -86,15 +108,23 @@ impl Caller {
 pub(super) struct Waiting {
     max_wait: Option<Duration>,
     agents_join: bool,
+    ranking: Ranking,
     callers: BTreeMap<CallId, Caller>,
     /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
-    open: BTreeSet<Rank>,
+    open: BTreeMap<Lane, BTreeSet<Place>>,
     due: BTreeSet<(Moment, CallId)>,
 }
 
 impl Waiting {
-    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool) -> Self {
-        Waiting { max_wait, agents_join, callers: BTreeMap::new(), open: BTreeSet::new(), due: BTreeSet::new() }
+    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
+        Waiting {
+            max_wait,
+            agents_join,
+            ranking,
+            callers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            due: BTreeSet::new(),
+        }
     }
 
     pub(super) fn insert(&mut self, caller: Caller) {
@@ -109,7 +139,12 @@ impl Waiting {
     /// Takes a caller out; put him back with [`Waiting::insert`] after a change, so that the indexes are always right.
     pub(super) fn take(&mut self, call: CallId) -> Option<Caller> {
         let caller = self.callers.remove(&call)?;
-        self.open.remove(&caller.rank());
+        if let Some(places) = self.open.get_mut(&caller.lane()) {
+            places.remove(&caller.place());
+            if places.is_empty() {
+                self.open.remove(&caller.lane());
+            }
+        }
         self.due.remove(&(caller.due(self.max_wait), call));
         Some(caller)
     }
@@ -121,15 +156,27 @@ impl Waiting {
             State::Resting { .. } | State::Leaving(_) => false,
         };
         if open {
-            self.open.insert(caller.rank());
+            self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
         self.due.insert((caller.due(self.max_wait), caller.call));
     }
 
-    /// The best caller behind `after`, or the best of all, who can take an agent.
-    pub(super) fn next(&self, after: Option<Rank>) -> Option<Rank> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.open.range((from, Bound::Unbounded)).next().copied()
+    /// The best caller who can take an agent and whom the walk has not passed yet. Costs the logarithm of the callers for
+    /// each priority that occurs.
+    pub(super) fn next(&self, walk: &mut Walk) -> Option<CallId> {
+        let heads = self.open.iter().filter_map(|(lane, places)| {
+            let from = walk.0.get(lane).map_or(Bound::Unbounded, |passed| Bound::Excluded(*passed));
+            places.range((from, Bound::Unbounded)).next().map(|place| (*lane, *place))
+        });
+        let order = |(lane, place): &(Lane, Place)| {
+            let (Reverse(priority), _) = *lane;
+            let (_, sequence, call) = *place;
+            let began = self.callers.get(&call).map(|caller| self.ranking.place(priority, caller.began));
+            (began, sequence, call)
+        };
+        let (lane, place) = heads.min_by_key(order)?;
+        walk.0.insert(lane, place);
+        Some(place.2)
     }
 
     pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {

@@ -31,6 +31,8 @@ pub enum Step {
 pub struct Plan {
     /// The configured number that was called, if it was one.
     pub number: Option<NumberId>,
+    /// What the number adds to the priority of a queue (Spec: QU-12).
+    pub priority: i32,
     /// In order.
     pub steps: Vec<Step>,
     /// Which step was chosen by which rule, and why others did not apply, in words.
@@ -61,7 +63,7 @@ impl Routing {
         let tenant = &agent.tenant;
         if let Some((extension, target)) = self.extension(tenant, dialled) {
             let why = format!("{agent} dialled extension {}: {target}", extension.as_str());
-            return Plan { number: None, steps: vec![target.clone().into()], why: vec![why] };
+            return Plan { number: None, priority: 0, steps: vec![target.clone().into()], why: vec![why] };
         }
         let Ok(number) = dialled.parse::<PhoneNumber>() else {
             return Plan::refuse(format!(
@@ -77,7 +79,8 @@ impl Routing {
         let own = self.own_number(trunk).map(|own| own.as_str().to_owned()).unwrap_or_default();
         let show = CallerId { number: own, name: String::new() };
         let why = format!("{agent} dialled {number}: out through {trunk}, the first with `outbound`");
-        Plan { number: None, steps: vec![Step::Dial { trunk: trunk.clone(), number, show }], why: vec![why] }
+        let steps = vec![Step::Dial { trunk: trunk.clone(), number, show }];
+        Plan { number: None, priority: 0, steps, why: vec![why] }
     }
 }
 
@@ -94,11 +97,11 @@ impl Plan {
         }
         why.push(format!("leads to {}", route.target));
         steps.push(route.target.clone().into());
-        Plan { number: Some(route.id.clone()), steps, why }
+        Plan { number: Some(route.id.clone()), priority: route.priority, steps, why }
     }
 
     fn refuse(why: String) -> Plan {
-        Plan { number: None, steps: vec![Step::Refuse(Cause::NotFound)], why: vec![why] }
+        Plan { number: None, priority: 0, steps: vec![Step::Refuse(Cause::NotFound)], why: vec![why] }
     }
 }
 

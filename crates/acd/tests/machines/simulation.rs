@@ -10,6 +10,7 @@ use carillon_acd::ids::{AgentId, CallId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{Cause, LegEvent};
 use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::record::Outcome;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
@@ -44,6 +45,7 @@ fn number(n: usize) -> String {
 
 fn routing() -> Routing {
     let numbers = (0..QUEUES).map(|n| NumberRoute {
+        priority: 0,
         id: NumberId::new(name("default"), name(&format!("n{n}"))),
         number: number(n).parse().unwrap(),
         trunk: trunk(),
@@ -51,6 +53,7 @@ fn routing() -> Routing {
         target: Target::Queue(queue_id(n)),
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
+        ranking: Ranking::default(),
         id: queue_id(n),
         extension: None,
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },

@@ -130,6 +130,7 @@ fn queue_id(text: &str) -> QueueId {
 /// Three agents without a phone, who serve both queues; a number that leads to `support`.
 fn objects() -> Objects {
     let number = route::NumberRoute {
+        priority: 0,
         id: NumberId::new(name("default"), name("main")),
         number: "+33123456789".parse().unwrap(),
         trunk: TrunkId::new(name("default"), name("carrier")),
@@ -137,6 +138,7 @@ fn objects() -> Objects {
         target: route::Target::Queue(queue_id("support")),
     };
     let waiting = |which| route::QueueRoute {
+        ranking: carillon_acd::rank::Ranking::default(),
         id: queue_id(which),
         extension: None,
         waiting_sound: route::WaitingSound::Music,
@@ -165,6 +167,7 @@ fn objects() -> Objects {
             max_wait: None,
             timeout: queue::Timeout::default(),
             max_waiting: 100,
+            ..queue::Config::default()
         };
         (queue_id(which), config)
     };

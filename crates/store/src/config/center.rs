@@ -11,6 +11,7 @@ use std::time::Duration;
 use carillon_acd::agent::{DeviceKind, IdleReset};
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use carillon_acd::queue::{Strategy, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::route::{Target, WaitingSound};
 use carillon_acd::stats::ServiceLevel;
 use ipnet::IpNet;
@@ -86,6 +87,8 @@ pub struct Number {
     pub greeting: Option<SoundId>,
     /// Who gets the call (Spec: OB-4).
     pub target: Target,
+    /// Added to the priority of the queues that its callers come to (Spec: QU-12). −100–100, default 0.
+    pub priority: i32,
 }
 
 /// A group of agents that shares incoming calls (Spec: OB-3).
@@ -126,6 +129,8 @@ pub struct Queue {
     pub priority: i32,
     /// What counts as good service in statistics (Spec: PL-5).
     pub service_level: ServiceLevel,
+    /// What priority is worth, and the queue's weight among the queues of an agent (Spec: QU-7).
+    pub ranking: Ranking,
 }
 
 /// An employee who takes calls (Spec: OB-5).

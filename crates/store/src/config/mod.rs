@@ -140,6 +140,7 @@ mod tests {
 
     use carillon_acd::agent::{DeviceKind, IdleReset};
     use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+    use carillon_acd::rank::Ranking;
     use carillon_acd::route::{Target, WaitingSound};
 
     use super::*;
@@ -164,6 +165,7 @@ mod tests {
         assert_eq!((queue.display_name.as_str(), queue.rings, queue.max_waiting), ("support", 4, 1_000));
         assert_eq!((queue.strategy, queue.waiting_sound), (Strategy::InOrder, WaitingSound::Ringing));
         assert_eq!((queue.wrap_up, queue.max_wait, queue.priority), (Duration::ZERO, None, 0));
+        assert_eq!((queue.ranking.ageing, queue.ranking.weight), (Some(Duration::from_secs(60)), Duration::ZERO));
         assert_eq!((queue.idle_reset, queue.pause_after), (IdleReset::Offer, None));
         assert_eq!((&queue.unanswered, &queue.timeout), (&Unanswered::Wait, &Timeout::default()));
         assert_eq!((center.tenant.name.as_str(), center.tenant.time_zone.as_str()), ("default", "UTC"));
@@ -192,12 +194,15 @@ spec:
   waiting_sound: music
   max_waiting: 5
   priority: -3
+  ageing: 90s
+  weight: 2m
+  strict_weight: true
 ---
-{ kind: Queue, name: sales, spec: { max_wait: 0s, unanswered: hang_up, timeout: { then: { queue: support } } } }
+{ kind: Queue, name: sales, spec: { max_wait: 0s, ageing: 0s, unanswered: hang_up, timeout: { then: { queue: support } } } }
 ---
 { kind: Trunk, name: carrier, spec: { outbound: "sip:192.0.2.1", peers: [192.0.2.9/24, "2001:db8::1"] } }
 ---
-{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna } }
+{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna, priority: 20 } }
 ---
 { kind: Agent, name: anna, spec: { extension: 101 } }
 ---
@@ -213,12 +218,15 @@ spec:
         assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::LongestIdle, 7, 5));
         assert_eq!((support.idle_reset, support.pause_after), (IdleReset::Handled, Some(3)));
         assert_eq!((support.wrap_up, support.priority), (Duration::from_secs(90), -3));
+        let (ageing, weight) = (Some(Duration::from_secs(90)), Duration::from_secs(120));
+        assert_eq!(support.ranking, Ranking { ageing, weight, strict_weight: true });
+        assert_eq!(sales.ranking, Ranking { ageing: None, ..Ranking::default() });
         assert_eq!(support.max_wait, Some(Duration::from_secs(600)));
         assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));
         assert_eq!(support.timeout.then, Then::Agent(anna.clone()));
         assert_eq!((sales.max_wait, &sales.unanswered), (None, &Unanswered::Leave(Then::HangUp)));
         assert_eq!(sales.timeout.then, Then::Queue(support.id.clone()));
-        assert_eq!(center.numbers[0].target, Target::Agent(anna));
+        assert_eq!((&center.numbers[0].target, center.numbers[0].priority), (&Target::Agent(anna), 20));
         let peers: Vec<String> = center.trunks[0].peers.iter().map(ToString::to_string).collect();
         assert_eq!(peers, ["192.0.2.0/24", "2001:db8::1/128"]);
     }

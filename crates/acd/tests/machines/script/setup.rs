@@ -5,6 +5,7 @@ use std::time::Duration;
 use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
 use carillon_acd::queue::{self, Strategy, Then, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 
 use super::{agent_id, name, queue_id, seconds};
@@ -60,8 +61,13 @@ impl Setup {
 
     fn queue(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = queue_id(id)?;
-        let mut route =
-            QueueRoute { id: id.clone(), extension: None, waiting_sound: WaitingSound::Ringing, priority: 0 };
+        let mut route = QueueRoute {
+            id: id.clone(),
+            extension: None,
+            waiting_sound: WaitingSound::Ringing,
+            priority: 0,
+            ranking: Ranking::default(),
+        };
         let mut config = queue::Config { display_name: id.name.to_string(), ..queue::Config::default() };
         let mut serves = Membership::new(id.clone());
         for &(key, value) in options {
@@ -79,12 +85,17 @@ impl Setup {
                 "timeout" => config.timeout.then = then(value)?,
                 "message" => config.timeout.message = Some(sound(value)?),
                 "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "ageing" if value == "none" => route.ranking.ageing = None,
+                "ageing" => route.ranking.ageing = Some(seconds(value)?),
+                "weight" => route.ranking.weight = seconds(value)?,
+                "strict_weight" => route.ranking.strict_weight = true,
                 "priority" => route.priority = value.parse().map_err(bad)?,
                 "music" => route.waiting_sound = WaitingSound::Music,
                 _ => return Err(format!("{key:?} is nothing that a queue has")),
             }
         }
         config.extension.clone_from(&route.extension);
+        config.ranking = route.ranking;
         self.tables.queues.push(route);
         self.queues.push((id, config, serves));
         Ok(())
@@ -120,6 +131,7 @@ impl Setup {
             trunk: TrunkId::new(name("default")?, name("carrier")?),
             greeting: get("greeting").map(sound).transpose()?,
             target,
+            priority: get("priority").map_or(Ok(0), str::parse).map_err(bad)?,
         });
         Ok(())
     }

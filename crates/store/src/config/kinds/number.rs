@@ -9,7 +9,7 @@ use crate::config::findings::{Kind, Problem, Unique};
 
 pub(crate) const SHAPE: Shape = Shape {
     what: "a Number",
-    fields: &["number", "trunk", "greeting", "queue", "agent"],
+    fields: &["number", "trunk", "greeting", "queue", "agent", "priority"],
     later: &[
         "to_header_extension",
         "extension_digits",
@@ -44,7 +44,9 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: NumberId, fields: &Fields<'_
         .and_then(|entry| decoder.reference(Kind::Sound, "greeting", &entry.value))
         .map(|name| SoundId::new(tenant.clone(), name));
     let target = target(decoder, &id, fields);
-    Some(Number { number: number?, trunk: TrunkId::new(tenant, trunk?), greeting, target: target?, id })
+    let priority = fields.get("priority").and_then(|entry| decoder.whole(entry, -100..=100)).unwrap_or_default();
+    let priority = i32::try_from(priority).expect("checked to be -100 to 100");
+    Some(Number { number: number?, trunk: TrunkId::new(tenant, trunk?), greeting, target: target?, priority, id })
 }
 
 /// Exactly one target (Spec: OB-4).

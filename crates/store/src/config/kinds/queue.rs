@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_acd::agent::IdleReset;
 use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
 use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::route::WaitingSound;
 use carillon_acd::stats::ServiceLevel;
 
@@ -34,6 +35,9 @@ pub(crate) const SHAPE: Shape = Shape {
         "max_waiting",
         "priority",
         "service_level",
+        "ageing",
+        "weight",
+        "strict_weight",
     ],
     later: &["announce_position", "pickup", "talk_cap", "skills", "exits", "callback"],
 };
@@ -58,6 +62,8 @@ const STRATEGIES: [(&str, Strategy); 7] = [
 const LATER_STRATEGIES: [&str; 1] = ["skills"];
 const IDLE_RESETS: [(&str, IdleReset); 2] = [("offer", IdleReset::Offer), ("handled", IdleReset::Handled)];
 const WAITING_SOUNDS: [(&str, WaitingSound); 2] = [("ringing", WaitingSound::Ringing), ("music", WaitingSound::Music)];
+
+const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 const RINGS: i64 = 4;
 const MAX_WAITING: i64 = 1_000;
@@ -101,6 +107,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         max_waiting: usize::try_from(max_waiting).expect("checked to be 1 to 100,000"),
         priority: i32::try_from(priority).expect("checked to be -100 to 100"),
         service_level: service_level.unwrap_or_default(),
+        ranking: ranking(decoder, fields),
         id,
     };
     doubts(decoder, &queue, fields);
@@ -122,6 +129,25 @@ fn short_number(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ShortNumber>
     }
     decoder.findings.take(Unique::ShortNumber, text, entry.value.place);
     Some(ShortNumber(text.into()))
+}
+
+/// Spec: QU-7.
+fn ranking(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Ranking {
+    let mut ranking = Ranking::default();
+    let ageing = fields.get("ageing").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no ageing")));
+    if let Some(step) = ageing {
+        ranking.ageing = (!step.is_zero()).then_some(step);
+    }
+    let weight = fields.get("weight").and_then(|entry| decoder.duration(entry, Duration::ZERO..=DAY, None));
+    ranking.weight = weight.unwrap_or_default();
+    if let Some(entry) = fields.get("strict_weight") {
+        ranking.strict_weight = decoder.word(entry, &YES_OR_NO, &[]).unwrap_or_default();
+        if ranking.strict_weight && fields.get("weight").is_none() {
+            let problem = Problem::warning("`strict_weight` without `weight` changes nothing");
+            decoder.report(problem.at(entry.key_place, "not used").help("add `weight: 1m`, or take it out (QU-7)"));
+        }
+    }
+    ranking
 }
 
 /// In list order, each once (Spec: QU-1).
