@@ -23,6 +23,7 @@ pub mod rank;
 pub mod record;
 pub mod rng;
 pub mod route;
+pub mod skills;
 pub mod stats;
 pub mod ticket;
 pub mod time;

@@ -30,6 +30,7 @@ fn support() -> QueueId {
 fn objects(agents: &[&str]) -> Objects {
     let number = route::NumberRoute {
         priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: carillon_acd::ids::NumberId::new(name("default"), name("main")),
         number: "+33123456789".parse().unwrap(),
         trunk: TrunkId::new(name("default"), name("carrier")),

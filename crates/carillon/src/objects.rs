@@ -29,7 +29,7 @@ pub(crate) fn objects(center: &Center, saved: Vec<(AgentId, SavedAvailability)>)
             (a.id.clone(), agent_config(a, queues), saved.remove(&a.id).unwrap_or_default())
         })
         .collect();
-    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q))).collect();
+    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(center, q))).collect();
     let routing = route::Routing::new(tables(center)).context("the configuration cannot be routed")?;
     let definitions = Definitions::new(center.queues.iter().map(|q| (q.id.clone(), q.service_level)));
     Ok(Objects { routing, agents, queues, calls: call::Config::default(), definitions })
@@ -95,7 +95,17 @@ fn agent_config(agent: &config::Agent, queues: Vec<agent::Membership>) -> agent:
     }
 }
 
-fn queue_config(queue: &config::Queue) -> queue::Config {
+fn skill_rule(center: &Center, queue: &config::Queue) -> queue::SkillRule {
+    let serves = center.agents.iter().filter(|agent| queue.agents.contains(&agent.id));
+    queue::SkillRule {
+        wanted: queue.skills.clone(),
+        relax: queue.relax,
+        least: queue.relax_to,
+        agents: serves.map(|agent| (agent.id.clone(), agent.skills.clone())).collect(),
+    }
+}
+
+fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
     queue::Config {
         display_name: queue.display_name.clone(),
         extension: queue.extension.clone(),
@@ -105,6 +115,7 @@ fn queue_config(queue: &config::Queue) -> queue::Config {
         unanswered: queue.unanswered.clone(),
         max_wait: queue.max_wait,
         timeout: queue.timeout.clone(),
+        skills: skill_rule(center, queue),
         ranking: queue.ranking,
         max_waiting: queue.max_waiting,
     }
@@ -122,6 +133,7 @@ fn tables(center: &Center) -> route::Tables {
                 greeting: n.greeting.clone(),
                 target: n.target.clone(),
                 priority: n.priority,
+                skills: n.skills.clone(),
             })
             .collect(),
         queues: center

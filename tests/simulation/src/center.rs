@@ -40,6 +40,7 @@ pub(crate) fn extension(n: usize) -> String {
 pub(crate) fn routing() -> Routing {
     let numbers = (0..QUEUES).map(|n| NumberRoute {
         priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: NumberId::new(name("default"), name(&format!("n{n}"))),
         number: number(n).parse().expect("a number"),
         trunk: trunk(),

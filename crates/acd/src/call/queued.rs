@@ -71,6 +71,7 @@ impl Queued {
             queue: self.queue.clone(),
             sequence: self.sequence,
             priority: self.priority,
+            skills: core.skills.clone(),
             waited: core.ledger.waited(core.now),
         };
         let enqueue = Enqueue {

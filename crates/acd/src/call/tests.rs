@@ -54,6 +54,7 @@ fn routing() -> Arc<Routing> {
     let tables = Tables {
         numbers: vec![NumberRoute {
             priority: 0,
+            skills: crate::skills::Skills::default(),
             id: NumberId::new(name("default"), name("main")),
             number: "+33123456789".parse().unwrap(),
             trunk: trunk(),

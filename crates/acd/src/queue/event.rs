@@ -1,5 +1,6 @@
 //! What a queue is told, and what it has decided.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::AgentStatus;
@@ -7,6 +8,7 @@ use crate::call;
 use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
 use crate::offer::OfferId;
 use crate::rank::Ranking;
+use crate::skills::Skills;
 use crate::ticket::Ticket;
 
 /// How the queue chooses agents.
@@ -27,11 +29,13 @@ pub enum Strategy {
     FewestCalls,
     /// The agent who has talked least with callers of this queue since his workday began (Spec: QU-5).
     LeastTalkTime,
+    /// The agent who suits best, of those with the skills that the caller needs (Spec: QU-5).
+    Skills,
 }
 
 impl Strategy {
     /// Every one.
-    pub const ALL: [Strategy; 7] = [
+    pub const ALL: [Strategy; 8] = [
         Strategy::InOrder,
         Strategy::AllAtOnce,
         Strategy::LongestIdle,
@@ -39,6 +43,7 @@ impl Strategy {
         Strategy::RoundRobin,
         Strategy::FewestCalls,
         Strategy::LeastTalkTime,
+        Strategy::Skills,
     ];
 
     /// As written in the configuration.
@@ -51,6 +56,7 @@ impl Strategy {
             Strategy::RoundRobin => "round_robin",
             Strategy::FewestCalls => "fewest_calls",
             Strategy::LeastTalkTime => "least_talk_time",
+            Strategy::Skills => "skills",
         }
     }
 }
@@ -88,6 +94,19 @@ pub struct Timeout {
     pub then: Then,
 }
 
+/// What a queue of [`Strategy::Skills`] asks of its agents (Spec: QU-5). A caller keeps his place while less is asked for him.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkillRule {
+    /// For every caller, besides what his ticket says.
+    pub wanted: Skills,
+    /// Each time a caller has waited so long in this queue, every level that he needs is one lower; `None`: never.
+    pub relax: Option<Duration>,
+    /// But not lower than this; at 0 the skill is not needed any more.
+    pub least: u8,
+    /// What the agents of the list can do; who is not in here has no skills.
+    pub agents: BTreeMap<AgentId, Skills>,
+}
+
 /// What is configured for one queue (Spec: OB-3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -107,6 +126,8 @@ pub struct Config {
     pub max_wait: Option<Duration>,
     /// At `max_wait`, when nobody is logged in, and at `max_waiting`.
     pub timeout: Timeout,
+    /// For [`Strategy::Skills`] only.
+    pub skills: SkillRule,
     /// What priority is worth here (Spec: QU-7).
     pub ranking: Ranking,
     /// At most so many callers wait, those being offered included (Spec: QU-12).
@@ -125,6 +146,7 @@ impl Default for Config {
             unanswered: Unanswered::default(),
             max_wait: None,
             timeout: Timeout::default(),
+            skills: SkillRule::default(),
             ranking: Ranking::default(),
             max_waiting: 1_000,
         }

@@ -12,7 +12,8 @@ mod unanswered;
 mod waiting;
 
 pub use event::{
-    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, Strategy, Then, Timeout, Unanswered,
+    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then, Timeout,
+    Unanswered,
 };
 pub use inspect::OpenCaller;
 
@@ -20,10 +21,12 @@ use std::time::Duration;
 
 use departed::Departed;
 use roster::Roster;
+use selection::Class;
 use waiting::{Caller, State, Waiting};
 
 use crate::call::{Event as CallEvent, FromQueue};
 use crate::ids::{CallId, Epoch, QueueId};
+use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now};
 use crate::view::QueueView;
@@ -59,7 +62,7 @@ impl Queue {
             // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
             waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce, config.ranking),
             departed: Departed::default(),
-            roster: Roster::new(now.mono, &config.agents, config.strategy, seed),
+            roster: Roster::new(now.mono, &config, seed),
             id,
             config,
             epoch,
@@ -134,7 +137,7 @@ impl Queue {
             }
             State::Waiting | State::Resting { .. } | State::Offered(_) => {}
         }
-        self.waiting.insert(caller);
+        self.put_back(now, caller);
         // First those who come before him, then he.
         self.serve_all(now, out);
         self.serve(now, call, out);
@@ -151,6 +154,7 @@ impl Queue {
             State::Waiting
         };
         self.counts.offered += u64::from(first_entry);
+        let by_skill = self.config.strategy == Strategy::Skills;
         let mut caller = Caller {
             call: enqueue.ticket.call,
             sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
@@ -163,11 +167,34 @@ impl Queue {
             tried: Vec::new(),
             rang: false,
             last_over: None,
+            wanted: if by_skill { self.config.skills.wanted.and(&enqueue.ticket.skills) } else { Skills::default() },
+            class: Class::ANY,
+            relax_at: by_skill.then_some(now),
             state,
         };
         caller.refresh(now);
         self.learn(now, &mut caller, enqueue);
         caller
+    }
+
+    /// Lets a caller who was taken out wait again, with what is asked of his agent by now.
+    fn put_back(&mut self, now: Moment, mut caller: Caller) {
+        if caller.relax_at.is_some_and(|at| at <= now) {
+            self.relax(now, &mut caller);
+        }
+        self.waiting.insert(caller);
+    }
+
+    /// The longer he waits, the less skill he needs (Spec: QU-5).
+    fn relax(&mut self, now: Moment, caller: &mut Caller) {
+        let rule = &self.config.skills;
+        let every = rule.relax.filter(|every| !every.is_zero());
+        let steps = every.map_or(0, |every| now.since(caller.entered).as_millis() / every.as_millis().max(1));
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        let wanted = caller.wanted.relaxed(steps, rule.least);
+        let more = caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
+        caller.relax_at = every.filter(|_| more).map(|every| caller.entered + every * (steps + 1));
+        caller.class = self.roster.class(&wanted);
     }
 
     fn next_sequence(&mut self, now: Moment) -> Sequence {
@@ -233,7 +260,7 @@ impl Queue {
                 self.free_seats(&caller.state, |_| false);
             }
             caller.state = State::Waiting;
-            self.waiting.insert(caller);
+            self.put_back(now, caller);
             self.serve_all(now, out);
             self.serve(now, call, out);
         }

@@ -100,7 +100,7 @@ impl Queue {
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(call) = self.waiting.next(&mut walk)
+            && let Some(call) = self.waiting.next(&mut walk, |class| self.roster.suits_somebody(class))
         {
             self.serve(now, call, out);
         }
@@ -122,7 +122,8 @@ impl Queue {
         }
         let begun = !caller.tried.is_empty();
         let round_is_over = begun && self.config.strategy == Strategy::AllAtOnce;
-        let picks = if round_is_over { Vec::new() } else { self.roster.pick(&caller.tried, HARDWARE_PHONES) };
+        let picks =
+            if round_is_over { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, HARDWARE_PHONES) };
         if !picks.is_empty() {
             self.offer(now, call, &picks, out);
         } else if begun {
@@ -154,7 +155,7 @@ impl Queue {
         {
             let left = self.config.ring_for.saturating_sub(now.since(ringing.made));
             let phones = HARDWARE_PHONES.saturating_sub(ringing.phones);
-            let picks = if left < RING { Vec::new() } else { self.roster.pick(&caller.tried, phones) };
+            let picks = if left < RING { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, phones) };
             if !picks.is_empty() {
                 let said = self.propose(call, ringing, &picks, round, left);
                 self.tell(call, said, out);
@@ -190,7 +191,7 @@ impl Queue {
                 caller.rang = false;
                 let rests = until > now;
                 caller.state = if rests { State::Resting { until } } else { State::Waiting };
-                self.waiting.insert(caller);
+                self.put_back(now, caller);
                 if !rests {
                     self.serve_all(now, out);
                 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Strategy;
-use super::selection::{Candidate, Pick, Seat, Selection};
+use super::Config;
+use super::selection::{Candidate, Class, Pick, Seat, Selection};
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::ids::AgentId;
+use crate::skills::Skills;
 use crate::time::Moment;
 
 /// An agent repeats himself every 10 s; one who was not heard for so long counts as logged out. For the same time a new
@@ -45,7 +46,9 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn new(now: Moment, agents: &[AgentId], strategy: Strategy, seed: u64) -> Self {
+    pub(super) fn new(now: Moment, config: &Config, seed: u64) -> Self {
+        let agents = &config.agents;
+        let can = |agent| config.skills.agents.get(agent).cloned().unwrap_or_default();
         let place = |(seat, agent): (Seat, &AgentId)| Place {
             agent: agent.clone(),
             version: Version::default(),
@@ -60,7 +63,7 @@ impl Roster {
         Roster {
             places: (0..).zip(agents).map(place).collect(),
             seats: agents.iter().cloned().zip(0..).collect(),
-            selection: Selection::new(strategy, seed),
+            selection: Selection::new(config.strategy, seed, || agents.iter().map(can).collect()),
             forget: BTreeSet::new(),
             free: 0,
             logged_in: 0,
@@ -147,8 +150,8 @@ impl Roster {
     }
 
     /// Chooses agents for a caller; they are not free from now on.
-    pub(super) fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
-        let picks = self.selection.strategy().pick(tried, phones);
+    pub(super) fn pick(&mut self, class: Class, tried: &[Seat], phones: u8) -> Vec<Pick> {
+        let picks = self.selection.strategy().pick_for(class, tried, phones);
         for pick in &picks {
             self.withdraw(pick.seat);
             self.places[pick.seat as usize].offered = true;
@@ -166,6 +169,16 @@ impl Roster {
             place.spent = Some(version);
         }
         self.restore(seat);
+    }
+
+    /// The class of the callers who need this.
+    pub(super) fn class(&mut self, wanted: &Skills) -> Class {
+        self.selection.class(wanted)
+    }
+
+    /// Whether a free agent suits this class, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+        self.selection.suits_somebody(class)
     }
 
     pub(super) fn version(&self, seat: Seat) -> Version {

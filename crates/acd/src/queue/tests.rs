@@ -9,6 +9,7 @@ use crate::call::{self, FromQueue};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::{Offer, OfferId};
 use crate::rank::Ranking;
+use crate::skills::Skills;
 use crate::ticket::{Sequence, Ticket};
 use crate::time::{Moment, Now, WallTime};
 
@@ -47,7 +48,14 @@ fn config(agents: &[&str]) -> Config {
 
 /// The first ticket of a call.
 fn first(number: u64) -> Enqueue {
-    let ticket = Ticket { call: call_id(number), queue: id(), sequence: None, priority: 0, waited: Duration::ZERO };
+    let ticket = Ticket {
+        call: call_id(number),
+        queue: id(),
+        sequence: None,
+        priority: 0,
+        skills: Skills::default(),
+        waited: Duration::ZERO,
+    };
     Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None }
 }
 

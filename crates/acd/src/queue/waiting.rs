@@ -6,19 +6,20 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::Overflow;
-use super::selection::Seat;
+use super::selection::{Class, Seat};
 use crate::agent::Version;
 use crate::ids::CallId;
 use crate::offer::OfferId;
 use crate::rank::Ranking;
+use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::Moment;
 
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
 const TICKET_LIFE: Duration = Duration::from_secs(20);
 
-/// Callers of one priority who entered this queue first, or of one priority who came over from another queue.
-type Lane = (Reverse<i32>, bool);
+/// Callers of one priority and one need who entered this queue first, or who came over from another queue.
+type Lane = (Reverse<i32>, bool, Class);
 
 /// The order within a lane (Spec: QU-7). Who entered here is first come, first served by the sequence. Sequences of two
 /// queues cannot be compared, so those who came from another one go by when their waiting began; so do the first callers of
@@ -69,6 +70,12 @@ pub(super) struct Caller {
     pub(super) tried: Vec<Seat>,
     pub(super) rang: bool,
     pub(super) last_over: Option<OfferId>,
+    /// What he needs of his agent at first.
+    pub(super) wanted: Skills,
+    /// Who suits by now.
+    pub(super) class: Class,
+    /// When he needs less; at the start at once, to find his class.
+    pub(super) relax_at: Option<Moment>,
     pub(super) state: State,
 }
 
@@ -79,7 +86,7 @@ impl Caller {
     }
 
     fn lane(&self) -> Lane {
-        (Reverse(self.priority), self.came_over())
+        (Reverse(self.priority), self.came_over(), self.class)
     }
 
     fn place(&self) -> Place {
@@ -94,7 +101,7 @@ impl Caller {
     fn due(&self, max_wait: Option<Duration>) -> Moment {
         let limit = max_wait.map(|max| self.entered + max);
         let own = match &self.state {
-            State::Waiting => limit,
+            State::Waiting => limit.into_iter().chain(self.relax_at).min(),
             State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
             State::Offered(ringing) => Some(ringing.until),
             State::Leaving(_) => None,
@@ -161,20 +168,25 @@ impl Waiting {
         self.due.insert((caller.due(self.max_wait), caller.call));
     }
 
-    /// The best caller who can take an agent and whom the walk has not passed yet. Costs the logarithm of the callers for
-    /// each priority that occurs.
-    pub(super) fn next(&self, walk: &mut Walk) -> Option<CallId> {
-        let heads = self.open.iter().filter_map(|(lane, places)| {
+    /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
+    /// logarithm of the callers for each priority and need that occurs.
+    pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(Class) -> bool) -> Option<CallId> {
+        let lanes = self.open.iter().filter(|((.., class), _)| suits(*class));
+        let heads = lanes.filter_map(|(lane, places)| {
             let from = walk.0.get(lane).map_or(Bound::Unbounded, |passed| Bound::Excluded(*passed));
             places.range((from, Bound::Unbounded)).next().map(|place| (*lane, *place))
         });
+        // Among equal priorities the sequence alone decides, whatever they need.
+        let mut heads: Vec<(Lane, Place)> = heads.collect();
+        heads.sort_unstable_by_key(|((priority, over, _), place)| (*priority, *over, *place));
+        heads.dedup_by_key(|((priority, over, _), _)| (*priority, *over));
         let order = |(lane, place): &(Lane, Place)| {
-            let (Reverse(priority), _) = *lane;
+            let (Reverse(priority), ..) = *lane;
             let (_, sequence, call) = *place;
             let began = self.callers.get(&call).map(|caller| self.ranking.place(priority, caller.began));
             (began, sequence, call)
         };
-        let (lane, place) = heads.min_by_key(order)?;
+        let (lane, place) = heads.into_iter().min_by_key(order)?;
         walk.0.insert(lane, place);
         Some(place.2)
     }

@@ -11,6 +11,7 @@ use std::collections::btree_map::Entry;
 
 use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::rank::Ranking;
+use crate::skills::Skills;
 
 /// What callers of a queue hear while they wait (Spec: AU-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,6 +47,8 @@ pub struct NumberRoute {
     pub target: Target,
     /// Added to the priority of the queue for its callers (Spec: QU-12).
     pub priority: i32,
+    /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5).
+    pub skills: Skills,
 }
 
 /// What routing knows of a queue.

@@ -3,6 +3,7 @@
 use super::{NumberRoute, Routing, Target};
 use crate::ids::{AgentId, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
+use crate::skills::Skills;
 
 /// One step of a call before and at its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Plan {
     pub number: Option<NumberId>,
     /// What the number adds to the priority of a queue (Spec: QU-12).
     pub priority: i32,
+    /// What it asks of the agent (Spec: QU-5).
+    pub skills: Skills,
     /// In order.
     pub steps: Vec<Step>,
     /// Which step was chosen by which rule, and why others did not apply, in words.
@@ -63,7 +66,13 @@ impl Routing {
         let tenant = &agent.tenant;
         if let Some((extension, target)) = self.extension(tenant, dialled) {
             let why = format!("{agent} dialled extension {}: {target}", extension.as_str());
-            return Plan { number: None, priority: 0, steps: vec![target.clone().into()], why: vec![why] };
+            return Plan {
+                number: None,
+                priority: 0,
+                skills: Skills::default(),
+                steps: vec![target.clone().into()],
+                why: vec![why],
+            };
         }
         let Ok(number) = dialled.parse::<PhoneNumber>() else {
             return Plan::refuse(format!(
@@ -80,7 +89,7 @@ impl Routing {
         let show = CallerId { number: own, name: String::new() };
         let why = format!("{agent} dialled {number}: out through {trunk}, the first with `outbound`");
         let steps = vec![Step::Dial { trunk: trunk.clone(), number, show }];
-        Plan { number: None, priority: 0, steps, why: vec![why] }
+        Plan { number: None, priority: 0, skills: Skills::default(), steps, why: vec![why] }
     }
 }
 
@@ -97,11 +106,17 @@ impl Plan {
         }
         why.push(format!("leads to {}", route.target));
         steps.push(route.target.clone().into());
-        Plan { number: Some(route.id.clone()), priority: route.priority, steps, why }
+        Plan { number: Some(route.id.clone()), priority: route.priority, skills: route.skills.clone(), steps, why }
     }
 
     fn refuse(why: String) -> Plan {
-        Plan { number: None, priority: 0, steps: vec![Step::Refuse(Cause::NotFound)], why: vec![why] }
+        Plan {
+            number: None,
+            priority: 0,
+            skills: Skills::default(),
+            steps: vec![Step::Refuse(Cause::NotFound)],
+            why: vec![why],
+        }
     }
 }
 

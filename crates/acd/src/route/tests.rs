@@ -22,6 +22,7 @@ fn trunk(tenant: &str) -> TrunkId {
 fn number(tenant: &str, id: &str, number: &str) -> NumberRoute {
     NumberRoute {
         priority: 0,
+        skills: crate::skills::Skills::default(),
         id: NumberId::new(name(tenant), name(id)),
         number: number.parse().unwrap(),
         trunk: trunk(tenant),

@@ -46,6 +46,7 @@ fn number(n: usize) -> String {
 fn routing() -> Routing {
     let numbers = (0..QUEUES).map(|n| NumberRoute {
         priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: NumberId::new(name("default"), name(&format!("n{n}"))),
         number: number(n).parse().unwrap(),
         trunk: trunk(),

@@ -131,6 +131,7 @@ fn queue_id(text: &str) -> QueueId {
 fn objects() -> Objects {
     let number = route::NumberRoute {
         priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: NumberId::new(name("default"), name("main")),
         number: "+33123456789".parse().unwrap(),
         trunk: TrunkId::new(name("default"), name("carrier")),

@@ -13,6 +13,7 @@ use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId
 use carillon_acd::queue::{Strategy, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::{Target, WaitingSound};
+use carillon_acd::skills::Skills;
 use carillon_acd::stats::ServiceLevel;
 use ipnet::IpNet;
 
@@ -89,6 +90,8 @@ pub struct Number {
     pub target: Target,
     /// Added to the priority of the queues that its callers come to (Spec: QU-12). −100–100, default 0.
     pub priority: i32,
+    /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5). Default nothing.
+    pub skills: Skills,
 }
 
 /// A group of agents that shares incoming calls (Spec: OB-3).
@@ -131,6 +134,12 @@ pub struct Queue {
     pub service_level: ServiceLevel,
     /// What priority is worth, and the queue's weight among the queues of an agent (Spec: QU-7).
     pub ranking: Ranking,
+    /// What every caller needs of his agent, when the strategy goes by skills (Spec: QU-5). Default nothing.
+    pub skills: Skills,
+    /// After each such time of waiting one level less is needed. 1 s–24 h; `None` for never.
+    pub relax: Option<Duration>,
+    /// But not less than this level. 0–10, default 1.
+    pub relax_to: u8,
 }
 
 /// An employee who takes calls (Spec: OB-5).
@@ -144,6 +153,8 @@ pub struct Agent {
     pub extension: Option<Extension>,
     /// His mobile phone (Spec: OB-6).
     pub mobile: Option<PhoneNumber>,
+    /// What he can do (Spec: QU-5).
+    pub skills: Skills,
     /// His phones; a `DeviceId` counts them from 0. At most 16.
     pub devices: Vec<Device>,
 }

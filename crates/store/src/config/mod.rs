@@ -142,6 +142,7 @@ mod tests {
     use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
     use carillon_acd::rank::Ranking;
     use carillon_acd::route::{Target, WaitingSound};
+    use carillon_acd::skills::Skills;
 
     use super::*;
 
@@ -197,14 +198,17 @@ spec:
   ageing: 90s
   weight: 2m
   strict_weight: true
+  skills: { french: 5 }
+  relax: 20s
+  relax_to: 2
 ---
 { kind: Queue, name: sales, spec: { max_wait: 0s, ageing: 0s, unanswered: hang_up, timeout: { then: { queue: support } } } }
 ---
 { kind: Trunk, name: carrier, spec: { outbound: "sip:192.0.2.1", peers: [192.0.2.9/24, "2001:db8::1"] } }
 ---
-{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna, priority: 20 } }
+{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna, priority: 20, skills: { polish: 3 } } }
 ---
-{ kind: Agent, name: anna, spec: { extension: 101 } }
+{ kind: Agent, name: anna, spec: { extension: 101, skills: { french: 7, billing: 1 } } }
 ---
 { kind: Agent, name: piotr, spec: {} }
 "#,
@@ -220,6 +224,11 @@ spec:
         assert_eq!((support.wrap_up, support.priority), (Duration::from_secs(90), -3));
         let (ageing, weight) = (Some(Duration::from_secs(90)), Duration::from_secs(120));
         assert_eq!(support.ranking, Ranking { ageing, weight, strict_weight: true });
+        let skills = |levels: &[(&str, u8)]| Skills::new(levels.iter().map(|(name, n)| (name.parse().unwrap(), *n)));
+        assert_eq!((&support.skills, support.relax_to), (&skills(&[("french", 5)]), 2));
+        assert_eq!((support.relax, sales.relax), (Some(Duration::from_secs(20)), None));
+        assert_eq!(center.agents[0].skills, skills(&[("french", 7), ("billing", 1)]));
+        assert_eq!(center.numbers[0].skills, skills(&[("polish", 3)]));
         assert_eq!(sales.ranking, Ranking { ageing: None, ..Ranking::default() });
         assert_eq!(support.max_wait, Some(Duration::from_secs(600)));
         assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));

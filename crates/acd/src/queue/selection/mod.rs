@@ -2,6 +2,7 @@
 //! the logarithm of their number; a strategy is one small file.
 
 mod all_at_once;
+mod by_skill;
 mod fewest_calls;
 mod in_order;
 mod least_talk_time;
@@ -12,6 +13,7 @@ mod round_robin;
 use std::time::Duration;
 
 use all_at_once::AllAtOnce;
+use by_skill::BySkill;
 use fewest_calls::FewestCalls;
 use in_order::InOrder;
 use least_talk_time::LeastTalkTime;
@@ -20,10 +22,20 @@ use random::Random;
 use round_robin::RoundRobin;
 
 use super::Strategy;
+use crate::skills::Skills;
 use crate::time::Moment;
 
 /// The place of an agent in the list of the queue, from 0.
 pub(super) type Seat = u32;
+
+/// Callers who need the same of their agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Class(usize);
+
+impl Class {
+    /// Any agent will do; always so unless the strategy goes by skills.
+    pub(super) const ANY: Class = Class(0);
+}
 
 /// A free agent, as the strategies see him.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +87,11 @@ pub(super) trait Select {
     /// sorted.
     /// `phones` more hardware phones may ring for him (Spec: QU-10).
     fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick>;
+
+    /// The same for a caller of this class.
+    fn pick_for(&mut self, _class: Class, tried: &[Seat], phones: u8) -> Vec<Pick> {
+        self.pick(tried, phones)
+    }
 }
 
 /// The strategy of one queue with its index.
@@ -87,10 +104,12 @@ pub(super) enum Selection {
     RoundRobin(RoundRobin),
     FewestCalls(FewestCalls),
     LeastTalkTime(LeastTalkTime),
+    BySkill(BySkill),
 }
 
 impl Selection {
-    pub(super) fn new(strategy: Strategy, seed: u64) -> Self {
+    /// `skills` of the agents, by seat.
+    pub(super) fn new(strategy: Strategy, seed: u64, skills: impl FnOnce() -> Vec<Skills>) -> Self {
         match strategy {
             Strategy::InOrder => Selection::InOrder(InOrder::default()),
             Strategy::AllAtOnce => Selection::AllAtOnce(AllAtOnce::default()),
@@ -99,6 +118,7 @@ impl Selection {
             Strategy::RoundRobin => Selection::RoundRobin(RoundRobin::default()),
             Strategy::FewestCalls => Selection::FewestCalls(FewestCalls::default()),
             Strategy::LeastTalkTime => Selection::LeastTalkTime(LeastTalkTime::default()),
+            Strategy::Skills => Selection::BySkill(BySkill::new(skills())),
         }
     }
 
@@ -111,6 +131,35 @@ impl Selection {
             Selection::RoundRobin(strategy) => strategy,
             Selection::FewestCalls(strategy) => strategy,
             Selection::LeastTalkTime(strategy) => strategy,
+            Selection::BySkill(strategy) => strategy,
+        }
+    }
+
+    /// The class of the callers who need this.
+    pub(super) fn class(&mut self, wanted: &Skills) -> Class {
+        match self {
+            Selection::BySkill(strategy) => strategy.class(wanted),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::RoundRobin(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_) => Class::ANY,
+        }
+    }
+
+    /// Whether a free agent suits this class, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+        match self {
+            Selection::BySkill(strategy) => strategy.suits_somebody(class),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::RoundRobin(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_) => true,
         }
     }
 }

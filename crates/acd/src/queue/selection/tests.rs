@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy as _, any, prop, prop_assert, prop_assert_eq, proptest};
 
-use super::{Candidate, HARDWARE_PHONES, Pick, Seat, Selection};
+use super::{Candidate, Class, HARDWARE_PHONES, Pick, Seat, Selection};
 use crate::queue::Strategy;
+use crate::skills::Skills;
 use crate::time::Moment;
 
 fn candidate(seat: Seat) -> Candidate {
@@ -31,7 +32,7 @@ fn rosters() -> impl proptest::strategy::Strategy<Value = (Vec<Candidate>, Vec<S
 }
 
 fn filled(strategy: Strategy, seed: u64, agents: &[Candidate]) -> Selection {
-    let mut selection = Selection::new(strategy, seed);
+    let mut selection = Selection::new(strategy, seed, || vec![Skills::default(); 60]);
     agents.iter().for_each(|&agent| selection.strategy().insert(agent));
     selection
 }
@@ -103,6 +104,45 @@ proptest! {
         let picks = filled(Strategy::LeastTalkTime, 0, &agents).strategy().pick(&tried, HARDWARE_PHONES);
         let first = untried(&agents, &tried).min_by_key(|agent| (agent.talked, agent.idle_since, agent.seat));
         prop_assert_eq!(seats(&picks), first.map(|agent| agent.seat).into_iter().collect::<Vec<_>>());
+    }
+
+    // spec: QU-5, QU-6
+    #[test]
+    fn qu_5_skills_take_the_best_of_those_who_suit(
+        (agents, tried) in rosters(), can in prop::collection::vec((0_u8..=10, 0_u8..=10), 60),
+        needs in prop::collection::vec((0_u8..=6, 0_u8..=6), 1..5), late in any::<bool>(),
+    ) {
+        let skills = |(french, polish): (u8, u8)| {
+            Skills::new([("french".parse().unwrap(), french), ("polish".parse().unwrap(), polish)])
+        };
+        let by_seat: Vec<Skills> = can.iter().copied().map(skills).collect();
+        let mut selection = Selection::new(Strategy::Skills, 0, || by_seat.clone());
+        let insert_all = |selection: &mut Selection| agents.iter().for_each(|&agent| selection.strategy().insert(agent));
+        if late {
+            insert_all(&mut selection);
+        }
+        let classes: Vec<Class> = needs.iter().map(|&need| selection.class(&skills(need))).collect();
+        if !late {
+            insert_all(&mut selection);
+        }
+        let gone = agents.iter().filter(|agent| agent.seat.is_multiple_of(3));
+        gone.for_each(|agent| selection.strategy().remove(agent));
+        for (&class, &need) in classes.iter().zip(&needs) {
+            let suits = |agent: &&Candidate| {
+                let (french, polish) = can[agent.seat as usize];
+                !agent.seat.is_multiple_of(3) && french >= need.0 && polish >= need.1
+            };
+            let level = |agent: &Candidate| {
+                let (french, polish) = can[agent.seat as usize];
+                u32::from(french) * u32::from(need.0 > 0) + u32::from(polish) * u32::from(need.1 > 0)
+            };
+            prop_assert_eq!(selection.suits_somebody(class), agents.iter().any(|agent| suits(&agent)));
+            let best = untried(&agents, &tried)
+                .filter(suits)
+                .min_by_key(|agent| (std::cmp::Reverse(level(agent)), agent.idle_since, agent.seat));
+            let picks = seats(&selection.strategy().pick_for(class, &tried, HARDWARE_PHONES));
+            prop_assert_eq!(picks, best.map(|agent| agent.seat).into_iter().collect::<Vec<_>>());
+        }
     }
 
     // spec: QU-5

@@ -1,12 +1,14 @@
 //! The part of a scenario that describes the center.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{self, Strategy, Then, Unanswered};
+use carillon_acd::queue::{self, SkillRule, Strategy, Then, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
+use carillon_acd::skills::Skills;
 
 use super::{agent_id, name, queue_id, seconds};
 use crate::world::World;
@@ -16,6 +18,7 @@ pub(crate) struct Setup {
     tables: Tables,
     queues: Vec<(QueueId, queue::Config, Membership)>,
     agents: Vec<(AgentId, Vec<DeviceKind>)>,
+    skills: BTreeMap<AgentId, Skills>,
 }
 
 type Options<'a> = Vec<(&'a str, &'a str)>;
@@ -85,6 +88,9 @@ impl Setup {
                 "timeout" => config.timeout.then = then(value)?,
                 "message" => config.timeout.message = Some(sound(value)?),
                 "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "skills" => config.skills.wanted = skills(value)?,
+                "relax" => config.skills.relax = Some(seconds(value)?),
+                "relax_to" => config.skills.least = value.parse().map_err(bad)?,
                 "ageing" if value == "none" => route.ranking.ageing = None,
                 "ageing" => route.ranking.ageing = Some(seconds(value)?),
                 "weight" => route.ranking.weight = seconds(value)?,
@@ -108,6 +114,9 @@ impl Setup {
         for &(key, value) in options {
             match key {
                 "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "skills" => {
+                    self.skills.insert(id.clone(), skills(value)?);
+                }
                 "devices" => devices = value.split(',').map(device).collect::<Result<_, _>>()?,
                 _ => return Err(format!("{key:?} is nothing that an agent has")),
             }
@@ -131,6 +140,7 @@ impl Setup {
             trunk: TrunkId::new(name("default")?, name("carrier")?),
             greeting: get("greeting").map(sound).transpose()?,
             target,
+            skills: get("skills").map_or_else(|| Ok(Skills::default()), skills)?,
             priority: get("priority").map_or(Ok(0), str::parse).map_err(bad)?,
         });
         Ok(())
@@ -152,7 +162,8 @@ impl Setup {
         }
         let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
         for (id, config, _) in &self.queues {
-            world.add_queue(id.clone(), config.clone(), 1, 1);
+            let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
+            world.add_queue(id.clone(), queue::Config { skills, ..config.clone() }, 1, 1);
         }
         for (id, devices) in &self.agents {
             let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));
@@ -166,6 +177,16 @@ impl Setup {
         }
         Ok(world)
     }
+}
+
+/// `french:5,billing:2`.
+fn skills(text: &str) -> Result<Skills, String> {
+    let level = |skill: &str| {
+        let (skill, level) = skill.split_once(':').ok_or("a skill has a level, like french:5")?;
+        Ok((name(skill)?, level.parse().map_err(bad)?))
+    };
+    let levels: Result<Vec<_>, String> = text.split(',').map(level).collect();
+    levels.map(Skills::new)
 }
 
 fn strategy(text: &str) -> Result<Strategy, String> {

@@ -3,6 +3,7 @@
 pub(super) mod agent;
 pub(super) mod number;
 pub(super) mod queue;
+mod skills;
 pub(super) mod sound;
 pub(super) mod tenant;
 pub(super) mod trunk;

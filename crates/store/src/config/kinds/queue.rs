@@ -8,8 +8,10 @@ use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
 use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::WaitingSound;
+use carillon_acd::skills::Skills;
 use carillon_acd::stats::ServiceLevel;
 
+use super::skills::skills;
 use super::{DAY, HOUR, MINUTE, SECOND};
 use crate::config::center::{Queue, ShortNumber};
 use crate::config::decoder::{Choice, Decoder, Fields, Shape};
@@ -38,8 +40,11 @@ pub(crate) const SHAPE: Shape = Shape {
         "ageing",
         "weight",
         "strict_weight",
+        "skills",
+        "relax",
+        "relax_to",
     ],
-    later: &["announce_position", "pickup", "talk_cap", "skills", "exits", "callback"],
+    later: &["announce_position", "pickup", "talk_cap", "exits", "callback"],
 };
 
 const UNANSWERED: Shape =
@@ -50,7 +55,7 @@ const SERVICE_LEVEL: Shape =
 const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
 const THEN: Shape = Shape { what: "`then`", fields: &["extension", "queue"], later: &["voicemail", "number"] };
 
-const STRATEGIES: [(&str, Strategy); 7] = [
+const STRATEGIES: [(&str, Strategy); 8] = [
     ("in_order", Strategy::InOrder),
     ("all_at_once", Strategy::AllAtOnce),
     ("longest_idle", Strategy::LongestIdle),
@@ -58,8 +63,8 @@ const STRATEGIES: [(&str, Strategy); 7] = [
     ("round_robin", Strategy::RoundRobin),
     ("fewest_calls", Strategy::FewestCalls),
     ("least_talk_time", Strategy::LeastTalkTime),
+    ("skills", Strategy::Skills),
 ];
-const LATER_STRATEGIES: [&str; 1] = ["skills"];
 const IDLE_RESETS: [(&str, IdleReset); 2] = [("offer", IdleReset::Offer), ("handled", IdleReset::Handled)];
 const WAITING_SOUNDS: [(&str, WaitingSound); 2] = [("ringing", WaitingSound::Ringing), ("music", WaitingSound::Music)];
 
@@ -74,12 +79,14 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         fields.get(field).and_then(|entry| decoder.whole(entry, range)).unwrap_or(default)
     };
     let rings = whole(decoder, "rings", 1..=20, RINGS);
+    let relax_to = whole(decoder, "relax_to", 0..=i64::from(Skills::MOST), 1);
+    let relax = fields.get("relax").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("never")));
     let pause_after = whole(decoder, "pause_after", 0..=100, 0);
     let max_waiting = whole(decoder, "max_waiting", 1..=100_000, MAX_WAITING);
     let priority = whole(decoder, "priority", -100..=100, 0);
     let wrap_up = fields.get("wrap_up").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
-    let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &LATER_STRATEGIES));
+    let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &[]));
     let idle_reset = fields.get("idle_reset").and_then(|entry| decoder.word(entry, &IDLE_RESETS, &[]));
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
     let handover = Source { tenant: &id.tenant, queue: place };
@@ -108,6 +115,9 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         priority: i32::try_from(priority).expect("checked to be -100 to 100"),
         service_level: service_level.unwrap_or_default(),
         ranking: ranking(decoder, fields),
+        skills: fields.get("skills").map(|entry| skills(decoder, entry)).unwrap_or_default(),
+        relax: relax.filter(|every| !every.is_zero()),
+        relax_to: u8::try_from(relax_to).expect("checked to be 0 to 10"),
         id,
     };
     doubts(decoder, &queue, fields);
@@ -261,6 +271,15 @@ fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
         let problem = Problem::warning(format!("`idle_reset` of queue `{}` changes nothing", queue.id.name));
         let help = "it says how `strategy: longest_idle` counts (QU-3); take it out, or choose that strategy";
         decoder.report(problem.at(entry.key_place, "not used").help(help));
+    }
+    for field in ["skills", "relax", "relax_to"] {
+        if let Some(entry) = fields.get(field)
+            && queue.strategy != Strategy::Skills
+        {
+            let problem = Problem::warning(format!("`{field}` of queue `{}` changes nothing", queue.id.name));
+            let help = "only `strategy: skills` looks at skills (QU-5); take it out, or choose that strategy";
+            decoder.report(problem.at(entry.key_place, "not used").help(help));
+        }
     }
     if queue.agents.is_empty() && fields.get("agents").is_none_or(is_empty_list) {
         let problem = Problem::warning(format!("queue `{}` has no agents", queue.id.name));
