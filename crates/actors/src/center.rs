@@ -1,5 +1,6 @@
 //! The handle through which the rest of a node (the edge, the API) speaks to its actors.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
 use carillon_acd::stats::Definitions;
 use carillon_acd::time::Now;
-use carillon_acd::view::{AgentCommand, AgentView, CallView, QueueView};
+use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
 use carillon_acd::{agent, call, queue};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, ActorRuntime, Message, RpcReplyPort};
@@ -174,6 +175,7 @@ impl Center {
     pub async fn calls(&self) -> Vec<CallView> {
         let mut views = ask_all(self.addresses.calls(), CallMessage::View).await;
         views.sort_by_key(|view| view.call);
+        self.fill_places(&mut views).await;
         views
     }
 
@@ -182,7 +184,24 @@ impl Center {
     /// # Errors
     /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
     pub async fn call(&self, call: CallId) -> Result<CallView, CenterError> {
-        ask(&self.find_call(call)?, &call, CallMessage::View).await
+        let mut view = ask(&self.find_call(call)?, &call, CallMessage::View).await?;
+        self.fill_places(std::slice::from_mut(&mut view)).await;
+        Ok(view)
+    }
+
+    /// Asks the queues of those who wait for their places. A queue that does not answer in time leaves them unknown.
+    async fn fill_places(&self, views: &mut [CallView]) {
+        let waiting = views.iter().filter(|view| view.stage == Stage::Waiting);
+        let mut queues: Vec<&QueueId> = waiting.filter_map(|view| view.queue.as_ref()).collect();
+        queues.sort_unstable();
+        queues.dedup();
+        let actors =
+            queues.into_iter().filter_map(|queue| Some((queue.clone(), self.addresses.queue(queue)?))).collect();
+        let places: HashMap<CallId, Place> =
+            ask_all(actors, QueueMessage::Places).await.into_iter().flatten().collect();
+        for view in views.iter_mut().filter(|view| view.stage == Stage::Waiting) {
+            view.place = places.get(&view.call).copied();
+        }
     }
 
     /// Ends a call, whatever its stage.

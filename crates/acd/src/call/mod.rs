@@ -95,6 +95,7 @@ impl Call {
             queue: self.core.ledger.queue.clone(),
             agent: self.state.agent().cloned(),
             lasted: now.mono.since(self.core.started),
+            place: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
 mod departed;
+mod estimate;
 mod event;
 mod inspect;
 mod offering;
@@ -20,6 +21,7 @@ pub use inspect::OpenCaller;
 use std::time::Duration;
 
 use departed::Departed;
+use estimate::Pace;
 use roster::Roster;
 use selection::Class;
 use waiting::{Caller, State, Waiting};
@@ -29,7 +31,7 @@ use crate::ids::{CallId, Epoch, QueueId};
 use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now};
-use crate::view::QueueView;
+use crate::view::{Place, QueueView};
 
 /// The machine of one queue's owner.
 #[derive(Clone, Debug)]
@@ -40,6 +42,7 @@ pub struct Queue {
     waiting: Waiting,
     departed: Departed,
     roster: Roster,
+    pace: Pace,
     sequences: u64,
     offers: u64,
     counts: Counts,
@@ -63,6 +66,7 @@ impl Queue {
             waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce, config.ranking),
             departed: Departed::default(),
             roster: Roster::new(now.mono, &config, seed),
+            pace: Pace::default(),
             id,
             config,
             epoch,
@@ -79,7 +83,11 @@ impl Queue {
         match event {
             Event::Enqueue(enqueue) => self.enqueue(now, &enqueue, out),
             Event::Leave { call, why } => self.leave(now, call, &why, out),
-            Event::Availability(status) => self.roster.heard(now, &status),
+            Event::Availability(status) => {
+                if let Some((seat, offered)) = self.roster.heard(now, &status) {
+                    self.pace.heard(now, seat, status.standing, offered);
+                }
+            }
             Event::Wake => {}
         }
         self.dismiss_if_nobody(out);
@@ -111,7 +119,27 @@ impl Queue {
             answered: self.counts.answered,
             abandoned: self.counts.abandoned,
             overflowed: self.counts.overflowed,
+            estimate: {
+                let free = self.roster.free() > self.waiting.open();
+                let position = if free { 0 } else { waiting().count() + 1 };
+                self.pace.recent(now.mono, self.roster.working()).map(|recent| recent.estimate(position))
+            },
+            estimates: self.pace.judged(),
         }
+    }
+
+    /// The callers for whom no phone rings, in the order in which they are served, and how long they will wait
+    /// (Spec: UN-8).
+    pub fn places(&self, now: Now) -> Vec<(CallId, Place)> {
+        let waits = |caller: &&Caller| matches!(caller.state, State::Waiting | State::Resting { .. });
+        let mut callers: Vec<&Caller> = self.waiting.iter().filter(waits).collect();
+        callers.sort_unstable_by_key(|caller| self.waiting.rank(caller));
+        let recent = self.pace.recent(now.mono, self.roster.working());
+        let place = |(position, caller): (usize, &Caller)| {
+            let estimate = recent.map(|recent| recent.estimate(position));
+            (caller.call, Place { position: u32::try_from(position).unwrap_or(u32::MAX), estimate })
+        };
+        (1..).zip(callers).map(place).collect()
     }
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
@@ -141,6 +169,18 @@ impl Queue {
         // First those who come before him, then he.
         self.serve_all(now, out);
         self.serve(now, call, out);
+        if enqueue.ticket.sequence.is_none() {
+            self.note_estimate(now, call);
+        }
+    }
+
+    /// Keeps what a caller who has just come could be told. One who overtakes others is not judged: to count them takes
+    /// too long here.
+    fn note_estimate(&mut self, now: Moment, call: CallId) {
+        if self.waiting.is_last_open(call) {
+            let recent = self.pace.recent(now, self.roster.working());
+            self.pace.tell(now, call, recent.map(|recent| recent.estimate(self.waiting.open())));
+        }
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
@@ -208,7 +248,13 @@ impl Queue {
 
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
         self.departed.add(now, call);
+        self.pace.left(now, call, matches!(why, Left::Connected { .. }));
         let Some(caller) = self.waiting.take(call) else { return };
+        if let (Left::Connected { agent, .. }, State::Offered(ringing)) = (why, &caller.state)
+            && let Some(seat) = self.roster.seat(agent)
+        {
+            self.pace.connected(now, seat, ringing.made);
+        }
         match why {
             Left::Connected { .. } => self.counts.answered += 1,
             Left::Abandoned => self.counts.abandoned += 1,
@@ -251,6 +297,7 @@ impl Queue {
         {
             let Some(mut caller) = self.waiting.take(call) else { break };
             if caller.expires <= now {
+                self.pace.left(now, call, false);
                 self.free_seats(&caller.state, |_| false);
                 continue;
             }

@@ -40,6 +40,8 @@ pub(super) struct Roster {
     forget: BTreeSet<(Moment, Seat)>,
     free: usize,
     logged_in: usize,
+    /// Free or busy.
+    working: usize,
     unheard: usize,
     /// Until then the unheard count as logged in.
     grace: Option<Moment>,
@@ -67,19 +69,22 @@ impl Roster {
             forget: BTreeSet::new(),
             free: 0,
             logged_in: 0,
+            working: 0,
             unheard: agents.len(),
             grace: Some(now + UNHEARD),
         }
     }
 
-    /// Takes in what an agent says, unless he has said something newer already.
-    pub(super) fn heard(&mut self, now: Moment, status: &AgentStatus) {
-        let Some(seat) = self.seat(&status.agent) else { return };
+    /// Takes in what an agent says, unless he has said something newer already. Tells who he is, and whether an offer is
+    /// open to him.
+    pub(super) fn heard(&mut self, now: Moment, status: &AgentStatus) -> Option<(Seat, bool)> {
+        let seat = self.seat(&status.agent)?;
         let place = &mut self.places[seat as usize];
         let first = place.standing.is_none();
         if !first && status.version <= place.version {
-            return;
+            return None;
         }
+        let offered = place.offered;
         let AgentStatus { calls, talked, hardware, soft, .. } = *status;
         let mut candidate = Candidate { calls, talked, hardware, soft, ..place.candidate };
         if first || status.idle_period != place.idle_period {
@@ -94,6 +99,7 @@ impl Roster {
         self.unheard -= usize::from(first);
         self.forget_later(now, seat);
         self.set(seat, status.standing, candidate);
+        Some((seat, offered))
     }
 
     fn forget_later(&mut self, now: Moment, seat: Seat) {
@@ -124,10 +130,13 @@ impl Roster {
         self.withdraw(seat);
         let place = &mut self.places[seat as usize];
         let logged_in = |standing: Option<Standing>| standing.is_some_and(|s| s != Standing::LoggedOut);
+        let works = |standing: Option<Standing>| matches!(standing, Some(Standing::Free | Standing::Busy));
         self.logged_in -= usize::from(logged_in(place.standing));
+        self.working -= usize::from(works(place.standing));
         place.standing = Some(standing);
         place.candidate = candidate;
         self.logged_in += usize::from(logged_in(place.standing));
+        self.working += usize::from(works(place.standing));
         self.restore(seat);
     }
 
@@ -199,6 +208,10 @@ impl Roster {
 
     pub(super) const fn logged_in(&self) -> usize {
         self.logged_in
+    }
+
+    pub(super) const fn working(&self) -> usize {
+        self.working
     }
 
     pub(super) fn len(&self) -> usize {

@@ -191,6 +191,23 @@ impl Waiting {
         Some(place.2)
     }
 
+    /// The smaller is served first. Where a new owner has measured the waits anew, callers of one priority follow their
+    /// sequence all the same, see [`Waiting::next`].
+    pub(super) fn rank(&self, caller: &Caller) -> impl Ord + use<> {
+        (self.ranking.place(caller.priority, caller.began), caller.sequence, caller.call)
+    }
+
+    /// How many can take an agent.
+    pub(super) fn open(&self) -> usize {
+        self.open.values().map(BTreeSet::len).sum()
+    }
+
+    /// Whether he can take an agent and everybody else who can comes before him.
+    pub(super) fn is_last_open(&self, call: CallId) -> bool {
+        let lasts = self.open.values().filter_map(|places| places.last().and_then(|place| self.callers.get(&place.2)));
+        lasts.max_by_key(|caller| self.rank(caller)).is_some_and(|last| last.call == call)
+    }
+
     pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {
         self.due.first().copied()
     }
