@@ -23,8 +23,10 @@ use carillon_acd::call;
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::leg::Source;
 use carillon_acd::queue::{self, Strategy};
+use carillon_acd::rank::Ranking;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
+use carillon_acd::skills::Skills;
 use carillon_acd::stats::{Definitions, Subject};
 use carillon_simulate::center::{Arrival, Center, Habits};
 use carillon_simulate::day;
@@ -55,8 +57,16 @@ fn center(agents: usize) -> Center {
             trunk: trunk.clone(),
             greeting: None,
             target: Target::Queue(queue_id()),
+            priority: 0,
+            skills: Skills::default(),
         }],
-        queues: vec![QueueRoute { id: queue_id(), extension: None, waiting_sound: WaitingSound::Music, priority: 0 }],
+        queues: vec![QueueRoute {
+            id: queue_id(),
+            extension: None,
+            waiting_sound: WaitingSound::Music,
+            priority: 0,
+            ranking: Ranking::default(),
+        }],
         agents: (0..agents).map(|n| AgentRoute { id: agent_id(n), extension: None }).collect(),
         trunks: vec![TrunkRoute { id: trunk, outbound: false }],
     };

@@ -8,6 +8,7 @@ mod hang_up;
 mod output;
 mod records;
 mod row;
+mod simulate;
 mod stats;
 mod watch;
 mod when;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Records(records::RecordsArgs),
     /// Show service levels, waits and occupancy, live or for any period.
     Stats(stats::StatsArgs),
+    /// Run a day's calls, made up or yesterday's, through a configuration, and show what it would do with them.
+    Simulate(simulate::SimulateArgs),
 }
 
 /// Performs one command.
@@ -46,6 +49,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Watch(args) => watch::run(args).await,
             Command::Records(args) => records::run(args).await,
             Command::Stats(args) => stats::run(args).await,
+            Command::Simulate(args) => simulate::run(&args),
         }
     });
     match done {
