@@ -175,10 +175,9 @@ impl Floor {
                 let places = self.queue.places(self.clock());
                 self.waiting.insert(n);
                 self.plan(10.0, What::Ticket(n));
-                if let Some((_, place)) = places.into_iter().find(|(waits, _)| *waits == call(n)) {
-                    if let Some(estimate) = place.estimate {
-                        self.came.insert(n, (self.now, estimate));
-                    }
+                let place = places.into_iter().find(|(waits, _)| *waits == call(n)).map(|(_, place)| place);
+                if let Some(estimate) = place.and_then(|place| place.estimate) {
+                    self.came.insert(n, (self.now, estimate));
                 }
             }
             What::Ticket(n) => {
