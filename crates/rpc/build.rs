@@ -7,7 +7,7 @@ use std::{env, fs};
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 5] = ["agents", "queues", "calls", "records", "watch"];
+const FILES: [&str; 6] = ["agents", "queues", "calls", "records", "statistics", "watch"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");

@@ -8,16 +8,23 @@
 //! call --Enqueue/Leave--> queue
 //! ```
 
+#[macro_use]
+pub mod mutant;
+
 pub mod agent;
 pub mod call;
 pub mod ids;
 pub mod invariant;
+pub mod lease;
 pub mod leg;
 pub mod offer;
 pub mod queue;
+pub mod rank;
 pub mod record;
 pub mod rng;
 pub mod route;
+pub mod skills;
+pub mod stats;
 pub mod ticket;
 pub mod time;
 pub mod view;

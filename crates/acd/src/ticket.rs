@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CallId, Epoch, QueueId};
+use crate::skills::Skills;
 
 /// The order of entry: given once by the owner, carried in the ticket ever after. A later epoch sorts after an earlier
 /// one, so a take-over keeps the order without any clock.
@@ -28,6 +29,8 @@ pub struct Ticket {
     pub sequence: Option<Sequence>,
     /// Higher is served earlier; 0 is ordinary. Spec: QU-7, QU-12.
     pub priority: i32,
+    /// What he needs of his agent, where the queue goes by skills (Spec: QU-5).
+    pub skills: Skills,
     /// How long the caller has waited since the first entry, on the call's own monotonic clock.
     pub waited: Duration,
 }

@@ -79,6 +79,26 @@ pub struct AgentView {
     pub handled: u64,
 }
 
+/// How long a caller will wait, as far as that can be told (Spec: UN-8). Four of five waits lie in the interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// To be expected.
+    pub wait: Duration,
+    /// One in ten waits less.
+    pub at_least: Duration,
+    /// One in ten waits longer.
+    pub at_most: Duration,
+}
+
+/// A caller's place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The first is 1. Callers at whose call a phone rings are not counted.
+    pub position: u32,
+    /// How long he will wait from now on; `None` when nobody can know.
+    pub estimate: Option<Estimate>,
+}
+
 /// A queue, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueView {
@@ -88,7 +108,7 @@ pub struct QueueView {
     pub display_name: String,
     /// If it has one.
     pub extension: Option<Extension>,
-    /// As in the configuration: `in_order`, `all_at_once`, `longest_idle`, `random`.
+    /// As in the configuration: one of [`crate::queue::Strategy::as_str`].
     pub strategy: String,
     /// Callers without an answer, offered ones included.
     pub waiting: u32,
@@ -110,6 +130,11 @@ pub struct QueueView {
     pub abandoned: u64,
     /// Left by timeout, overflow or the unanswered action.
     pub overflowed: u64,
+    /// How long a caller who comes now will wait; `None` when nobody can know.
+    pub estimate: Option<Estimate>,
+    /// Callers for whom an estimate was made when they came and who were answered, since the owner's start; and those of
+    /// them who waited as long as its interval said.
+    pub estimates: (u64, u64),
 }
 
 /// A call, as shown.
@@ -129,6 +154,8 @@ pub struct CallView {
     pub agent: Option<AgentId>,
     /// Since the INVITE.
     pub lasted: Duration,
+    /// Its place while it waits in a queue. The call does not know it: who asks the queue fills it in.
+    pub place: Option<Place>,
 }
 
 /// The stage of a call.

@@ -15,6 +15,7 @@ use crate::call::CallMessage;
 use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
+use crate::statistics::Statistics;
 
 /// Calls come and go hundreds of times a second: so many locks share their table.
 const CALL_SHARDS: usize = 16;
@@ -30,16 +31,18 @@ pub(crate) struct LivingCall {
 pub(crate) struct Addresses {
     pub(crate) clock: Clock,
     pub(crate) ports: Ports,
+    pub(crate) statistics: Statistics,
     agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
     queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
     calls: [Mutex<HashMap<CallId, LivingCall>>; CALL_SHARDS],
 }
 
 impl Addresses {
-    pub(crate) fn new(clock: Clock, ports: Ports) -> Self {
+    pub(crate) fn new(clock: Clock, ports: Ports, statistics: Statistics) -> Self {
         Addresses {
             clock,
             ports,
+            statistics,
             agents: RwLock::default(),
             queues: RwLock::default(),
             calls: std::array::from_fn(|_| Mutex::default()),

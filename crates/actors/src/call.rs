@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::stats::Follower;
 use carillon_acd::view::CallView;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -27,6 +28,7 @@ pub(crate) struct CallState {
     addresses: Arc<Addresses>,
     alarm: Alarm,
     effects: Vec<Effect>,
+    follower: Follower,
 }
 
 impl Actor for CallActor {
@@ -39,7 +41,8 @@ impl Actor for CallActor {
         myself: ActorRef<CallMessage>,
         (machine, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
+        let (alarm, follower) = (Alarm::default(), Follower::default());
+        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), follower };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -73,6 +76,7 @@ impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
+        self.addresses.statistics.follow(&mut self.follower, &self.machine);
         for effect in effects.drain(..) {
             self.perform(myself, effect);
         }
@@ -80,13 +84,14 @@ impl CallState {
         self.set_alarm(myself);
     }
 
-    fn perform(&self, myself: &ActorRef<CallMessage>, effect: Effect) {
+    fn perform(&mut self, myself: &ActorRef<CallMessage>, effect: Effect) {
         match effect {
             Effect::Leg(leg, command) => (self.addresses.ports.leg)(leg, command),
             Effect::ToQueue(queue, event) => self.addresses.tell_queue(&queue, event),
             Effect::ToAgent(agent, event) => self.addresses.tell_agent(&agent, event),
             Effect::Finished(record) => {
                 tracing::debug!(call_id = %record.call, outcome = ?record.outcome, cause = ?record.cause, "call over");
+                self.addresses.statistics.finish(std::mem::take(&mut self.follower), &record);
                 if self.addresses.call_is_over(record.call).is_some() {
                     (self.addresses.ports.record)(*record);
                 }

@@ -1,5 +1,6 @@
 //! The handle through which the rest of a node (the edge, the API) speaks to its actors.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use carillon_acd::call::Call;
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
-use carillon_acd::view::{AgentCommand, AgentView, CallView, QueueView};
+use carillon_acd::stats::Definitions;
+use carillon_acd::time::Now;
+use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
 use carillon_acd::{agent, call, queue};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, ActorRuntime, Message, RpcReplyPort};
@@ -19,6 +22,7 @@ use crate::call::{CallActor, CallMessage};
 use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
+use crate::statistics::Statistics;
 use crate::supervisor::{Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
@@ -57,6 +61,8 @@ pub struct Objects {
     pub queues: Vec<(QueueId, queue::Config)>,
     /// The time limits of calls.
     pub calls: call::Config,
+    /// What counts as good service.
+    pub definitions: Definitions,
 }
 
 /// All calls, agents and queues of this node. Clones share them.
@@ -83,7 +89,8 @@ impl Center {
         epoch: Epoch,
         seed: u64,
     ) -> Result<Self, ractor::SpawnErr> {
-        let addresses = Arc::new(Addresses::new(clock, ports));
+        let statistics = Statistics::new(clock.now().wall, objects.definitions.clone());
+        let addresses = Arc::new(Addresses::new(clock, ports, statistics));
         let (routing, call_config) = (Arc::new(objects.routing.clone()), Arc::new(objects.calls.clone()));
         let arguments = SupervisorArguments { addresses: addresses.clone(), objects, epoch, seed };
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await?;
@@ -168,6 +175,7 @@ impl Center {
     pub async fn calls(&self) -> Vec<CallView> {
         let mut views = ask_all(self.addresses.calls(), CallMessage::View).await;
         views.sort_by_key(|view| view.call);
+        self.fill_places(&mut views).await;
         views
     }
 
@@ -176,7 +184,24 @@ impl Center {
     /// # Errors
     /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
     pub async fn call(&self, call: CallId) -> Result<CallView, CenterError> {
-        ask(&self.find_call(call)?, &call, CallMessage::View).await
+        let mut view = ask(&self.find_call(call)?, &call, CallMessage::View).await?;
+        self.fill_places(std::slice::from_mut(&mut view)).await;
+        Ok(view)
+    }
+
+    /// Asks the queues of those who wait for their places. A queue that does not answer in time leaves them unknown.
+    async fn fill_places(&self, views: &mut [CallView]) {
+        let waiting = views.iter().filter(|view| view.stage == Stage::Waiting);
+        let mut queues: Vec<&QueueId> = waiting.filter_map(|view| view.queue.as_ref()).collect();
+        queues.sort_unstable();
+        queues.dedup();
+        let actors =
+            queues.into_iter().filter_map(|queue| Some((queue.clone(), self.addresses.queue(queue)?))).collect();
+        let places: HashMap<CallId, Place> =
+            ask_all(actors, QueueMessage::Places).await.into_iter().flatten().collect();
+        for view in views.iter_mut().filter(|view| view.stage == Stage::Waiting) {
+            view.place = places.get(&view.call).copied();
+        }
     }
 
     /// Ends a call, whatever its stage.
@@ -187,6 +212,16 @@ impl Center {
         self.find_call(call)?;
         self.addresses.tell_call(call, call::Event::HangUp);
         Ok(())
+    }
+
+    /// The node's clocks, now.
+    pub fn now(&self) -> Now {
+        self.addresses.clock.now()
+    }
+
+    /// What has happened since the center started.
+    pub fn statistics(&self) -> &Statistics {
+        &self.addresses.statistics
     }
 
     /// How many calls are not over.

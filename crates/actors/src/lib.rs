@@ -9,8 +9,10 @@ mod center;
 mod clock;
 mod ports;
 mod queue;
+mod statistics;
 mod supervisor;
 
 pub use center::{Center, CenterError, Objects};
 pub use clock::Clock;
 pub use ports::Ports;
+pub use statistics::Statistics;

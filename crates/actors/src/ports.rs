@@ -6,6 +6,7 @@ use carillon_acd::agent::SavedAvailability;
 use carillon_acd::ids::{AgentId, CallId, LegId};
 use carillon_acd::leg::LegCommand;
 use carillon_acd::record::Record;
+use carillon_acd::stats::Period;
 
 /// The ways out. None of them may block.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct Ports {
     pub announce: Arc<dyn Fn(&AgentId) + Send + Sync>,
     /// Keeps the record of a call that is over.
     pub record: Arc<dyn Fn(Record) + Send + Sync>,
+    /// Keeps what an agent spent his time on, for statistics.
+    pub note: Arc<dyn Fn(Period) + Send + Sync>,
     /// Keeps what an agent wants across restarts.
     pub save: Arc<dyn Fn(AgentId, SavedAvailability) + Send + Sync>,
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use carillon_acd::ids::CallId;
 use carillon_acd::queue::{Effect, Event, Queue};
-use carillon_acd::view::QueueView;
+use carillon_acd::view::{Place, QueueView};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
@@ -15,6 +16,8 @@ pub(crate) enum QueueMessage {
     Event(Event),
     /// A snapshot, please.
     View(RpcReplyPort<QueueView>),
+    /// Who waits at which place, please.
+    Places(RpcReplyPort<Vec<(CallId, Place)>>),
     /// The timer fired.
     Alarm,
 }
@@ -61,6 +64,8 @@ impl Actor for QueueActor {
                 // A reader that has gone away does not concern the queue.
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
             }
+            // As above.
+            QueueMessage::Places(reply) => drop(reply.send(state.machine.places(state.addresses.clock.now()))),
         }
         state.set_alarm(&myself);
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use carillon_acd::agent::{Agent, SavedAvailability};
+use carillon_acd::call::{self, FromAgent};
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::leg::Cause;
 use carillon_acd::queue::Queue;
@@ -126,7 +127,13 @@ impl SupervisorState {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
             self.start_agent(agent.clone(), supervisor);
-            return (self.addresses.ports.announce)(&agent);
+            // First his devices, or a call whose phone rings would be refused for want of one.
+            (self.addresses.ports.announce)(&agent);
+            // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
+            for (call, _) in self.addresses.calls() {
+                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), FromAgent::NewOwner));
+            }
+            return;
         }
         if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
             tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");

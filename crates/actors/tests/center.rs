@@ -9,6 +9,7 @@ use carillon_acd::agent::{self, DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, TrunkId};
 use carillon_acd::leg::{CallerId, Cause, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
 use carillon_acd::record::{Outcome, Record};
+use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
 use carillon_acd::{call, queue, route};
 use carillon_actors::{Center, CenterError, Clock, Objects, Ports};
@@ -28,6 +29,8 @@ fn support() -> QueueId {
 
 fn objects(agents: &[&str]) -> Objects {
     let number = route::NumberRoute {
+        priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: carillon_acd::ids::NumberId::new(name("default"), name("main")),
         number: "+33123456789".parse().unwrap(),
         trunk: TrunkId::new(name("default"), name("carrier")),
@@ -35,13 +38,14 @@ fn objects(agents: &[&str]) -> Objects {
         target: route::Target::Queue(support()),
     };
     let queue_route = route::QueueRoute {
+        ranking: carillon_acd::rank::Ranking::default(),
         id: support(),
         extension: Some("201".parse().unwrap()),
         waiting_sound: route::WaitingSound::Music,
         priority: 0,
     };
     let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], ..Default::default() };
-    let membership = Membership { queue: support(), wrap_up: Duration::ZERO };
+    let membership = Membership::new(support());
     let agent = |who: &&str| {
         let config = agent::Config {
             display_name: (*who).to_owned(),
@@ -61,12 +65,14 @@ fn objects(agents: &[&str]) -> Objects {
         max_wait: None,
         timeout: queue::Timeout::default(),
         max_waiting: 100,
+        ..queue::Config::default()
     };
     Objects {
         routing: route::Routing::new(tables).unwrap(),
         agents: agents.iter().map(agent).collect(),
         queues: vec![(support(), queue)],
         calls: call::Config::default(),
+        definitions: Definitions::default(),
     }
 }
 
@@ -101,6 +107,7 @@ async fn node(agents: &[&str]) -> Node {
             registrar.wait().reachability(Reachability { agent: agent.clone(), device: 0, reachable: true });
         }),
         record: Arc::new(move |r| record.try_send(r).unwrap()),
+        note: Arc::new(|_| {}),
         save: Arc::new(move |agent, availability| {
             assert!(agent.name.as_str() != "cursed", "the store has a bug");
             save.try_send((agent, availability)).unwrap();
@@ -214,6 +221,34 @@ async fn a_failed_agent_owner_is_replaced_and_serves_on() {
     node.talking(1).await;
     node.center.hang_up(call_id(1)).await.unwrap();
     assert_eq!(node.record().await.outcome, Outcome::Answered);
+}
+
+// spec: PL-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pl_4_the_live_figures_equal_those_of_the_records() {
+    let mut node = node(&["anna"]).await;
+    node.phone("anna", true);
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    node.center.incoming(incoming(2));
+    until("one waits", async || node.center.queue(&support()).await.ok().filter(|v| v.waiting == 1)).await;
+    let queue = Subject::Queue(support());
+    let so_far = node.center.statistics().with(|books| *books.whole().find(|(s, _)| **s == queue).unwrap().1);
+    assert_eq!((so_far.offered, so_far.answered, so_far.handled), (2, 1, 0), "calls in progress count");
+    node.center.leg_event(LegId::caller(call_id(2)), LegEvent::Ended(Cause::Cancelled));
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::Ended(Cause::Normal));
+    let records = [node.record().await, node.record().await];
+    let mut history = Books::default();
+    for record in &records {
+        of_record(&Definitions::default(), record).iter().for_each(|fact| history.post(fact));
+    }
+    // The agents' time is counted by itself.
+    let calls_only = |tally: &Tally| Tally { handling: 0, idle: 0, wrap_up: 0, ..*tally };
+    let sums = |books: &Books| -> Vec<(Subject, Tally)> {
+        books.whole().map(|(subject, tally)| (subject.clone(), calls_only(tally))).collect()
+    };
+    assert_eq!(node.center.statistics().with(sums), sums(&history));
+    assert_eq!(sums(&history).len(), 3, "queue, agent and number");
 }
 
 // spec: TR-6

@@ -12,6 +12,7 @@ mod queue;
 mod record;
 mod refusal;
 mod server;
+mod statistics;
 mod watch;
 
 pub use server::{ApiError, serve};

@@ -73,7 +73,7 @@ fn filter(request: &v1::ListRecordsRequest) -> Result<Filter, Refusal> {
     })
 }
 
-fn read_time(field: &'static str, given: Timestamp) -> Result<WallTime, Refusal> {
+pub(crate) fn read_time(field: &'static str, given: Timestamp) -> Result<WallTime, Refusal> {
     let expected = "a time between the years 1 and 9999 with 0 to 999999999 nanoseconds";
     time::wall_time(&given)
         .ok_or_else(|| Refusal::invalid(field, format_args!("{} s {} ns", given.seconds, given.nanos), expected))

@@ -8,6 +8,7 @@ use carillon_rpc::v1::agent_service_server::AgentServiceServer;
 use carillon_rpc::v1::call_service_server::CallServiceServer;
 use carillon_rpc::v1::queue_service_server::QueueServiceServer;
 use carillon_rpc::v1::record_service_server::RecordServiceServer;
+use carillon_rpc::v1::statistics_service_server::StatisticsServiceServer;
 use carillon_rpc::v1::watch_service_server::WatchServiceServer;
 use carillon_store::Store;
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use crate::call::Calls;
 use crate::listen;
 use crate::queue::Queues;
 use crate::record::Records;
+use crate::statistics::StatisticsPages;
 use crate::watch::{self, Watch};
 
 /// The largest request; the largest that makes sense is a hundredth of it.
@@ -87,7 +89,11 @@ pub async fn serve(
         .add_service(reflection().build_v1alpha()?)
         .add_service(AgentServiceServer::new(Agents::new(center.clone())).max_decoding_message_size(MOST_BYTES))
         .add_service(QueueServiceServer::new(Queues::new(center.clone())).max_decoding_message_size(MOST_BYTES))
-        .add_service(CallServiceServer::new(Calls::new(center)).max_decoding_message_size(MOST_BYTES))
+        .add_service(CallServiceServer::new(Calls::new(center.clone())).max_decoding_message_size(MOST_BYTES))
+        .add_service(
+            StatisticsServiceServer::new(StatisticsPages::new(center, store.clone()))
+                .max_decoding_message_size(MOST_BYTES),
+        )
         .add_service(RecordServiceServer::new(Records::new(store)).max_decoding_message_size(MOST_BYTES))
         .add_service(WatchServiceServer::new(watch).max_decoding_message_size(MOST_BYTES))
         .serve_with_incoming_shutdown(listen::accept(listener), stopping);
@@ -111,5 +117,6 @@ async fn set_serving(health: &HealthReporter) {
     health.set_serving::<QueueServiceServer<Queues>>().await;
     health.set_serving::<CallServiceServer<Calls>>().await;
     health.set_serving::<RecordServiceServer<Records>>().await;
+    health.set_serving::<StatisticsServiceServer<StatisticsPages>>().await;
     health.set_serving::<WatchServiceServer<Watch>>().await;
 }

@@ -112,7 +112,8 @@ fn callbacks(center: &Center) -> Callbacks {
 
 /// The first call may come while [`Edge::start`] returns; `wait` bridges those microseconds.
 fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
-    let (legs, abandoned, registrar, availability) = (edge.clone(), edge.clone(), edge.clone(), writer.clone());
+    let (legs, abandoned, registrar) = (edge.clone(), edge.clone(), edge.clone());
+    let (notes, availability) = (writer.clone(), writer.clone());
     Ports {
         leg: Arc::new(move |leg: LegId, command| {
             if let Err(error) = legs.wait().command(leg, command) {
@@ -124,6 +125,10 @@ fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
         record: Arc::new(move |record| {
             // The writer has logged and counted the loss; there is nobody else to tell.
             let _ = writer.try_write(record);
+        }),
+        note: Arc::new(move |period| {
+            // As with records.
+            let _ = notes.try_note(period);
         }),
         save: Arc::new(move |agent, saved| availability.save_availability(agent, saved)),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use carillon_acd::agent::{self, SavedAvailability};
 use carillon_acd::ids::{AgentId, DeviceId};
+use carillon_acd::stats::Definitions;
 use carillon_acd::{call, queue, route};
 use carillon_actors::Objects;
 use carillon_edge::{Credentials, Directory};
@@ -28,9 +29,10 @@ pub(crate) fn objects(center: &Center, saved: Vec<(AgentId, SavedAvailability)>)
             (a.id.clone(), agent_config(a, queues), saved.remove(&a.id).unwrap_or_default())
         })
         .collect();
-    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q))).collect();
+    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(center, q))).collect();
     let routing = route::Routing::new(tables(center)).context("the configuration cannot be routed")?;
-    Ok(Objects { routing, agents, queues, calls: call::Config::default() })
+    let definitions = Definitions::new(center.queues.iter().map(|q| (q.id.clone(), q.service_level)));
+    Ok(Objects { routing, agents, queues, calls: call::Config::default(), definitions })
 }
 
 /// Whom the edge knows.
@@ -72,7 +74,12 @@ fn memberships(center: &Center) -> HashMap<AgentId, Vec<agent::Membership>> {
     let mut memberships: HashMap<AgentId, Vec<agent::Membership>> = HashMap::new();
     for queue in &center.queues {
         for agent in &queue.agents {
-            let membership = agent::Membership { queue: queue.id.clone(), wrap_up: queue.wrap_up };
+            let membership = agent::Membership {
+                wrap_up: queue.wrap_up,
+                idle_reset: queue.idle_reset,
+                pause_after: queue.pause_after,
+                ..agent::Membership::new(queue.id.clone())
+            };
             memberships.entry(agent.clone()).or_default().push(membership);
         }
     }
@@ -88,7 +95,17 @@ fn agent_config(agent: &config::Agent, queues: Vec<agent::Membership>) -> agent:
     }
 }
 
-fn queue_config(queue: &config::Queue) -> queue::Config {
+fn skill_rule(center: &Center, queue: &config::Queue) -> queue::SkillRule {
+    let serves = center.agents.iter().filter(|agent| queue.agents.contains(&agent.id));
+    queue::SkillRule {
+        wanted: queue.skills.clone(),
+        relax: queue.relax,
+        least: queue.relax_to,
+        agents: serves.map(|agent| (agent.id.clone(), agent.skills.clone())).collect(),
+    }
+}
+
+fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
     queue::Config {
         display_name: queue.display_name.clone(),
         extension: queue.extension.clone(),
@@ -98,6 +115,8 @@ fn queue_config(queue: &config::Queue) -> queue::Config {
         unanswered: queue.unanswered.clone(),
         max_wait: queue.max_wait,
         timeout: queue.timeout.clone(),
+        skills: skill_rule(center, queue),
+        ranking: queue.ranking,
         max_waiting: queue.max_waiting,
     }
 }
@@ -113,6 +132,8 @@ fn tables(center: &Center) -> route::Tables {
                 trunk: n.trunk.clone(),
                 greeting: n.greeting.clone(),
                 target: n.target.clone(),
+                priority: n.priority,
+                skills: n.skills.clone(),
             })
             .collect(),
         queues: center
@@ -123,6 +144,7 @@ fn tables(center: &Center) -> route::Tables {
                 extension: q.extension.clone(),
                 waiting_sound: q.waiting_sound,
                 priority: q.priority,
+                ranking: q.ranking,
             })
             .collect(),
         agents: center

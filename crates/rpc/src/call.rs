@@ -15,6 +15,8 @@ impl From<CallView> for v1::Call {
             queue: names::or_empty(view.queue),
             agent: names::or_empty(view.agent),
             duration: Some(time::duration(view.lasted)),
+            position: view.place.map_or(0, |place| place.position),
+            estimated_wait: view.place.and_then(|place| place.estimate).map(Into::into),
         }
     }
 }
@@ -41,6 +43,8 @@ impl From<Stage> for v1::Stage {
 mod tests {
     use std::time::Duration;
 
+    use carillon_acd::view::Place;
+
     use super::*;
 
     #[test]
@@ -53,6 +57,7 @@ mod tests {
             queue: Some(names::queue("tenants/default/queues/support").unwrap()),
             agent: None,
             lasted: Duration::from_secs(12),
+            place: Some(Place { position: 3, estimate: None }),
         });
         let expected = v1::Call {
             name: "calls/1-6a0f3c21-42".into(),
@@ -62,6 +67,8 @@ mod tests {
             queue: "tenants/default/queues/support".into(),
             agent: String::new(),
             duration: Some(prost_types::Duration { seconds: 12, nanos: 0 }),
+            position: 3,
+            estimated_wait: None,
         };
         assert_eq!(call, expected);
     }

@@ -6,6 +6,7 @@
 
 pub mod names;
 pub mod refusal;
+pub mod statistics;
 pub mod time;
 
 mod agent;

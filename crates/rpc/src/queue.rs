@@ -1,6 +1,6 @@
 //! A queue on the wire.
 
-use carillon_acd::view::QueueView;
+use carillon_acd::view::{Estimate, QueueView};
 
 use crate::{names, time, v1};
 
@@ -21,6 +21,19 @@ impl From<QueueView> for v1::Queue {
             answered_count: view.answered,
             abandoned_count: view.abandoned,
             overflowed_count: view.overflowed,
+            estimated_wait: view.estimate.map(Into::into),
+            estimate_count: view.estimates.0,
+            estimate_held_count: view.estimates.1,
+        }
+    }
+}
+
+impl From<Estimate> for v1::WaitEstimate {
+    fn from(estimate: Estimate) -> Self {
+        v1::WaitEstimate {
+            wait: Some(time::duration(estimate.wait)),
+            at_least: Some(time::duration(estimate.at_least)),
+            at_most: Some(time::duration(estimate.at_most)),
         }
     }
 }
@@ -54,6 +67,12 @@ mod tests {
             answered: 90,
             abandoned: 6,
             overflowed: 4,
+            estimate: Some(Estimate {
+                wait: Duration::from_secs(90),
+                at_least: Duration::from_secs(30),
+                at_most: Duration::from_secs(180),
+            }),
+            estimates: (50, 41),
         });
         let expected = v1::Queue {
             name: "tenants/default/queues/support".into(),
@@ -70,13 +89,20 @@ mod tests {
             answered_count: 90,
             abandoned_count: 6,
             overflowed_count: 4,
+            estimated_wait: Some(v1::WaitEstimate {
+                wait: Some(prost_types::Duration { seconds: 90, nanos: 0 }),
+                at_least: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+                at_most: Some(prost_types::Duration { seconds: 180, nanos: 0 }),
+            }),
+            estimate_count: 50,
+            estimate_held_count: 41,
         };
         assert_eq!(queue, expected);
     }
 
     #[test]
     fn each_configured_strategy_has_a_value() {
-        for name in ["in_order", "all_at_once", "longest_idle", "random"] {
+        for name in carillon_acd::queue::Strategy::ALL.map(carillon_acd::queue::Strategy::as_str) {
             assert_ne!(strategy(name), v1::Strategy::Unspecified, "{name}");
         }
     }

@@ -7,11 +7,14 @@ use std::time::Duration;
 use carillon_acd::agent::SavedAvailability;
 use carillon_acd::ids::{AgentId, Epoch, Name};
 use carillon_acd::record::Record;
+use carillon_acd::stats::Period;
+use carillon_acd::time::WallTime;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::availability;
 use crate::epoch;
+use crate::periods::{self, PeriodsAfter};
 use crate::records::{self, Filter, RecordWriter};
 
 /// The name of the database in the data folder.
@@ -109,6 +112,19 @@ impl Store {
     pub async fn query(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
         self.writer.settle().await;
         records::query(&self.readers, filter).await
+    }
+
+    /// What agents spent their time on from `since` to before `until`, in order of time, at most `limit` periods that
+    /// follow `after`; those that were handed to the writer before are among them.
+    pub async fn periods(
+        &self,
+        since: WallTime,
+        until: WallTime,
+        after: Option<&PeriodsAfter>,
+        limit: u32,
+    ) -> Result<Vec<Period>, StoreError> {
+        self.writer.settle().await;
+        periods::query(&self.readers, since, until, after, limit).await
     }
 
     /// What every agent wanted when it was last saved.

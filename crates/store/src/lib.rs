@@ -7,8 +7,10 @@ mod availability;
 pub mod config;
 mod db;
 mod epoch;
+mod periods;
 pub mod records;
 
 pub use config::Center;
 pub use db::{Store, StoreError};
+pub use periods::PeriodsAfter;
 pub use records::{Cursor, Filter, Order, RecordWriter};

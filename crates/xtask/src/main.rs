@@ -3,6 +3,7 @@
 
 mod cargo;
 mod purity;
+mod simulate;
 mod tools;
 
 use std::path::PathBuf;
@@ -33,6 +34,28 @@ enum Command {
     Lint,
     /// The pure crates have no runtime, clock or randomness, and dependencies point the right way.
     Purity,
+    /// Run small days of random centers in a storm, and check that no promise is broken; or the deliberate mistakes, or
+    /// the comparison with queueing theory.
+    Simulate {
+        /// How many days.
+        #[arg(long, value_name = "N", conflicts_with_all = ["mutants", "theory"])]
+        seeds: Option<u64>,
+        /// The first day, or the only one when --seeds is not given.
+        #[arg(long, value_name = "S", conflicts_with_all = ["mutants", "theory"])]
+        seed: Option<u64>,
+        /// Lost messages of a hundred; by default 0, 5 and 20 take turns.
+        #[arg(long, value_name = "PERCENT", conflicts_with_all = ["mutants", "theory"])]
+        loss: Option<u8>,
+        /// Print everything that happens.
+        #[arg(long, requires = "seed")]
+        trace: bool,
+        /// Make deliberate mistakes in the machines; each must be found.
+        #[arg(long, conflicts_with = "theory")]
+        mutants: bool,
+        /// Compare waits and service levels with Erlang C, over a million calls each.
+        #[arg(long)]
+        theory: bool,
+    },
     /// Measure against the budgets and the peers: calls, waiting, bridged, startup, or all.
     Bench {
         /// What to measure, and options for it; see `cargo xtask bench -- --help`.
@@ -51,6 +74,9 @@ fn main() -> Result<()> {
         }
         Command::Lint => lint(),
         Command::Purity => purity::check(),
+        Command::Simulate { mutants: true, .. } => simulate::mutants(),
+        Command::Simulate { theory: true, .. } => simulate::theory(),
+        Command::Simulate { seeds, seed, loss, trace, .. } => simulate::days(seeds, seed, loss, trace),
         Command::Bench { arguments } => {
             tools::install(&[tools::SIPP, tools::CC])?;
             let binary = build_for("carillon-bench")?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::gather::Request;
-use super::{Agent, DeviceKind, Effect, Purpose, Refusal, Released, ReservationId};
+use super::{Agent, DeviceKind, Effect, IdleTime, Purpose, Refusal, Released, ReservationId};
 use crate::call::{Event as CallEvent, FromAgent};
 use crate::ids::{CallId, DeviceId, QueueId};
 use crate::time::Moment;
@@ -34,11 +34,36 @@ pub(super) struct Hold {
     wrap_until: Option<Moment>,
 }
 
+/// Which idle times of QU-3 begin anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restarts {
+    /// None: it was not his doing.
+    Nothing,
+    /// That of the queues that count an unanswered offer.
+    Offer,
+    /// All.
+    Both,
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Doing {
     Idle,
     Held(Hold),
     WrapUp { until: Moment },
+}
+
+impl Hold {
+    pub(super) const fn talking(&self) -> bool {
+        self.talking
+    }
+
+    /// The place of the queue that the call came from in his list of queues.
+    pub(super) const fn place(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Queue(place) => Some(place),
+            Origin::Direct | Origin::Own => None,
+        }
+    }
 }
 
 impl Doing {
@@ -49,9 +74,10 @@ impl Doing {
         }
     }
 
-    pub(super) const fn deadline(&self) -> Option<Moment> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         match self {
             Doing::Idle => None,
+            Doing::Held(_) if mutant!(NoReservationExpiry) => None,
             Doing::Held(hold) => Some(hold.lease),
             Doing::WrapUp { until } => Some(*until),
         }
@@ -83,10 +109,8 @@ impl Agent {
                 self.correct(&purpose, why);
                 self.tell(reservation.call, FromAgent::Refused { reservation, why }, out);
             }
-            (Ok(Origin::Queue(member)), Purpose::Queue { priority, waited, sequence, .. })
-                if self.gather.is_open(now) =>
-            {
-                let request = Request { reservation, member, priority, waited, sequence };
+            (Ok(Origin::Queue(member)), Purpose::Queue { bid, sequence, .. }) if self.gather.is_open(now) => {
+                let request = Request { reservation, member, bid, sequence };
                 if !self.gather.add(request) {
                     self.tell(reservation.call, FromAgent::Refused { reservation, why: Refusal::Busy }, out);
                 }
@@ -104,7 +128,7 @@ impl Agent {
             Purpose::Queue { queue, offer, .. } => {
                 let place = self.members.iter().position(|member| member.queue == *queue).ok_or(Refusal::NotInQueue)?;
                 let member = &mut self.members[place];
-                if offer.epoch < member.newest {
+                if offer.epoch < member.newest && !mutant!(OfferWithoutEpoch) {
                     return Err(Refusal::StaleEpoch);
                 }
                 member.newest = offer.epoch;
@@ -119,6 +143,9 @@ impl Agent {
     }
 
     fn admit_from_queue(&self, place: usize) -> Result<(), Refusal> {
+        if mutant!(GrantWithoutChecking) {
+            return Ok(());
+        }
         if !self.members[place].logged_in {
             return Err(Refusal::NotInQueue);
         }
@@ -196,46 +223,66 @@ impl Agent {
         match &mut self.doing {
             Doing::Held(hold) if hold.reservation == reservation => {
                 hold.lease = now + LEASE;
-                if !hold.talking {
-                    hold.talking = true;
+                if !std::mem::replace(&mut hold.talking, true) {
+                    let origin = hold.origin;
                     self.doing_since = now;
                     self.handled += 1;
+                    self.count_call(origin);
                 }
             }
             Doing::Held(_) => self.tell(reservation.call, FromAgent::Lost { reservation }, out),
             Doing::Idle | Doing::WrapUp { .. } if self.last_over == Some(reservation) => {}
             Doing::Idle | Doing::WrapUp { .. } => {
                 let place = queue.and_then(|queue| self.members.iter().position(|member| member.queue == queue));
-                self.hold(now, reservation, place.map_or(Origin::Direct, Origin::Queue), true);
+                let origin = place.map_or(Origin::Direct, Origin::Queue);
+                self.hold(now, reservation, origin, true);
+                self.count_call(origin);
                 self.refuse_gathered(out);
             }
         }
     }
 
-    pub(super) fn release(&mut self, now: Moment, reservation: ReservationId, why: Released) {
+    /// He has answered.
+    fn count_call(&mut self, origin: Origin) {
+        self.failed = 0;
+        if let Origin::Queue(place) = origin {
+            self.members[place].calls += 1;
+        }
+    }
+
+    pub(super) fn release(&mut self, now: Moment, reservation: ReservationId, why: Released, out: &mut Vec<Effect>) {
         self.last_over = Some(reservation);
         match &self.doing {
             Doing::Held(hold) if hold.reservation == reservation => {
                 let hold = hold.clone();
-                self.end_hold(now, &hold, why);
+                self.end_hold(now, &hold, why, out);
             }
             Doing::Held(_) | Doing::Idle | Doing::WrapUp { .. } => self.gather.remove(reservation),
         }
     }
 
-    fn end_hold(&mut self, now: Moment, hold: &Hold, why: Released) {
+    fn end_hold(&mut self, now: Moment, hold: &Hold, why: Released, out: &mut Vec<Effect>) {
+        self.count_talk(now, hold);
         let (wrap_up, restarts) = match (why, hold.origin) {
-            (Released::Ended, Origin::Queue(place)) => (self.members[place].wrap_up, true),
-            (Released::Ended, Origin::Direct | Origin::Own) => (Duration::ZERO, true),
+            (Released::Ended, Origin::Queue(place)) => (self.members[place].wrap_up, Restarts::Both),
+            (Released::Ended, Origin::Direct | Origin::Own) => (Duration::ZERO, Restarts::Both),
             // QU-3 counts an unanswered *offer*; a colleague's call to his extension is none.
-            (Released::NotAnswered, Origin::Queue(_)) => (Duration::ZERO, true),
-            (Released::NotAnswered, Origin::Direct | Origin::Own) | (Released::NoPenalty, _) => (Duration::ZERO, false),
+            (Released::NotAnswered, Origin::Queue(_)) => (Duration::ZERO, Restarts::Offer),
+            (Released::NotAnswered, Origin::Direct | Origin::Own) | (Released::NoPenalty, _) => {
+                (Duration::ZERO, Restarts::Nothing)
+            }
             (Released::Unreachable, _) => {
                 self.devices.rest(now);
-                (Duration::ZERO, false)
+                (Duration::ZERO, Restarts::Nothing)
             }
         };
         self.take_up_wish();
+        if let (Released::NotAnswered, Origin::Queue(place)) = (why, hold.origin) {
+            self.failed += 1;
+            if self.members[place].pause_after.is_some_and(|most| self.failed >= most) {
+                self.pause(out);
+            }
+        }
         let until = (now + wrap_up).max(hold.wrap_until.unwrap_or(now));
         if until > now {
             self.doing = Doing::WrapUp { until };
@@ -245,20 +292,31 @@ impl Agent {
         }
     }
 
-    /// `restarts` when the idle time of QU-3 begins anew.
-    pub(super) fn become_idle(&mut self, now: Moment, restarts: bool) {
+    fn count_talk(&mut self, now: Moment, hold: &Hold) {
+        if let (true, Origin::Queue(place)) = (hold.talking, hold.origin) {
+            self.members[place].talked += now.since(self.doing_since);
+        }
+    }
+
+    pub(super) fn become_idle(&mut self, now: Moment, restarts: Restarts) {
         self.doing = Doing::Idle;
         self.doing_since = now;
-        if restarts {
-            self.restart_idle(now);
+        match restarts {
+            Restarts::Nothing => {}
+            Restarts::Offer => self.restart_after_offer(now),
+            Restarts::Both => self.restart_idle(now),
         }
         self.becomes_free(now);
     }
 
-    pub(super) fn restart_idle(&mut self, now: Moment) {
+    fn restart_after_offer(&mut self, now: Moment) {
         self.periods += 1;
-        self.idle_period = self.periods;
-        self.idle_since = now;
+        self.idle = IdleTime { since: now, period: self.periods };
+    }
+
+    pub(super) fn restart_idle(&mut self, now: Moment) {
+        self.restart_after_offer(now);
+        self.unhandled = self.idle;
     }
 
     /// Opens the window in which his queues may bid for him; one queue alone need not wait.
@@ -270,13 +328,14 @@ impl Agent {
 
     pub(super) fn expire_doing(&mut self, now: Moment, out: &mut Vec<Effect>) {
         match &self.doing {
-            Doing::WrapUp { until } if *until <= now => self.become_idle(now, true),
-            Doing::Held(hold) if hold.lease <= now => {
+            Doing::WrapUp { until } if *until <= now => self.become_idle(now, Restarts::Both),
+            Doing::Held(hold) if hold.lease <= now && !mutant!(NoReservationExpiry) => {
                 let hold = hold.clone();
                 self.last_over = Some(hold.reservation);
                 self.tell(hold.reservation.call, FromAgent::Lost { reservation: hold.reservation }, out);
+                self.count_talk(now, &hold);
                 self.take_up_wish();
-                self.become_idle(now, hold.talking);
+                self.become_idle(now, if hold.talking { Restarts::Both } else { Restarts::Nothing });
             }
             Doing::Idle | Doing::Held(_) | Doing::WrapUp { .. } => {}
         }

@@ -1,7 +1,7 @@
 //! What a person or a service asks of an agent (Spec: TR-5, TR-6).
 
-use super::activity::Doing;
-use super::{Agent, CommandRefusal, Effect, SavedAvailability};
+use super::activity::{Doing, Restarts};
+use super::{Agent, CommandRefusal, Effect, IdleTime, SavedAvailability};
 use crate::ids::QueueId;
 use crate::time::{Moment, Now};
 use crate::view::{AgentCommand, Availability};
@@ -43,15 +43,37 @@ impl Agent {
             Availability::OnBreak | Availability::LoggedOut if held => self.after_call = Some(wish),
             Availability::Ready | Availability::OnBreak | Availability::LoggedOut => {
                 self.after_call = None;
-                let comes_back = wish == Availability::Ready && self.availability != Availability::Ready;
-                self.availability = wish;
-                if comes_back {
-                    self.restart_idle(now);
-                    self.becomes_free(now);
+                let was = std::mem::replace(&mut self.availability, wish);
+                if wish == Availability::Ready {
+                    self.failed = 0;
+                    self.comes_back(now, was);
                 }
             }
         }
         self.save(&before, out);
+    }
+
+    fn comes_back(&mut self, now: Moment, from: Availability) {
+        if from == Availability::Ready {
+            return;
+        }
+        if from == Availability::LoggedOut {
+            for member in &mut self.members {
+                member.begin_workday();
+            }
+        }
+        self.restart_idle(now);
+        self.becomes_free(now);
+    }
+
+    /// He has not answered so many offers in a row that he is not at his desk: no queue rings him until he says `ready`.
+    pub(super) fn pause(&mut self, out: &mut Vec<Effect>) {
+        if self.availability == Availability::Ready {
+            let before = self.saved();
+            self.availability = Availability::OnBreak;
+            self.failed = 0;
+            self.save(&before, out);
+        }
     }
 
     /// What was asked for during the call holds from now. It was stored when it was asked for.
@@ -64,7 +86,7 @@ impl Agent {
     fn end_wrap_up(&mut self, now: Moment) -> Result<(), CommandRefusal> {
         match self.doing {
             Doing::WrapUp { .. } => {
-                self.become_idle(now, true);
+                self.become_idle(now, Restarts::Both);
                 Ok(())
             }
             Doing::Idle | Doing::Held(_) => Err(CommandRefusal::NotInWrapUp),
@@ -83,8 +105,7 @@ impl Agent {
         let member = member.ok_or_else(|| CommandRefusal::DoesNotServe(queue.clone()))?;
         if logged_in && !member.logged_in {
             self.periods += 1;
-            member.since = now;
-            member.period = self.periods;
+            member.login = IdleTime { since: now, period: self.periods };
         }
         member.logged_in = logged_in;
         self.save(&before, out);

@@ -8,6 +8,7 @@ use crate::call;
 use crate::ids::{AgentId, CallId, Epoch, Extension, QueueId};
 use crate::offer::OfferId;
 use crate::queue;
+use crate::rank::Bid;
 use crate::ticket::Sequence;
 use crate::view::Availability;
 
@@ -25,6 +26,17 @@ pub enum DeviceKind {
     Mobile,
 }
 
+/// What begins an agent's idle time anew for a queue that serves the longest idle first (Spec: QU-3). Login, the return
+/// from break and the end of a conversation or its wrap-up always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IdleReset {
+    /// Every offer that he did not answer, too: he goes to the end.
+    #[default]
+    Offer,
+    /// Only what he has handled: he keeps his turn until he answers.
+    Handled,
+}
+
 /// One queue that an agent serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
@@ -32,6 +44,18 @@ pub struct Membership {
     pub queue: QueueId,
     /// How long after a conversation from this queue no queue gives him a call; zero for none (Spec: QU-11).
     pub wrap_up: Duration,
+    /// What counts as activity for the order of [`crate::queue::Strategy::LongestIdle`].
+    pub idle_reset: IdleReset,
+    /// After so many offers in a row, over all his queues, that rang in vain or that he declined, an unanswered offer of
+    /// this queue sends him on break; he comes back by `ready`. `None`: never.
+    pub pause_after: Option<u32>,
+}
+
+impl Membership {
+    /// He serves `queue`, without wrap-up or any option.
+    pub const fn new(queue: QueueId) -> Self {
+        Membership { queue, wrap_up: Duration::ZERO, idle_reset: IdleReset::Offer, pause_after: None }
+    }
 }
 
 /// What is configured for one agent (Spec: OB-5).
@@ -74,11 +98,9 @@ pub enum Purpose {
         queue: QueueId,
         /// The offer; an offer of an older epoch than one he has seen of this queue is refused (Spec: CL-3).
         offer: OfferId,
-        /// The caller's priority, higher first: decides among several queues (Spec: QU-7).
-        priority: i32,
-        /// How long the caller has waited, for equal priorities.
-        waited: Duration,
-        /// The caller's place in its queue, for equal waits.
+        /// The caller's rank: the greatest decides among several queues (Spec: QU-7).
+        bid: Bid,
+        /// The caller's place in its queue, for equal bids.
         sequence: Option<Sequence>,
     },
     /// Somebody dialled his extension. He rings also on break, in wrap-up and before his workday (Spec: RT-8).
@@ -228,6 +250,10 @@ pub struct AgentStatus {
     /// Counts his idle times; 0 means that he has done nothing since his owner started. Within one idle time the queue
     /// keeps the moment it computed first, so that transit times do not shuffle the order.
     pub idle_period: u64,
+    /// Conversations with callers of this queue since his workday began, a running one included (Spec: QU-5).
+    pub calls: u32,
+    /// How long the ended ones took together.
+    pub talked: Duration,
     /// His reachable hardware phones.
     pub hardware: u8,
     /// His other reachable devices.

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::ReservationId;
+use crate::rank::Bid;
 use crate::ticket::Sequence;
 use crate::time::Moment;
 
@@ -20,15 +21,14 @@ pub(super) struct Request {
     pub(super) reservation: ReservationId,
     /// The place of the queue in his list of queues.
     pub(super) member: usize,
-    pub(super) priority: i32,
-    pub(super) waited: Duration,
+    pub(super) bid: Bid,
     pub(super) sequence: Option<Sequence>,
 }
 
 impl Request {
-    /// Highest is best: priority, then how long the caller has waited; ties go to the earlier entry.
+    /// Highest is best; ties go to the earlier entry.
     fn rank(&self) -> impl Ord {
-        (self.priority, self.waited, Reverse(self.sequence), Reverse(self.reservation))
+        (self.bid, Reverse(self.sequence), Reverse(self.reservation))
     }
 }
 
@@ -81,13 +81,13 @@ impl Gather {
 mod tests {
     use super::*;
     use crate::ids::{CallId, Epoch, NodeId};
+    use crate::rank::Ranking;
 
     fn request(number: u64, priority: i32, waited: u64, counter: u64) -> Request {
         Request {
             reservation: ReservationId { call: CallId { node: NodeId(1), boot: 1, number }, n: 1 },
             member: 0,
-            priority,
-            waited: Duration::from_secs(waited),
+            bid: Ranking { ageing: None, ..Ranking::default() }.bid(priority, Duration::from_secs(waited)),
             sequence: Some(Sequence { epoch: Epoch(1), counter }),
         }
     }

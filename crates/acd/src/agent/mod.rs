@@ -11,16 +11,17 @@ mod gather;
 mod status;
 
 pub use event::{
-    AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, Membership, Purpose, Refusal, Released,
+    AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, IdleReset, Membership, Purpose, Refusal, Released,
     ReservationId, SavedAvailability, Standing, Version,
 };
 
 use activity::Doing;
 use devices::Devices;
 use gather::Gather;
-use status::{Member, first_refresh};
+use status::{IdleTime, Member, first_refresh};
 
-use crate::ids::{AgentId, CallId, Epoch};
+use crate::ids::{AgentId, CallId, Epoch, QueueId};
+use crate::stats::Spends;
 use crate::time::{Moment, Now};
 use crate::view::{Activity, AgentView, Availability};
 
@@ -37,9 +38,13 @@ pub struct Agent {
     devices: Devices,
     doing: Doing,
     doing_since: Moment,
-    idle_since: Moment,
-    idle_period: u64,
+    /// As [`IdleReset::Offer`] counts it.
+    idle: IdleTime,
+    /// As [`IdleReset::Handled`] counts it.
+    unhandled: IdleTime,
     periods: u64,
+    /// Offers in a row that he did not answer.
+    failed: u32,
     gather: Gather,
     last_over: Option<ReservationId>,
     handled: u64,
@@ -54,7 +59,7 @@ impl Agent {
         let now = now.mono;
         let member = |membership: &Membership| {
             let logged_in = !saved.logged_out_of.contains(&membership.queue);
-            Member::new(membership.queue.clone(), membership.wrap_up, logged_in, now)
+            Member::new(membership, logged_in, now)
         };
         Agent {
             members: config.queues.iter().map(member).collect(),
@@ -63,9 +68,10 @@ impl Agent {
             after_call: None,
             doing: Doing::Idle,
             doing_since: now,
-            idle_since: now,
-            idle_period: 0,
+            idle: IdleTime::new(now),
+            unhandled: IdleTime::new(now),
             periods: 0,
+            failed: 0,
             gather: Gather::default(),
             last_over: None,
             handled: 0,
@@ -86,7 +92,7 @@ impl Agent {
             Event::Reachable { device, reachable } => self.devices.set(device, reachable),
             Event::Reserve { reservation, purpose } => self.reserve(now, reservation, purpose, out),
             Event::Connected { reservation, queue } => self.connected(now, reservation, queue, out),
-            Event::Release { reservation, why } => self.release(now, reservation, why),
+            Event::Release { reservation, why } => self.release(now, reservation, why, out),
         }
         self.announce(now, out);
     }
@@ -120,6 +126,23 @@ impl Agent {
     /// What happens to him.
     pub fn activity(&self) -> Activity {
         self.doing.activity()
+    }
+
+    /// What he spends his time on, as statistics count it (Spec: PL-5).
+    pub fn spends(&self) -> Option<Spends> {
+        match (&self.doing, self.availability) {
+            (Doing::Idle, Availability::Ready) => Some(Spends::Idle),
+            (Doing::Idle, Availability::OnBreak | Availability::LoggedOut) => None,
+            (Doing::Held(hold), _) => {
+                hold.talking().then(|| Spends::Talking(hold.place().map(|place| self.members[place].queue.clone())))
+            }
+            (Doing::WrapUp { .. }, _) => Some(Spends::WrapUp(None)),
+        }
+    }
+
+    /// The queues that he is logged in to.
+    pub fn logged_in_to(&self) -> impl Iterator<Item = &QueueId> {
+        self.members.iter().filter(|member| member.logged_in).map(|member| &member.queue)
     }
 
     /// The call he is reserved for or talks in.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::activity::Doing;
-use super::{Agent, AgentStatus, Effect, Standing, Version};
+use super::{Agent, AgentStatus, Effect, IdleReset, Membership, Standing, Version};
 use crate::ids::{AgentId, Epoch, QueueId};
 use crate::queue::Event as QueueEvent;
 use crate::time::Moment;
@@ -12,15 +12,34 @@ use crate::view::Availability;
 /// How often he repeats himself, so that a lost message is made good and a new owner of a queue hears of him.
 const REFRESH: Duration = Duration::from_secs(10);
 
+/// One way to count how long he has been idle (Spec: QU-3).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IdleTime {
+    pub(super) since: Moment,
+    /// Names it; 0 until he has done something.
+    pub(super) period: u64,
+}
+
+impl IdleTime {
+    pub(super) const fn new(now: Moment) -> Self {
+        IdleTime { since: now, period: 0 }
+    }
+}
+
 /// His side of one queue.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) queue: QueueId,
     pub(super) wrap_up: Duration,
+    idle_reset: IdleReset,
+    pub(super) pause_after: Option<u32>,
     pub(super) logged_in: bool,
     /// When he logged in to it: his idle time for this queue does not begin before (Spec: QU-3).
-    pub(super) since: Moment,
-    pub(super) period: u64,
+    pub(super) login: IdleTime,
+    /// Conversations from this queue since his workday began.
+    pub(super) calls: u32,
+    /// How long they took.
+    pub(super) talked: Duration,
     /// The newest epoch of its owner that he has seen.
     pub(super) newest: Epoch,
     /// What it was told last; `None` makes it be told again.
@@ -36,8 +55,25 @@ pub(super) struct Told {
 }
 
 impl Member {
-    pub(super) const fn new(queue: QueueId, wrap_up: Duration, logged_in: bool, now: Moment) -> Self {
-        Member { queue, wrap_up, logged_in, since: now, period: 0, newest: Epoch(0), told: None }
+    pub(super) fn new(membership: &Membership, logged_in: bool, now: Moment) -> Self {
+        Member {
+            queue: membership.queue.clone(),
+            wrap_up: membership.wrap_up,
+            idle_reset: membership.idle_reset,
+            pause_after: membership.pause_after,
+            logged_in,
+            login: IdleTime::new(now),
+            calls: 0,
+            talked: Duration::ZERO,
+            newest: Epoch(0),
+            told: None,
+        }
+    }
+
+    /// His calls and his talking are counted from now.
+    pub(super) const fn begin_workday(&mut self) {
+        self.calls = 0;
+        self.talked = Duration::ZERO;
     }
 }
 
@@ -60,7 +96,11 @@ impl Agent {
         for place in 0..self.members.len() {
             let standing = self.standing(place, hardware > 0 || soft > 0);
             let member = &mut self.members[place];
-            let idle_period = self.idle_period.max(member.period);
+            let idle = match member.idle_reset {
+                IdleReset::Offer => self.idle,
+                IdleReset::Handled => self.unhandled,
+            };
+            let idle_period = idle.period.max(member.login.period);
             let tell = Told { standing, idle_period, hardware, soft };
             if !refresh && member.told == Some(tell) {
                 continue;
@@ -71,8 +111,10 @@ impl Agent {
                 agent: self.id.clone(),
                 version: Version { epoch: self.epoch, counter: self.counter },
                 standing,
-                idle_for: now.since(self.idle_since.max(member.since)),
+                idle_for: now.since(idle.since.max(member.login.since)),
                 idle_period,
+                calls: member.calls,
+                talked: member.talked,
                 hardware,
                 soft,
             };

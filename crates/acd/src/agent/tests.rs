@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use super::{
-    Agent, AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, Membership, Purpose, Refusal, Released,
-    ReservationId, SavedAvailability, Standing,
+    Agent, AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, IdleReset, Membership, Purpose, Refusal,
+    Released, ReservationId, SavedAvailability, Standing,
 };
 use crate::call::{self, FromAgent};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::OfferId;
 use crate::queue;
+use crate::rank::Bid;
 use crate::time::{Moment, Now, WallTime};
 use crate::view::{Activity, AgentCommand, Availability};
 
@@ -32,7 +33,7 @@ fn reservation(number: u64, n: u32) -> ReservationId {
 
 fn from(queue: &str, epoch: u64) -> Purpose {
     let offer = OfferId { epoch: Epoch(epoch), counter: 1 };
-    Purpose::Queue { queue: queue_id(queue), offer, priority: 0, waited: Duration::ZERO, sequence: None }
+    Purpose::Queue { queue: queue_id(queue), offer, bid: Bid::default(), sequence: None }
 }
 
 impl Desk {
@@ -41,15 +42,17 @@ impl Desk {
     }
 
     fn saved(queues: &[&str], saved: SavedAvailability) -> Self {
-        let config = Config {
-            display_name: "Anna".to_owned(),
-            extension: None,
-            devices: vec![DeviceKind::Hardware],
-            queues: queues
-                .iter()
-                .map(|queue| Membership { queue: queue_id(queue), wrap_up: Duration::from_secs(10) })
-                .collect(),
-        };
+        let serves = |queue: &&str| Membership { wrap_up: Duration::from_secs(10), ..Membership::new(queue_id(queue)) };
+        Desk::of(queues.iter().map(serves).collect(), saved)
+    }
+
+    fn serving(queues: Vec<Membership>) -> Self {
+        Desk::of(queues, SavedAvailability::default())
+    }
+
+    fn of(queues: Vec<Membership>, saved: SavedAvailability) -> Self {
+        let devices = vec![DeviceKind::Hardware];
+        let config = Config { display_name: "Anna".to_owned(), extension: None, devices, queues };
         let now = Now { mono: Moment::START + Duration::from_secs(100), wall: WallTime(0) };
         let id = AgentId::new(name("default"), name("anna"));
         let mut desk = Desk { agent: Agent::new(now, id, config, saved, Epoch(1)), now, out: Vec::new() };
@@ -102,7 +105,7 @@ impl Desk {
     fn refusal(&mut self) -> Option<Refusal> {
         match self.said().pop() {
             Some(FromAgent::Refused { why, .. }) => Some(why),
-            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. }) | None => None,
+            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) | None => None,
         }
     }
 }
@@ -328,4 +331,93 @@ fn tr_5_logging_in_to_a_foreign_queue_is_refused() {
     let foreign = queue_id("sales");
     let refused = desk.command(&AgentCommand::QueueLogIn(foreign.clone()));
     assert_eq!(refused, Err(CommandRefusal::DoesNotServe(foreign)));
+}
+
+// spec: QU-3
+#[test]
+fn qu_3_a_queue_that_counts_what_is_handled_ignores_an_unanswered_offer() {
+    let handled = Membership { idle_reset: IdleReset::Handled, ..Membership::new(queue_id("support")) };
+    let mut desk = Desk::serving(vec![handled, Membership::new(queue_id("sales"))]);
+    let mut periods = |why| {
+        desk.pass(Duration::from_secs(5));
+        desk.statuses();
+        let next = desk.agent.last_over.map_or(1, |last| last.call.number + 1);
+        desk.reserve(reservation(next, 1), from("support", 1));
+        desk.pass(Duration::from_secs(1));
+        if why == Released::Ended {
+            desk.tell(Event::Connected { reservation: reservation(next, 1), queue: Some(queue_id("support")) });
+        }
+        desk.statuses();
+        desk.tell(Event::Release { reservation: reservation(next, 1), why });
+        let statuses = desk.statuses();
+        assert_eq!(statuses.len(), 2);
+        (statuses[0].1.idle_for.is_zero(), statuses[1].1.idle_for.is_zero())
+    };
+    assert_eq!(periods(Released::NotAnswered), (false, true), "only the second queue counts the offer");
+    assert_eq!(periods(Released::NoPenalty), (false, false));
+    assert_eq!(periods(Released::Ended), (true, true));
+    assert_eq!(periods(Released::NotAnswered), (false, true));
+}
+
+// spec: QU-5
+#[test]
+fn qu_5_calls_and_talk_are_counted_for_their_queue_and_workday() {
+    let queues = ["support", "sales"].map(|queue| Membership::new(queue_id(queue)));
+    let mut desk = Desk::serving(queues.to_vec());
+    let mut number = 0;
+    let mut talk = |desk: &mut Desk, seconds| {
+        number += 1;
+        let reservation = reservation(number, 1);
+        desk.reserve(reservation, from("support", 1));
+        desk.pass(Duration::from_secs(5));
+        desk.tell(Event::Connected { reservation, queue: Some(queue_id("support")) });
+        desk.tell(Event::Connected { reservation, queue: Some(queue_id("support")) });
+        desk.pass(Duration::from_secs(seconds));
+        desk.tell(Event::Release { reservation, why: Released::Ended });
+        desk.tell(Event::Release { reservation, why: Released::Ended });
+    };
+    let counts = |desk: &mut Desk| {
+        let statuses = desk.statuses();
+        let last = |queue| statuses.iter().rev().find(|(id, _)| *id == queue_id(queue)).map(|(_, status)| status);
+        ["support", "sales"].map(|queue| last(queue).map(|status| (status.calls, status.talked.as_secs())).unwrap())
+    };
+    talk(&mut desk, 30);
+    talk(&mut desk, 12);
+    assert_eq!(counts(&mut desk), [(2, 42), (0, 0)]);
+    desk.command(&AgentCommand::Break).unwrap();
+    desk.command(&AgentCommand::Ready).unwrap();
+    assert_eq!(counts(&mut desk), [(2, 42), (0, 0)], "a break does not end the workday");
+    desk.command(&AgentCommand::LogOut).unwrap();
+    desk.command(&AgentCommand::Ready).unwrap();
+    assert_eq!(counts(&mut desk), [(0, 0), (0, 0)]);
+}
+
+#[test]
+fn offers_let_go_by_in_a_row_end_in_a_break_that_is_stored() {
+    let mut desk = Desk::serving(vec![Membership { pause_after: Some(2), ..Membership::new(queue_id("support")) }]);
+    let mut number = 0;
+    let mut offer = |desk: &mut Desk, why| {
+        number += 1;
+        desk.reserve(reservation(number, 1), from("support", 1));
+        desk.out.clear();
+        desk.tell(Event::Release { reservation: reservation(number, 1), why });
+        desk.agent.availability
+    };
+    let fails = Released::NotAnswered;
+    assert_eq!(offer(&mut desk, fails), Availability::Ready);
+    for innocent in [Released::NoPenalty, Released::Unreachable] {
+        assert_eq!(offer(&mut desk, innocent), Availability::Ready);
+        desk.pass(Duration::from_secs(6));
+    }
+    assert_eq!(offer(&mut desk, fails), Availability::OnBreak, "the second in a row");
+    let saved = SavedAvailability { availability: Availability::OnBreak, logged_out_of: Vec::new() };
+    assert!(desk.out.contains(&Effect::Save(saved)));
+    desk.command(&AgentCommand::Ready).unwrap();
+    assert_eq!(offer(&mut desk, fails), Availability::Ready, "the count begins anew");
+    number += 1;
+    desk.reserve(reservation(number, 1), from("support", 1));
+    desk.tell(Event::Connected { reservation: reservation(number, 1), queue: Some(queue_id("support")) });
+    desk.command(&AgentCommand::LogOut).unwrap();
+    desk.tell(Event::Release { reservation: reservation(number, 1), why: fails });
+    assert_eq!(desk.agent.availability, Availability::LoggedOut, "his own wish comes first");
 }

@@ -158,7 +158,9 @@ impl Attempt {
                 });
             } else if !matches!(attempt.stage, Stage::Over(_)) {
                 attempt.hang_up(core, cause);
-                core.release(&attempt.agent, attempt.reservation, Released::NoPenalty);
+                let lost_penalised = winner.is_some() && mutant!(LoserPenalised);
+                let why = if lost_penalised { Released::NotAnswered } else { Released::NoPenalty };
+                core.release(&attempt.agent, attempt.reservation, why);
             }
         }
     }
@@ -178,14 +180,16 @@ impl Attempt {
                         attempt.leg_failed(core, leg, Cause::NoAnswer);
                     }
                 }
-                Stage::Ringing { .. } if attempt.renew_at <= now => {
-                    attempt.renew_at = now + core.config.renew;
-                    let (reservation, purpose) = (attempt.reservation, self.purpose.clone());
-                    core.tell_agent(&attempt.agent, AgentEvent::Reserve { reservation, purpose });
-                }
+                Stage::Ringing { .. } if attempt.renew_at <= now => attempt.renew(core, &self.purpose),
                 Stage::Reserving { .. } | Stage::Ringing { .. } | Stage::Over(_) => {}
             }
         }
+    }
+
+    /// Tells a new owner of `agent` that he is held, or wanted.
+    pub(super) fn renew_for(&mut self, core: &mut Core, agent: &AgentId) {
+        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && !matches!(t.stage, Stage::Over(_)));
+        held.for_each(|t| t.renew(core, &self.purpose));
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
@@ -213,6 +217,12 @@ impl Attempt {
 }
 
 impl Try {
+    fn renew(&mut self, core: &mut Core, purpose: &Purpose) {
+        self.renew_at = core.now.mono + core.config.renew;
+        let (reservation, purpose) = (self.reservation, purpose.clone());
+        core.tell_agent(&self.agent, AgentEvent::Reserve { reservation, purpose });
+    }
+
     fn legs(&self) -> &[LegId] {
         match &self.stage {
             Stage::Ringing { legs, .. } => legs,

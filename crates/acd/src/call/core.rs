@@ -10,6 +10,7 @@ use crate::leg::{Incoming, LegCommand, Playback, Source};
 use crate::queue::Event as QueueEvent;
 use crate::record::Happened;
 use crate::route::{Routing, Step};
+use crate::skills::Skills;
 use crate::time::{Moment, Now};
 
 /// The caller is himself an agent: the call occupies him.
@@ -27,6 +28,10 @@ pub(super) struct Core {
     pub(super) config: Arc<Config>,
     pub(super) now: Now,
     pub(super) started: Moment,
+    /// What the number that was called adds to the priority of a queue.
+    pub(super) priority: i32,
+    /// What the number asks of the agent.
+    pub(super) skills: Skills,
     /// The steps not yet taken, the next one last.
     pub(super) steps: Vec<Step>,
     /// The queues it was in (Spec: UN-5).
@@ -53,6 +58,8 @@ impl Core {
             config,
             now,
             started: now.mono,
+            priority: 0,
+            skills: Skills::default(),
             steps: Vec::new(),
             visited: Vec::new(),
             own: None,

@@ -101,6 +101,9 @@ pub enum FromAgent {
         /// Which reservation.
         reservation: ReservationId,
     },
+    /// He has a new owner, who asks every living call what it holds of him before it grants anything. The call renews at
+    /// once; one that holds nothing says nothing.
+    NewOwner,
 }
 
 /// What a call has done.

@@ -79,6 +79,10 @@ impl Ledger {
         self.queued_at.map_or(std::time::Duration::ZERO, |at| self.waited_until.unwrap_or(now.mono).since(at))
     }
 
+    pub(super) fn transitions(&self) -> &[Transition] {
+        &self.transitions
+    }
+
     pub(super) const fn talked(&self) -> bool {
         self.talk_began.is_some()
     }

@@ -19,10 +19,10 @@ use state::State;
 use talking::End;
 
 use crate::agent::{Event as AgentEvent, Refusal, Released, ReservationId};
-use crate::ids::{AgentId, CallId, LegId, QueueId};
+use crate::ids::{AgentId, CallId, LegId, NumberId, QueueId};
 use crate::leg::{Cause, Incoming, LegCommand, LegEvent};
 use crate::queue::{Event as QueueEvent, Left};
-use crate::record::{Happened, Outcome};
+use crate::record::{Happened, Outcome, Transition};
 use crate::route::Routing;
 use crate::time::{Moment, Now};
 use crate::view::CallView;
@@ -95,7 +95,18 @@ impl Call {
             queue: self.core.ledger.queue.clone(),
             agent: self.state.agent().cloned(),
             lasted: now.mono.since(self.core.started),
+            place: None,
         }
+    }
+
+    /// Everything that has happened so far, in order; empty once it has ended, for then the record has it.
+    pub fn transitions(&self) -> &[Transition] {
+        self.core.ledger.transitions()
+    }
+
+    /// The configured number that was called; known with the first transition.
+    pub const fn number(&self) -> Option<&NumberId> {
+        self.core.ledger.number.as_ref()
     }
 
     /// The leg that the caller is connected with, and the agent behind it if it is one.
@@ -238,10 +249,12 @@ impl Call {
     }
 
     fn agent_says(&mut self, agent: &AgentId, said: FromAgent) {
-        let (FromAgent::Granted { reservation, .. }
-        | FromAgent::Refused { reservation, .. }
-        | FromAgent::Lost { reservation }) = &said;
-        let reservation = *reservation;
+        let reservation = match &said {
+            FromAgent::Granted { reservation, .. }
+            | FromAgent::Refused { reservation, .. }
+            | FromAgent::Lost { reservation } => *reservation,
+            FromAgent::NewOwner => return self.renew_for(agent),
+        };
         if self.core.own.as_ref().is_some_and(|own| own.reservation == reservation) {
             return self.own_answered(&said);
         }
@@ -259,7 +272,28 @@ impl Call {
                 self.settle();
             }
             (_, FromAgent::Granted { .. }) => self.core.release(agent, reservation, Released::NoPenalty),
-            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. }) => {}
+            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) => {}
+        }
+    }
+
+    /// Tells a new owner of `agent` what this call holds of him, as the next renewal would.
+    fn renew_for(&mut self, agent: &AgentId) {
+        if let Some(own) = self.core.own.clone().filter(|own| own.agent == *agent) {
+            self.core.occupy_own(own.agent, own.reservation);
+        }
+        match &mut self.state {
+            State::Queued(queued) => queued.attempt.iter_mut().for_each(|a| a.renew_for(&mut self.core, agent)),
+            State::Ringing(attempt) => attempt.renew_for(&mut self.core, agent),
+            State::Talking(talk) if talk.agent.as_ref().is_some_and(|(with, _)| with == agent) => {
+                talk.renew_at = self.core.now.mono;
+                self.renew();
+            }
+            State::New
+            | State::Occupying { .. }
+            | State::Playing { .. }
+            | State::Dialling { .. }
+            | State::Talking(_)
+            | State::Ended => {}
         }
     }
 
@@ -274,7 +308,10 @@ impl Call {
                 self.end(End::by_us(Outcome::Refused, cause));
             }
             // Granted again by a renewal; or lost to another call, which the running one survives.
-            (FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. }, _) => {}
+            (
+                FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner,
+                _,
+            ) => {}
         }
     }
 }
@@ -284,6 +321,7 @@ fn answer_attempt(attempt: &mut attempt::Attempt, core: &mut Core, reservation: 
         FromAgent::Granted { devices, .. } => attempt.granted(core, reservation, devices),
         FromAgent::Refused { why, .. } => attempt.refused(core, reservation, *why),
         FromAgent::Lost { .. } => attempt.lost(core, reservation),
+        FromAgent::NewOwner => {}
     }
 }
 
@@ -303,7 +341,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
-        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. })
+        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
         | Event::HangUp
         | Event::Wake => None,
     }

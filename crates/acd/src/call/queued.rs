@@ -6,6 +6,7 @@ use crate::agent::Purpose;
 use crate::ids::{AgentId, Epoch, QueueId};
 use crate::offer::{Offer, OfferId};
 use crate::queue::{Enqueue, Event as QueueEvent, Left, Progress};
+use crate::rank::Ranking;
 use crate::record::Happened;
 use crate::route::WaitingSound;
 use crate::ticket::{Sequence, Ticket};
@@ -22,6 +23,7 @@ pub(super) struct Queued {
     entered: Moment,
     sequence: Option<Sequence>,
     priority: i32,
+    ranking: Ranking,
     sound: WaitingSound,
     /// When the waiting sound begins at the latest; `None` once it plays.
     sound_at: Option<Moment>,
@@ -36,7 +38,9 @@ pub(super) struct Queued {
 impl Queued {
     pub(super) fn enter(core: &mut Core, queue: QueueId) -> Self {
         let route = core.routing.queue(&queue);
-        let (sound, priority) = route.map(|route| (route.waiting_sound, route.priority)).unwrap_or_default();
+        let (sound, priority, ranking) =
+            route.map(|route| (route.waiting_sound, route.priority, route.ranking)).unwrap_or_default();
+        let priority = priority.saturating_add(core.priority);
         core.visited.push(queue.clone());
         core.ledger.enters(core.now, &queue);
         let now = core.now.mono;
@@ -46,6 +50,7 @@ impl Queued {
             entered: now,
             sequence: None,
             priority,
+            ranking,
             sound,
             sound_at: Some(now + SILENCE),
             heartbeat_at: now,
@@ -66,6 +71,7 @@ impl Queued {
             queue: self.queue.clone(),
             sequence: self.sequence,
             priority: self.priority,
+            skills: core.skills.clone(),
             waited: core.ledger.waited(core.now),
         };
         let enqueue = Enqueue {
@@ -81,7 +87,7 @@ impl Queued {
     /// Whether this owner may still speak: none that is newer has been heard (Spec: CL-3).
     pub(super) fn heeds(&mut self, epoch: Epoch) -> bool {
         self.epoch = self.epoch.max(epoch);
-        self.epoch == epoch
+        self.epoch == epoch || mutant!(OfferWithoutEpoch)
     }
 
     pub(super) fn enqueued(&mut self, core: &mut Core, sequence: Sequence) {
@@ -124,8 +130,7 @@ impl Queued {
         let purpose = Purpose::Queue {
             queue: self.queue.clone(),
             offer: offer.id,
-            priority: self.priority,
-            waited: core.ledger.waited(core.now),
+            bid: self.ranking.bid(self.priority, core.ledger.waited(core.now)),
             sequence: self.sequence,
         };
         self.progress = Some(Progress::Working(offer.id));
@@ -163,7 +168,9 @@ impl Queued {
         if self.sound_at.is_some_and(|at| at <= now) {
             self.play(core);
         }
-        if self.heartbeat_at <= now {
+        if self.heartbeat_at <= now && mutant!(NoTicketRefresh) {
+            self.heartbeat_at = now + core.config.max_length;
+        } else if self.heartbeat_at <= now {
             self.announce(core);
         }
     }

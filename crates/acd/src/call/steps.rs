@@ -23,6 +23,8 @@ impl Call {
         let plan = self.core.routing.plan(&self.core.incoming);
         self.core.write(Happened::Routed { why: plan.why.join("; ") });
         self.core.ledger.number = plan.number;
+        self.core.priority = plan.priority;
+        self.core.skills = plan.skills;
         self.core.steps = plan.steps;
         self.core.steps.reverse();
         match self.core.incoming.source.clone() {

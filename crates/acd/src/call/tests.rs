@@ -7,6 +7,7 @@ use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId
 use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use crate::offer::{Offer, OfferId, Offered};
 use crate::queue::{self, Enqueue, Left, Progress};
+use crate::rank::Ranking;
 use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
@@ -52,13 +53,21 @@ fn reservation(n: u32) -> ReservationId {
 fn routing() -> Arc<Routing> {
     let tables = Tables {
         numbers: vec![NumberRoute {
+            priority: 0,
+            skills: crate::skills::Skills::default(),
             id: NumberId::new(name("default"), name("main")),
             number: "+33123456789".parse().unwrap(),
             trunk: trunk(),
             greeting: None,
             target: Target::Queue(support()),
         }],
-        queues: vec![QueueRoute { id: support(), extension: None, waiting_sound: WaitingSound::Music, priority: 3 }],
+        queues: vec![QueueRoute {
+            id: support(),
+            extension: None,
+            waiting_sound: WaitingSound::Music,
+            priority: 3,
+            ranking: Ranking::default(),
+        }],
         agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
     };
@@ -480,6 +489,22 @@ fn the_record_is_bounded() {
     let record = line.record();
     assert!(record.transitions.len() < 5_000);
     assert_eq!(step(&record.transitions.last().unwrap().what), "leg ended", "what decides is never left out");
+}
+
+// spec: CL-3
+#[test]
+fn cl_3_a_new_owner_of_an_agent_hears_at_once_what_the_call_holds() {
+    let mut line = Line::ringing();
+    line.tell(Event::Agent(agent_id("piotr"), FromAgent::NewOwner));
+    assert_eq!(line.agents_told(), [], "nothing is held of him");
+    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    let told = line.agents_told();
+    assert!(matches!(&told[..], [agent::Event::Reserve { reservation: r, .. }] if *r == reservation(1)), "{told:?}");
+    line.leg(leg(1), LegEvent::Answered);
+    line.out.clear();
+    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    let connected = agent::Event::Connected { reservation: reservation(1), queue: Some(support()) };
+    assert_eq!(line.agents_told(), [connected]);
 }
 
 // spec: OB-5

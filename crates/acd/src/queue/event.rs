@@ -1,11 +1,14 @@
 //! What a queue is told, and what it has decided.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::AgentStatus;
 use crate::call;
 use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
 use crate::offer::OfferId;
+use crate::rank::Ranking;
+use crate::skills::Skills;
 use crate::ticket::Ticket;
 
 /// How the queue chooses agents.
@@ -20,9 +23,29 @@ pub enum Strategy {
     LongestIdle,
     /// Any (Spec: QU-4).
     Random,
+    /// In turns: the search goes on behind the agent who was chosen last (Spec: QU-5).
+    RoundRobin,
+    /// The agent with the fewest calls of this queue since his workday began (Spec: QU-5).
+    FewestCalls,
+    /// The agent who has talked least with callers of this queue since his workday began (Spec: QU-5).
+    LeastTalkTime,
+    /// The agent who suits best, of those with the skills that the caller needs (Spec: QU-5).
+    Skills,
 }
 
 impl Strategy {
+    /// Every one.
+    pub const ALL: [Strategy; 8] = [
+        Strategy::InOrder,
+        Strategy::AllAtOnce,
+        Strategy::LongestIdle,
+        Strategy::Random,
+        Strategy::RoundRobin,
+        Strategy::FewestCalls,
+        Strategy::LeastTalkTime,
+        Strategy::Skills,
+    ];
+
     /// As written in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +53,10 @@ impl Strategy {
             Strategy::AllAtOnce => "all_at_once",
             Strategy::LongestIdle => "longest_idle",
             Strategy::Random => "random",
+            Strategy::RoundRobin => "round_robin",
+            Strategy::FewestCalls => "fewest_calls",
+            Strategy::LeastTalkTime => "least_talk_time",
+            Strategy::Skills => "skills",
         }
     }
 }
@@ -67,6 +94,19 @@ pub struct Timeout {
     pub then: Then,
 }
 
+/// What a queue of [`Strategy::Skills`] asks of its agents (Spec: QU-5). A caller keeps his place while less is asked for him.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkillRule {
+    /// For every caller, besides what his ticket says.
+    pub wanted: Skills,
+    /// Each time a caller has waited so long in this queue, every level that he needs is one lower; `None`: never.
+    pub relax: Option<Duration>,
+    /// But not lower than this; at 0 the skill is not needed any more.
+    pub least: u8,
+    /// What the agents of the list can do; who is not in here has no skills.
+    pub agents: BTreeMap<AgentId, Skills>,
+}
+
 /// What is configured for one queue (Spec: OB-3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -86,8 +126,31 @@ pub struct Config {
     pub max_wait: Option<Duration>,
     /// At `max_wait`, when nobody is logged in, and at `max_waiting`.
     pub timeout: Timeout,
+    /// For [`Strategy::Skills`] only.
+    pub skills: SkillRule,
+    /// What priority is worth here (Spec: QU-7).
+    pub ranking: Ranking,
     /// At most so many callers wait, those being offered included (Spec: QU-12).
     pub max_waiting: usize,
+}
+
+impl Default for Config {
+    /// A queue as the configuration makes it when nothing but its name is written: nobody serves it.
+    fn default() -> Self {
+        Config {
+            display_name: String::new(),
+            extension: None,
+            agents: Vec::new(),
+            strategy: Strategy::default(),
+            ring_for: Duration::from_secs(20),
+            unanswered: Unanswered::default(),
+            max_wait: None,
+            timeout: Timeout::default(),
+            skills: SkillRule::default(),
+            ranking: Ranking::default(),
+            max_waiting: 1_000,
+        }
+    }
 }
 
 /// How far the call is with an offer.

@@ -2,7 +2,10 @@
 //! knows of an agent with his status, so a new owner needs nobody's memory. Who is connected with whom is decided by the
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
+mod departed;
+mod estimate;
 mod event;
+mod inspect;
 mod offering;
 mod roster;
 mod selection;
@@ -10,19 +13,25 @@ mod unanswered;
 mod waiting;
 
 pub use event::{
-    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, Strategy, Then, Timeout, Unanswered,
+    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then, Timeout,
+    Unanswered,
 };
+pub use inspect::OpenCaller;
 
 use std::time::Duration;
 
+use departed::Departed;
+use estimate::Pace;
 use roster::Roster;
+use selection::Class;
 use waiting::{Caller, State, Waiting};
 
 use crate::call::{Event as CallEvent, FromQueue};
 use crate::ids::{CallId, Epoch, QueueId};
+use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now};
-use crate::view::QueueView;
+use crate::view::{Place, QueueView};
 
 /// The machine of one queue's owner.
 #[derive(Clone, Debug)]
@@ -31,7 +40,9 @@ pub struct Queue {
     config: Config,
     epoch: Epoch,
     waiting: Waiting,
+    departed: Departed,
     roster: Roster,
+    pace: Pace,
     sequences: u64,
     offers: u64,
     counts: Counts,
@@ -52,8 +63,10 @@ impl Queue {
     pub fn new(now: Now, id: QueueId, config: Config, epoch: Epoch, seed: u64) -> Self {
         Queue {
             // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
-            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce),
-            roster: Roster::new(now.mono, &config.agents, config.strategy, seed),
+            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce, config.ranking),
+            departed: Departed::default(),
+            roster: Roster::new(now.mono, &config, seed),
+            pace: Pace::default(),
             id,
             config,
             epoch,
@@ -70,7 +83,11 @@ impl Queue {
         match event {
             Event::Enqueue(enqueue) => self.enqueue(now, &enqueue, out),
             Event::Leave { call, why } => self.leave(now, call, &why, out),
-            Event::Availability(status) => self.roster.heard(now, &status),
+            Event::Availability(status) => {
+                if let Some((seat, offered)) = self.roster.heard(now, &status) {
+                    self.pace.heard(now, seat, status.standing, offered);
+                }
+            }
             Event::Wake => {}
         }
         self.dismiss_if_nobody(out);
@@ -102,11 +119,34 @@ impl Queue {
             answered: self.counts.answered,
             abandoned: self.counts.abandoned,
             overflowed: self.counts.overflowed,
+            estimate: {
+                let free = self.roster.free() > self.waiting.open();
+                let position = if free { 0 } else { waiting().count() + 1 };
+                self.pace.recent(now.mono, self.roster.working()).map(|recent| recent.estimate(position))
+            },
+            estimates: self.pace.judged(),
         }
+    }
+
+    /// The callers for whom no phone rings, in the order in which they are served, and how long they will wait
+    /// (Spec: UN-8).
+    pub fn places(&self, now: Now) -> Vec<(CallId, Place)> {
+        let waits = |caller: &&Caller| matches!(caller.state, State::Waiting | State::Resting { .. });
+        let mut callers: Vec<&Caller> = self.waiting.iter().filter(waits).collect();
+        callers.sort_unstable_by_key(|caller| self.waiting.rank(caller));
+        let recent = self.pace.recent(now.mono, self.roster.working());
+        let place = |(position, caller): (usize, &Caller)| {
+            let estimate = recent.map(|recent| recent.estimate(position));
+            (caller.call, Place { position: u32::try_from(position).unwrap_or(u32::MAX), estimate })
+        };
+        (1..).zip(callers).map(place).collect()
     }
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
         let call = enqueue.ticket.call;
+        if self.departed.contains(call) {
+            return;
+        }
         let caller = match self.waiting.take(call) {
             Some(mut caller) => {
                 caller.refresh(now);
@@ -125,10 +165,22 @@ impl Queue {
             }
             State::Waiting | State::Resting { .. } | State::Offered(_) => {}
         }
-        self.waiting.insert(caller);
+        self.put_back(now, caller);
         // First those who come before him, then he.
         self.serve_all(now, out);
         self.serve(now, call, out);
+        if enqueue.ticket.sequence.is_none() {
+            self.note_estimate(now, call);
+        }
+    }
+
+    /// Keeps what a caller who has just come could be told. One who overtakes others is not judged: to count them takes
+    /// too long here.
+    fn note_estimate(&mut self, now: Moment, call: CallId) {
+        if self.waiting.is_last_open(call) {
+            let recent = self.pace.recent(now, self.roster.working());
+            self.pace.tell(now, call, recent.map(|recent| recent.estimate(self.waiting.open())));
+        }
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
@@ -142,17 +194,22 @@ impl Queue {
             State::Waiting
         };
         self.counts.offered += u64::from(first_entry);
+        let by_skill = self.config.strategy == Strategy::Skills;
         let mut caller = Caller {
             call: enqueue.ticket.call,
-            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence()),
+            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
             entered: now - enqueue.waited_here,
+            began: now - enqueue.ticket.waited.max(enqueue.waited_here),
             expires: now,
             round: 0,
             round_began: None,
             tried: Vec::new(),
             rang: false,
             last_over: None,
+            wanted: if by_skill { self.config.skills.wanted.and(&enqueue.ticket.skills) } else { Skills::default() },
+            class: Class::ANY,
+            relax_at: by_skill.then_some(now),
             state,
         };
         caller.refresh(now);
@@ -160,13 +217,44 @@ impl Queue {
         caller
     }
 
-    fn next_sequence(&mut self) -> Sequence {
+    /// Lets a caller who was taken out wait again, with what is asked of his agent by now.
+    fn put_back(&mut self, now: Moment, mut caller: Caller) {
+        if caller.relax_at.is_some_and(|at| at <= now) {
+            self.relax(now, &mut caller);
+        }
+        self.waiting.insert(caller);
+    }
+
+    /// The longer he waits, the less skill he needs (Spec: QU-5).
+    fn relax(&mut self, now: Moment, caller: &mut Caller) {
+        let rule = &self.config.skills;
+        let every = rule.relax.filter(|every| !every.is_zero());
+        let steps = every.map_or(0, |every| now.since(caller.entered).as_millis() / every.as_millis().max(1));
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        let wanted = caller.wanted.relaxed(steps, rule.least);
+        let more = caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
+        caller.relax_at = every.filter(|_| more).map(|every| caller.entered + every * (steps + 1));
+        caller.class = self.roster.class(&wanted);
+    }
+
+    fn next_sequence(&mut self, now: Moment) -> Sequence {
+        if mutant!(FifoByClock) {
+            let counter = now.since(Moment::START).as_micros().try_into().unwrap_or(u64::MAX);
+            return Sequence { epoch: Epoch(0), counter };
+        }
         self.sequences += 1;
         Sequence { epoch: self.epoch, counter: self.sequences }
     }
 
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
+        self.departed.add(now, call);
+        self.pace.left(now, call, matches!(why, Left::Connected { .. }));
         let Some(caller) = self.waiting.take(call) else { return };
+        if let (Left::Connected { agent, .. }, State::Offered(ringing)) = (why, &caller.state)
+            && let Some(seat) = self.roster.seat(agent)
+        {
+            self.pace.connected(now, seat, ringing.made);
+        }
         match why {
             Left::Connected { .. } => self.counts.answered += 1,
             Left::Abandoned => self.counts.abandoned += 1,
@@ -209,6 +297,7 @@ impl Queue {
         {
             let Some(mut caller) = self.waiting.take(call) else { break };
             if caller.expires <= now {
+                self.pace.left(now, call, false);
                 self.free_seats(&caller.state, |_| false);
                 continue;
             }
@@ -218,7 +307,7 @@ impl Queue {
                 self.free_seats(&caller.state, |_| false);
             }
             caller.state = State::Waiting;
-            self.waiting.insert(caller);
+            self.put_back(now, caller);
             self.serve_all(now, out);
             self.serve(now, call, out);
         }

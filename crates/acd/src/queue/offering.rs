@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::selection::{HARDWARE_PHONES, Pick, Seat};
 use super::unanswered::{self, Verdict};
-use super::waiting::{Caller, Ringing, State};
+use super::waiting::{Caller, Ringing, State, Walk};
 use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
 use crate::call::FromQueue;
 use crate::ids::{AgentId, CallId};
@@ -34,8 +34,8 @@ impl Queue {
         }
         if enqueue.round == caller.round {
             for seat in enqueue.tried.iter().filter_map(|agent| self.roster.seat(agent)) {
-                if !caller.tried.contains(&seat) {
-                    caller.tried.push(seat);
+                if let Err(place) = caller.tried.binary_search(&seat) {
+                    caller.tried.insert(place, seat);
                 }
             }
         }
@@ -67,7 +67,7 @@ impl Queue {
         caller.last_over = Some(offer);
         caller.rang |= rang;
         let refused: Vec<Seat> = refused.iter().filter_map(|agent| self.roster.seat(agent)).collect();
-        self.free_seats(&caller.state, |seat| caller.tried.contains(&seat) || refused.contains(&seat));
+        self.free_seats(&caller.state, |seat| caller.tried.binary_search(&seat).is_ok() || refused.contains(&seat));
         caller.state = State::Waiting;
     }
 
@@ -98,12 +98,11 @@ impl Queue {
     /// Gives the free agents to the waiting callers in the order of their rank. A caller who gets none blocks nobody
     /// (Spec: QU-7).
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        let mut last = None;
+        let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(rank) = self.waiting.next(last)
+            && let Some(call) = self.waiting.next(&mut walk, |class| self.roster.suits_somebody(class))
         {
-            self.serve(now, rank.2, out);
-            last = Some(rank);
+            self.serve(now, call, out);
         }
     }
 
@@ -123,7 +122,8 @@ impl Queue {
         }
         let begun = !caller.tried.is_empty();
         let round_is_over = begun && self.config.strategy == Strategy::AllAtOnce;
-        let picks = if round_is_over { Vec::new() } else { self.roster.pick(&caller.tried, HARDWARE_PHONES) };
+        let picks =
+            if round_is_over { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, HARDWARE_PHONES) };
         if !picks.is_empty() {
             self.offer(now, call, &picks, out);
         } else if begun {
@@ -155,7 +155,7 @@ impl Queue {
         {
             let left = self.config.ring_for.saturating_sub(now.since(ringing.made));
             let phones = HARDWARE_PHONES.saturating_sub(ringing.phones);
-            let picks = if left < RING { Vec::new() } else { self.roster.pick(&caller.tried, phones) };
+            let picks = if left < RING { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, phones) };
             if !picks.is_empty() {
                 let said = self.propose(call, ringing, &picks, round, left);
                 self.tell(call, said, out);
@@ -191,7 +191,7 @@ impl Queue {
                 caller.rang = false;
                 let rests = until > now;
                 caller.state = if rests { State::Resting { until } } else { State::Waiting };
-                self.waiting.insert(caller);
+                self.put_back(now, caller);
                 if !rests {
                     self.serve_all(now, out);
                 }

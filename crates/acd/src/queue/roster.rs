@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Strategy;
-use super::selection::{Candidate, Pick, Seat, Selection};
+use super::Config;
+use super::selection::{Candidate, Class, Pick, Seat, Selection};
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::ids::AgentId;
+use crate::skills::Skills;
 use crate::time::Moment;
 
 /// An agent repeats himself every 10 s; one who was not heard for so long counts as logged out. For the same time a new
@@ -39,20 +40,24 @@ pub(super) struct Roster {
     forget: BTreeSet<(Moment, Seat)>,
     free: usize,
     logged_in: usize,
+    /// Free or busy.
+    working: usize,
     unheard: usize,
     /// Until then the unheard count as logged in.
     grace: Option<Moment>,
 }
 
 impl Roster {
-    pub(super) fn new(now: Moment, agents: &[AgentId], strategy: Strategy, seed: u64) -> Self {
+    pub(super) fn new(now: Moment, config: &Config, seed: u64) -> Self {
+        let agents = &config.agents;
+        let can = |agent| config.skills.agents.get(agent).cloned().unwrap_or_default();
         let place = |(seat, agent): (Seat, &AgentId)| Place {
             agent: agent.clone(),
             version: Version::default(),
             standing: None,
             idle_period: 0,
             forget_at: now,
-            candidate: Candidate { seat, idle_since: now, hardware: 0, soft: 0 },
+            candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
             offered: false,
             spent: None,
             free: false,
@@ -60,24 +65,28 @@ impl Roster {
         Roster {
             places: (0..).zip(agents).map(place).collect(),
             seats: agents.iter().cloned().zip(0..).collect(),
-            selection: Selection::new(strategy, seed),
+            selection: Selection::new(config.strategy, seed, || agents.iter().map(can).collect()),
             forget: BTreeSet::new(),
             free: 0,
             logged_in: 0,
+            working: 0,
             unheard: agents.len(),
             grace: Some(now + UNHEARD),
         }
     }
 
-    /// Takes in what an agent says, unless he has said something newer already.
-    pub(super) fn heard(&mut self, now: Moment, status: &AgentStatus) {
-        let Some(seat) = self.seat(&status.agent) else { return };
+    /// Takes in what an agent says, unless he has said something newer already. Tells who he is, and whether an offer is
+    /// open to him.
+    pub(super) fn heard(&mut self, now: Moment, status: &AgentStatus) -> Option<(Seat, bool)> {
+        let seat = self.seat(&status.agent)?;
         let place = &mut self.places[seat as usize];
         let first = place.standing.is_none();
         if !first && status.version <= place.version {
-            return;
+            return None;
         }
-        let mut candidate = Candidate { hardware: status.hardware, soft: status.soft, ..place.candidate };
+        let offered = place.offered;
+        let AgentStatus { calls, talked, hardware, soft, .. } = *status;
+        let mut candidate = Candidate { calls, talked, hardware, soft, ..place.candidate };
         if first || status.idle_period != place.idle_period {
             candidate.idle_since = match status.idle_period {
                 // Nobody has done anything yet: list order decides (Spec: QU-3).
@@ -90,6 +99,7 @@ impl Roster {
         self.unheard -= usize::from(first);
         self.forget_later(now, seat);
         self.set(seat, status.standing, candidate);
+        Some((seat, offered))
     }
 
     fn forget_later(&mut self, now: Moment, seat: Seat) {
@@ -120,10 +130,13 @@ impl Roster {
         self.withdraw(seat);
         let place = &mut self.places[seat as usize];
         let logged_in = |standing: Option<Standing>| standing.is_some_and(|s| s != Standing::LoggedOut);
+        let works = |standing: Option<Standing>| matches!(standing, Some(Standing::Free | Standing::Busy));
         self.logged_in -= usize::from(logged_in(place.standing));
+        self.working -= usize::from(works(place.standing));
         place.standing = Some(standing);
         place.candidate = candidate;
         self.logged_in += usize::from(logged_in(place.standing));
+        self.working += usize::from(works(place.standing));
         self.restore(seat);
     }
 
@@ -146,8 +159,8 @@ impl Roster {
     }
 
     /// Chooses agents for a caller; they are not free from now on.
-    pub(super) fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
-        let picks = self.selection.strategy().pick(tried, phones);
+    pub(super) fn pick(&mut self, class: Class, tried: &[Seat], phones: u8) -> Vec<Pick> {
+        let picks = self.selection.strategy().pick_for(class, tried, phones);
         for pick in &picks {
             self.withdraw(pick.seat);
             self.places[pick.seat as usize].offered = true;
@@ -165,6 +178,16 @@ impl Roster {
             place.spent = Some(version);
         }
         self.restore(seat);
+    }
+
+    /// The class of the callers who need this.
+    pub(super) fn class(&mut self, wanted: &Skills) -> Class {
+        self.selection.class(wanted)
+    }
+
+    /// Whether a free agent suits this class, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+        self.selection.suits_somebody(class)
     }
 
     pub(super) fn version(&self, seat: Seat) -> Version {
@@ -185,6 +208,10 @@ impl Roster {
 
     pub(super) const fn logged_in(&self) -> usize {
         self.logged_in
+    }
+
+    pub(super) const fn working(&self) -> usize {
+        self.working
     }
 
     pub(super) fn len(&self) -> usize {

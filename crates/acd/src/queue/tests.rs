@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{
-    Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Timeout, Unanswered,
-};
+use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::call::{self, FromQueue};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::{Offer, OfferId};
+use crate::rank::Ranking;
+use crate::skills::Skills;
 use crate::ticket::{Sequence, Ticket};
 use crate::time::{Moment, Now, WallTime};
 
@@ -40,20 +40,22 @@ fn call_id(number: u64) -> CallId {
 fn config(agents: &[&str]) -> Config {
     Config {
         display_name: "Support".to_owned(),
-        extension: None,
         agents: agents.iter().map(|agent| agent_id(agent)).collect(),
-        strategy: Strategy::InOrder,
-        ring_for: Duration::from_secs(20),
-        unanswered: Unanswered::Wait,
-        max_wait: None,
-        timeout: Timeout::default(),
         max_waiting: 100_000,
+        ..Config::default()
     }
 }
 
 /// The first ticket of a call.
 fn first(number: u64) -> Enqueue {
-    let ticket = Ticket { call: call_id(number), queue: id(), sequence: None, priority: 0, waited: Duration::ZERO };
+    let ticket = Ticket {
+        call: call_id(number),
+        queue: id(),
+        sequence: None,
+        priority: 0,
+        skills: Skills::default(),
+        waited: Duration::ZERO,
+    };
     Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None }
 }
 
@@ -91,6 +93,8 @@ impl Hall {
             standing,
             idle_for: Duration::ZERO,
             idle_period: 0,
+            calls: 0,
+            talked: Duration::ZERO,
             hardware: 1,
             soft: 0,
         };
@@ -240,6 +244,8 @@ fn messages_of_the_past_change_nothing() {
         standing: Standing::LoggedOut,
         idle_for: Duration::ZERO,
         idle_period: 0,
+        calls: 0,
+        talked: Duration::ZERO,
         hardware: 0,
         soft: 0,
     };
@@ -382,5 +388,45 @@ proptest! {
             }
         }
         prop_assert_eq!(hall.queue.view(hall.now).waiting as usize, waiting.len());
+    }
+}
+
+proptest! {
+    // spec: QU-7
+    #[test]
+    fn qu_7_callers_are_served_in_the_order_of_a_naive_model(
+        callers in prop::collection::vec((-3_i32..=3, 0_u64..800, prop::option::of(0_u64..5_000)), 1..12),
+        ageing in prop::option::of(1_u64..3_000),
+    ) {
+        let ranking = Ranking { ageing: ageing.map(Duration::from_millis), ..Ranking::default() };
+        let mut hall = Hall::new(Config { ranking, ..config(&["anna"]) });
+        hall.status("anna", Standing::Busy);
+        let mut model = Vec::new();
+        for (n, &(priority, gap, elsewhere)) in (1_u64..).zip(&callers) {
+            hall.now.mono = hall.now.mono + Duration::from_millis(gap);
+            let waited = Duration::from_millis(elsewhere.unwrap_or(0));
+            let mut ticket = first(n);
+            ticket.ticket.priority = priority;
+            ticket.ticket.waited = waited;
+            hall.enqueue(ticket);
+            let began = i64::try_from((hall.now.mono - waited).since(Moment::START).as_millis()).unwrap();
+            let step = ageing.map(|step| i64::try_from(step).unwrap());
+            let ahead = i64::from(priority) * step.unwrap_or(1_000_000_000);
+            model.push((began - ahead, n));
+        }
+        model.sort_unstable();
+        hall.said();
+        let mut served = Vec::new();
+        for _ in &callers {
+            hall.status("anna", Standing::Free);
+            let offers = hall.offers();
+            prop_assert_eq!(offers.len(), 1);
+            served.push(offers[0].call.number);
+            let why = Left::Connected { offer: offers[0].id, agent: agent_id("anna") };
+            hall.tell(Event::Leave { call: offers[0].call, why });
+            hall.status("anna", Standing::Busy);
+        }
+        let expected: Vec<u64> = model.into_iter().map(|(_, n)| n).collect();
+        prop_assert_eq!(served, expected);
     }
 }

@@ -6,18 +6,29 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::Overflow;
-use super::selection::Seat;
+use super::selection::{Class, Seat};
 use crate::agent::Version;
 use crate::ids::CallId;
 use crate::offer::OfferId;
+use crate::rank::Ranking;
+use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::Moment;
 
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
 const TICKET_LIFE: Duration = Duration::from_secs(20);
 
-/// Best first: higher priority, then order of entry (Spec: QU-7). Ageing will change the first part, nothing else.
-pub(super) type Rank = (Reverse<i32>, Sequence, CallId);
+/// Callers of one priority and one need who entered this queue first, or who came over from another queue.
+type Lane = (Reverse<i32>, bool, Class);
+
+/// The order within a lane (Spec: QU-7). Who entered here is first come, first served by the sequence. Sequences of two
+/// queues cannot be compared, so those who came from another one go by when their waiting began; so do the first callers of
+/// two lanes, with what their priority is worth.
+type Place = (Option<Moment>, Sequence, CallId);
+
+/// How far a walk through the open callers has come.
+#[derive(Debug, Default)]
+pub(super) struct Walk(BTreeMap<Lane, Place>);
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -48,19 +59,38 @@ pub(super) struct Caller {
     pub(super) call: CallId,
     pub(super) sequence: Sequence,
     pub(super) priority: i32,
+    /// Into this queue.
     pub(super) entered: Moment,
+    /// When his waiting began, in whatever queue that was.
+    pub(super) began: Moment,
     pub(super) expires: Moment,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
+    /// Sorted.
     pub(super) tried: Vec<Seat>,
     pub(super) rang: bool,
     pub(super) last_over: Option<OfferId>,
+    /// What he needs of his agent at first.
+    pub(super) wanted: Skills,
+    /// Who suits by now.
+    pub(super) class: Class,
+    /// When he needs less; at the start at once, to find his class.
+    pub(super) relax_at: Option<Moment>,
     pub(super) state: State,
 }
 
 impl Caller {
-    pub(super) fn rank(&self) -> Rank {
-        (Reverse(self.priority), self.sequence, self.call)
+    /// From another queue.
+    pub(super) fn came_over(&self) -> bool {
+        self.began < self.entered
+    }
+
+    fn lane(&self) -> Lane {
+        (Reverse(self.priority), self.came_over(), self.class)
+    }
+
+    fn place(&self) -> Place {
+        (self.came_over().then_some(self.began), self.sequence, self.call)
     }
 
     pub(super) fn refresh(&mut self, now: Moment) {
@@ -71,7 +101,7 @@ impl Caller {
     fn due(&self, max_wait: Option<Duration>) -> Moment {
         let limit = max_wait.map(|max| self.entered + max);
         let own = match &self.state {
-            State::Waiting => limit,
+            State::Waiting => limit.into_iter().chain(self.relax_at).min(),
             State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
             State::Offered(ringing) => Some(ringing.until),
             State::Leaving(_) => None,
@@ -85,15 +115,23 @@ impl Caller {
 pub(super) struct Waiting {
     max_wait: Option<Duration>,
     agents_join: bool,
+    ranking: Ranking,
     callers: BTreeMap<CallId, Caller>,
     /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
-    open: BTreeSet<Rank>,
+    open: BTreeMap<Lane, BTreeSet<Place>>,
     due: BTreeSet<(Moment, CallId)>,
 }
 
 impl Waiting {
-    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool) -> Self {
-        Waiting { max_wait, agents_join, callers: BTreeMap::new(), open: BTreeSet::new(), due: BTreeSet::new() }
+    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
+        Waiting {
+            max_wait,
+            agents_join,
+            ranking,
+            callers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            due: BTreeSet::new(),
+        }
     }
 
     pub(super) fn insert(&mut self, caller: Caller) {
@@ -108,7 +146,12 @@ impl Waiting {
     /// Takes a caller out; put him back with [`Waiting::insert`] after a change, so that the indexes are always right.
     pub(super) fn take(&mut self, call: CallId) -> Option<Caller> {
         let caller = self.callers.remove(&call)?;
-        self.open.remove(&caller.rank());
+        if let Some(places) = self.open.get_mut(&caller.lane()) {
+            places.remove(&caller.place());
+            if places.is_empty() {
+                self.open.remove(&caller.lane());
+            }
+        }
         self.due.remove(&(caller.due(self.max_wait), call));
         Some(caller)
     }
@@ -120,15 +163,49 @@ impl Waiting {
             State::Resting { .. } | State::Leaving(_) => false,
         };
         if open {
-            self.open.insert(caller.rank());
+            self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
         self.due.insert((caller.due(self.max_wait), caller.call));
     }
 
-    /// The best caller behind `after`, or the best of all, who can take an agent.
-    pub(super) fn next(&self, after: Option<Rank>) -> Option<Rank> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.open.range((from, Bound::Unbounded)).next().copied()
+    /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
+    /// logarithm of the callers for each priority and need that occurs.
+    pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(Class) -> bool) -> Option<CallId> {
+        let lanes = self.open.iter().filter(|((.., class), _)| suits(*class));
+        let heads = lanes.filter_map(|(lane, places)| {
+            let from = walk.0.get(lane).map_or(Bound::Unbounded, |passed| Bound::Excluded(*passed));
+            places.range((from, Bound::Unbounded)).next().map(|place| (*lane, *place))
+        });
+        // Among equal priorities the sequence alone decides, whatever they need.
+        let mut heads: Vec<(Lane, Place)> = heads.collect();
+        heads.sort_unstable_by_key(|((priority, over, _), place)| (*priority, *over, *place));
+        heads.dedup_by_key(|((priority, over, _), _)| (*priority, *over));
+        let order = |(lane, place): &(Lane, Place)| {
+            let (Reverse(priority), ..) = *lane;
+            let (_, sequence, call) = *place;
+            let began = self.callers.get(&call).map(|caller| self.ranking.place(priority, caller.began));
+            (began, sequence, call)
+        };
+        let (lane, place) = heads.into_iter().min_by_key(order)?;
+        walk.0.insert(lane, place);
+        Some(place.2)
+    }
+
+    /// The smaller is served first. Where a new owner has measured the waits anew, callers of one priority follow their
+    /// sequence all the same, see [`Waiting::next`].
+    pub(super) fn rank(&self, caller: &Caller) -> impl Ord + use<> {
+        (self.ranking.place(caller.priority, caller.began), caller.sequence, caller.call)
+    }
+
+    /// How many can take an agent.
+    pub(super) fn open(&self) -> usize {
+        self.open.values().map(BTreeSet::len).sum()
+    }
+
+    /// Whether he can take an agent and everybody else who can comes before him.
+    pub(super) fn is_last_open(&self, call: CallId) -> bool {
+        let lasts = self.open.values().filter_map(|places| places.last().and_then(|place| self.callers.get(&place.2)));
+        lasts.max_by_key(|caller| self.rank(caller)).is_some_and(|last| last.call == call)
     }
 
     pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {

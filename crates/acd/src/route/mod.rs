@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use crate::rank::Ranking;
+use crate::skills::Skills;
 
 /// What callers of a queue hear while they wait (Spec: AU-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,6 +45,10 @@ pub struct NumberRoute {
     pub greeting: Option<SoundId>,
     /// Then.
     pub target: Target,
+    /// Added to the priority of the queue for its callers (Spec: QU-12).
+    pub priority: i32,
+    /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5).
+    pub skills: Skills,
 }
 
 /// What routing knows of a queue.
@@ -56,6 +62,8 @@ pub struct QueueRoute {
     pub waiting_sound: WaitingSound,
     /// The priority of its callers; higher is served earlier, 0 is ordinary (Spec: QU-12).
     pub priority: i32,
+    /// How its callers compare with those of other queues (Spec: QU-7).
+    pub ranking: Ranking,
 }
 
 /// What routing knows of an agent.

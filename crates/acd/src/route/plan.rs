@@ -3,6 +3,7 @@
 use super::{NumberRoute, Routing, Target};
 use crate::ids::{AgentId, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
+use crate::skills::Skills;
 
 /// One step of a call before and at its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub enum Step {
 pub struct Plan {
     /// The configured number that was called, if it was one.
     pub number: Option<NumberId>,
+    /// What the number adds to the priority of a queue (Spec: QU-12).
+    pub priority: i32,
+    /// What it asks of the agent (Spec: QU-5).
+    pub skills: Skills,
     /// In order.
     pub steps: Vec<Step>,
     /// Which step was chosen by which rule, and why others did not apply, in words.
@@ -61,7 +66,13 @@ impl Routing {
         let tenant = &agent.tenant;
         if let Some((extension, target)) = self.extension(tenant, dialled) {
             let why = format!("{agent} dialled extension {}: {target}", extension.as_str());
-            return Plan { number: None, steps: vec![target.clone().into()], why: vec![why] };
+            return Plan {
+                number: None,
+                priority: 0,
+                skills: Skills::default(),
+                steps: vec![target.clone().into()],
+                why: vec![why],
+            };
         }
         let Ok(number) = dialled.parse::<PhoneNumber>() else {
             return Plan::refuse(format!(
@@ -77,7 +88,8 @@ impl Routing {
         let own = self.own_number(trunk).map(|own| own.as_str().to_owned()).unwrap_or_default();
         let show = CallerId { number: own, name: String::new() };
         let why = format!("{agent} dialled {number}: out through {trunk}, the first with `outbound`");
-        Plan { number: None, steps: vec![Step::Dial { trunk: trunk.clone(), number, show }], why: vec![why] }
+        let steps = vec![Step::Dial { trunk: trunk.clone(), number, show }];
+        Plan { number: None, priority: 0, skills: Skills::default(), steps, why: vec![why] }
     }
 }
 
@@ -94,11 +106,17 @@ impl Plan {
         }
         why.push(format!("leads to {}", route.target));
         steps.push(route.target.clone().into());
-        Plan { number: Some(route.id.clone()), steps, why }
+        Plan { number: Some(route.id.clone()), priority: route.priority, skills: route.skills.clone(), steps, why }
     }
 
     fn refuse(why: String) -> Plan {
-        Plan { number: None, steps: vec![Step::Refuse(Cause::NotFound)], why: vec![why] }
+        Plan {
+            number: None,
+            priority: 0,
+            skills: Skills::default(),
+            steps: vec![Step::Refuse(Cause::NotFound)],
+            why: vec![why],
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::{AgentRoute, NumberRoute, QueueRoute, RouteError, Routing, Step, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ids::{AgentId, CallId, DeviceId, Name, NodeId, NumberId, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
+use crate::rank::Ranking;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -20,6 +21,8 @@ fn trunk(tenant: &str) -> TrunkId {
 
 fn number(tenant: &str, id: &str, number: &str) -> NumberRoute {
     NumberRoute {
+        priority: 0,
+        skills: crate::skills::Skills::default(),
         id: NumberId::new(name(tenant), name(id)),
         number: number.parse().unwrap(),
         trunk: trunk(tenant),
@@ -32,6 +35,7 @@ fn tables() -> Tables {
     Tables {
         numbers: vec![number("acme", "main", "+33123456789")],
         queues: vec![QueueRoute {
+            ranking: Ranking::default(),
             id: queue("acme"),
             extension: Some("201".parse().unwrap()),
             waiting_sound: WaitingSound::Music,

@@ -10,6 +10,7 @@ use carillon_acd::ids::{AgentId, CallId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{Cause, LegEvent};
 use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::record::Outcome;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
@@ -44,6 +45,8 @@ fn number(n: usize) -> String {
 
 fn routing() -> Routing {
     let numbers = (0..QUEUES).map(|n| NumberRoute {
+        priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: NumberId::new(name("default"), name(&format!("n{n}"))),
         number: number(n).parse().unwrap(),
         trunk: trunk(),
@@ -51,6 +54,7 @@ fn routing() -> Routing {
         target: Target::Queue(queue_id(n)),
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
+        ranking: Ranking::default(),
         id: queue_id(n),
         extension: None,
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
@@ -63,7 +67,6 @@ fn routing() -> Routing {
 }
 
 fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
-    let strategies = [Strategy::InOrder, Strategy::AllAtOnce, Strategy::LongestIdle, Strategy::Random];
     let rules = [
         Unanswered::Wait,
         Unanswered::Leave(Then::HangUp),
@@ -75,12 +78,13 @@ fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         display_name: format!("queue {n}"),
         extension: None,
         agents: (0..AGENTS).filter(|_| rng.below(3) > 0).map(agent_id).collect(),
-        strategy: strategies[rng.below(strategies.len())],
+        strategy: Strategy::ALL[rng.below(Strategy::ALL.len())],
         ring_for: Duration::from_secs(5 * (1 + rng.below(4) as u64)),
         unanswered: rules[rng.below(rules.len())].clone(),
         max_wait: limits[rng.below(limits.len())],
         timeout: Timeout::default(),
         max_waiting: 2 + rng.below(20),
+        ..queue::Config::default()
     }
 }
 
@@ -101,8 +105,9 @@ impl Day {
         }
         for agent in 0..AGENTS {
             let serves = (0..QUEUES).filter(|n| configs[*n].agents.contains(&agent_id(agent)));
-            let queues =
-                serves.map(|n| Membership { queue: queue_id(n), wrap_up: Duration::from_secs(3 * n as u64) }).collect();
+            let queues = serves
+                .map(|n| Membership { wrap_up: Duration::from_secs(3 * n as u64), ..Membership::new(queue_id(n)) })
+                .collect();
             let devices = vec![DeviceKind::Hardware; 1 + agent % 2];
             world.add_agent(
                 agent_id(agent),

@@ -124,6 +124,8 @@ mod tests {
             answered: 0,
             abandoned: 0,
             overflowed: 0,
+            estimate: None,
+            estimates: (0, 0),
         }
     }
 

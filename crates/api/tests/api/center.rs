@@ -5,6 +5,7 @@ use carillon_rpc::v1;
 use carillon_rpc::v1::call_service_client::CallServiceClient;
 use carillon_rpc::v1::queue_service_client::QueueServiceClient;
 use carillon_rpc::v1::record_service_client::RecordServiceClient;
+use carillon_rpc::v1::statistics_service_client::StatisticsServiceClient;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -114,6 +115,48 @@ async fn a_call_is_seen_in_its_queue_until_it_is_hung_up() {
     assert_eq!((record.call.as_str(), record.queue), ("calls/1-6a0f3c21-42", queue_name("support")));
     let request = v1::ListRecordsRequest { queue: queue_name("sales"), ..Default::default() };
     assert!(records.list_records(request).await.unwrap().into_inner().records.is_empty());
+}
+
+// spec: PL-4
+#[tokio::test]
+async fn pl_4_statistics_are_the_same_live_and_from_the_records() {
+    let node = Node::start().await;
+    let mut statistics = StatisticsServiceClient::new(node.channel.clone());
+    for number in [1, 2] {
+        node.center.incoming(incoming(number));
+        let call = crate::node::call_id(number);
+        until("it waits", async || node.center.call(call).await.ok().filter(|view| view.queue.is_some())).await;
+        node.center.hang_up(call).await.unwrap();
+        until("it is gone", async || node.center.call(call).await.err()).await;
+    }
+    let ask = |since, subject: v1::Subject, quarters| v1::ListStatisticsRequest {
+        parent: "tenants/default".into(),
+        subject: subject.into(),
+        since,
+        quarters,
+        ..Default::default()
+    };
+    let hour_ago = carillon_acd::time::WallTime(node.center.now().wall.0 - 3_600_000_000);
+    let since = Some(carillon_rpc::time::timestamp(hour_ago));
+    for subject in [v1::Subject::Queues, v1::Subject::Numbers] {
+        for quarters in [false, true] {
+            let mut answers = Vec::new();
+            for since in [None, since] {
+                let answer = statistics.list_statistics(ask(since, subject, quarters)).await.unwrap().into_inner();
+                let sums = |row: &v1::Statistics| (row.offered_count, row.lost_count, row.longest_wait);
+                answers.push(answer.statistics.iter().map(sums).collect::<Vec<_>>());
+            }
+            assert_eq!(answers[0], answers[1], "{subject:?}, by quarters: {quarters}");
+            // Two quarters when the hour struck in between.
+            let lost: u64 = answers[0].iter().map(|(_, lost, _)| lost).sum();
+            let offered: u64 = answers[0].iter().map(|(offered, _, _)| offered).sum();
+            assert_eq!((offered, lost), (2, 2));
+        }
+    }
+    let mut page = statistics.list_statistics(ask(None, v1::Subject::Queues, false)).await.unwrap().into_inner();
+    assert_eq!(page.statistics.pop().unwrap().threshold.unwrap().seconds, 20);
+    let unspecified = statistics.list_statistics(ask(None, v1::Subject::Unspecified, false)).await.unwrap_err();
+    assert_eq!(unspecified.get_details_bad_request().unwrap().field_violations[0].field, "subject");
 }
 
 #[tokio::test]

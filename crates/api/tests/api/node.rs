@@ -7,6 +7,7 @@ use std::time::Duration;
 use carillon_acd::agent::{DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, NumberId, QueueId, TrunkId};
 use carillon_acd::leg::{CallerId, Incoming, Source};
+use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
 use carillon_actors::{Center, Clock, Objects, Ports};
 use carillon_api::ApiError;
@@ -36,12 +37,13 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start() -> Node {
         let store = Store::open(None).await.unwrap();
-        let writer = store.writer();
+        let (writer, notes) = (store.writer(), store.writer());
         let ports = Ports {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
             announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
+            note: Arc::new(move |period| notes.try_note(period).unwrap()),
             save: Arc::new(|_, _| {}),
         };
         let center = Center::start(Clock::start(), ports, objects(), Epoch(1 << 32), 7).await.unwrap();
@@ -128,6 +130,8 @@ fn queue_id(text: &str) -> QueueId {
 /// Three agents without a phone, who serve both queues; a number that leads to `support`.
 fn objects() -> Objects {
     let number = route::NumberRoute {
+        priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
         id: NumberId::new(name("default"), name("main")),
         number: "+33123456789".parse().unwrap(),
         trunk: TrunkId::new(name("default"), name("carrier")),
@@ -135,6 +139,7 @@ fn objects() -> Objects {
         target: route::Target::Queue(queue_id("support")),
     };
     let waiting = |which| route::QueueRoute {
+        ranking: carillon_acd::rank::Ranking::default(),
         id: queue_id(which),
         extension: None,
         waiting_sound: route::WaitingSound::Music,
@@ -142,7 +147,7 @@ fn objects() -> Objects {
     };
     let queues = vec![waiting("sales"), waiting("support")];
     let tables = route::Tables { numbers: vec![number], queues, ..Default::default() };
-    let membership = |which| Membership { queue: queue_id(which), wrap_up: Duration::ZERO };
+    let membership = |which| Membership::new(queue_id(which));
     let agent = |who: &str| {
         let config = agent::Config {
             display_name: who.to_uppercase(),
@@ -163,6 +168,7 @@ fn objects() -> Objects {
             max_wait: None,
             timeout: queue::Timeout::default(),
             max_waiting: 100,
+            ..queue::Config::default()
         };
         (queue_id(which), config)
     };
@@ -171,5 +177,6 @@ fn objects() -> Objects {
         agents: AGENTS.map(agent).to_vec(),
         queues: vec![queue("sales"), queue("support")],
         calls: call::Config::default(),
+        definitions: Definitions::default(),
     }
 }

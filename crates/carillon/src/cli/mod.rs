@@ -8,6 +8,8 @@ mod hang_up;
 mod output;
 mod records;
 mod row;
+mod simulate;
+mod stats;
 mod watch;
 mod when;
 
@@ -27,6 +29,10 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     /// Show what happened to the calls that are over.
     Records(records::RecordsArgs),
+    /// Show service levels, waits and occupancy, live or for any period.
+    Stats(stats::StatsArgs),
+    /// Run a day's calls, made up or yesterday's, through a configuration, and show what it would do with them.
+    Simulate(simulate::SimulateArgs),
 }
 
 /// Performs one command.
@@ -42,6 +48,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::HangUp(args) => hang_up::run(args).await,
             Command::Watch(args) => watch::run(args).await,
             Command::Records(args) => records::run(args).await,
+            Command::Stats(args) => stats::run(args).await,
+            Command::Simulate(args) => simulate::run(&args),
         }
     });
     match done {

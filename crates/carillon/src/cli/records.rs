@@ -79,14 +79,14 @@ pub(crate) struct RecordsArgs {
     api: Api,
 }
 
-/// The form of the records.
+/// The form of records and statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
+pub(super) enum Form {
     /// For people; its columns may change.
     Table,
-    /// An array with one record per line, with every transition.
+    /// An array; of records with one per line, with every transition.
     Json,
-    /// Comma-separated, with a header; the transitions as JSON in the last column.
+    /// Comma-separated, with a header; the transitions of a record as JSON in the last column.
     Csv,
 }
 

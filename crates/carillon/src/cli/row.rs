@@ -69,6 +69,28 @@ pub(super) struct QueueRow {
     answered: u64,
     abandoned: u64,
     overflowed: u64,
+    estimated_wait: Option<EstimateRow>,
+    estimates: u64,
+    estimates_held: u64,
+}
+
+/// How long a caller will wait.
+#[derive(Debug, Serialize)]
+struct EstimateRow {
+    seconds: f64,
+    at_least_seconds: f64,
+    at_most_seconds: f64,
+}
+
+impl From<v1::WaitEstimate> for EstimateRow {
+    fn from(estimate: v1::WaitEstimate) -> Self {
+        let of = |duration: Option<_>| seconds(time::std_duration(duration.as_ref()));
+        EstimateRow {
+            seconds: of(estimate.wait),
+            at_least_seconds: of(estimate.at_least),
+            at_most_seconds: of(estimate.at_most),
+        }
+    }
 }
 
 impl From<v1::Queue> for QueueRow {
@@ -88,6 +110,9 @@ impl From<v1::Queue> for QueueRow {
             answered: queue.answered_count,
             abandoned: queue.abandoned_count,
             overflowed: queue.overflowed_count,
+            estimated_wait: queue.estimated_wait.map(Into::into),
+            estimates: queue.estimate_count,
+            estimates_held: queue.estimate_held_count,
         }
     }
 }
@@ -102,6 +127,8 @@ pub(super) struct CallRow {
     queue: Option<String>,
     agent: Option<String>,
     seconds: f64,
+    position: Option<u32>,
+    estimated_wait: Option<EstimateRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +147,8 @@ impl From<v1::Call> for CallRow {
             dialled: call.dialled,
             queue: some(call.queue),
             agent: some(call.agent),
+            position: Some(call.position).filter(|position| *position > 0),
+            estimated_wait: call.estimated_wait.map(Into::into),
         }
     }
 }

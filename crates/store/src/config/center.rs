@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_acd::agent::DeviceKind;
+use carillon_acd::agent::{DeviceKind, IdleReset};
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use carillon_acd::queue::{Strategy, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::route::{Target, WaitingSound};
+use carillon_acd::skills::Skills;
+use carillon_acd::stats::ServiceLevel;
 use ipnet::IpNet;
 
 use super::secret::Secret;
@@ -85,6 +88,10 @@ pub struct Number {
     pub greeting: Option<SoundId>,
     /// Who gets the call (Spec: OB-4).
     pub target: Target,
+    /// Added to the priority of the queues that its callers come to (Spec: QU-12). −100–100, default 0.
+    pub priority: i32,
+    /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5). Default nothing.
+    pub skills: Skills,
 }
 
 /// A group of agents that shares incoming calls (Spec: OB-3).
@@ -102,8 +109,12 @@ pub struct Queue {
     pub agents: Vec<AgentId>,
     /// Who is rung first. Default in order.
     pub strategy: Strategy,
+    /// What longest idle counts as activity (Spec: QU-3). Default the offer.
+    pub idle_reset: IdleReset,
     /// Rings per agent; one ring is 5 s (Spec: QU-9). 1–20, default 4.
     pub rings: u8,
+    /// Unanswered offers in a row after which an agent goes on break. 1–100; `None` for never.
+    pub pause_after: Option<u32>,
     /// The rest after a conversation (Spec: QU-11). 0–1 h, default none.
     pub wrap_up: Duration,
     /// The longest wait (Spec: UN-4). 1 s–24 h; `None` without a limit.
@@ -119,6 +130,16 @@ pub struct Queue {
     pub max_waiting: usize,
     /// Higher is served earlier where agents serve several queues (Spec: QU-7, QU-12). −100–100, default 0.
     pub priority: i32,
+    /// What counts as good service in statistics (Spec: PL-5).
+    pub service_level: ServiceLevel,
+    /// What priority is worth, and the queue's weight among the queues of an agent (Spec: QU-7).
+    pub ranking: Ranking,
+    /// What every caller needs of his agent, when the strategy goes by skills (Spec: QU-5). Default nothing.
+    pub skills: Skills,
+    /// After each such time of waiting one level less is needed. 1 s–24 h; `None` for never.
+    pub relax: Option<Duration>,
+    /// But not less than this level. 0–10, default 1.
+    pub relax_to: u8,
 }
 
 /// An employee who takes calls (Spec: OB-5).
@@ -132,6 +153,8 @@ pub struct Agent {
     pub extension: Option<Extension>,
     /// His mobile phone (Spec: OB-6).
     pub mobile: Option<PhoneNumber>,
+    /// What he can do (Spec: QU-5).
+    pub skills: Skills,
     /// His phones; a `DeviceId` counts them from 0. At most 16.
     pub devices: Vec<Device>,
 }

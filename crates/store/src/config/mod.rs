@@ -138,9 +138,11 @@ impl<'a> Reading<'a> {
 mod tests {
     use std::time::Duration;
 
-    use carillon_acd::agent::DeviceKind;
+    use carillon_acd::agent::{DeviceKind, IdleReset};
     use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+    use carillon_acd::rank::Ranking;
     use carillon_acd::route::{Target, WaitingSound};
+    use carillon_acd::skills::Skills;
 
     use super::*;
 
@@ -164,6 +166,8 @@ mod tests {
         assert_eq!((queue.display_name.as_str(), queue.rings, queue.max_waiting), ("support", 4, 1_000));
         assert_eq!((queue.strategy, queue.waiting_sound), (Strategy::InOrder, WaitingSound::Ringing));
         assert_eq!((queue.wrap_up, queue.max_wait, queue.priority), (Duration::ZERO, None, 0));
+        assert_eq!((queue.ranking.ageing, queue.ranking.weight), (Some(Duration::from_secs(60)), Duration::ZERO));
+        assert_eq!((queue.idle_reset, queue.pause_after), (IdleReset::Offer, None));
         assert_eq!((&queue.unanswered, &queue.timeout), (&Unanswered::Wait, &Timeout::default()));
         assert_eq!((center.tenant.name.as_str(), center.tenant.time_zone.as_str()), ("default", "UTC"));
     }
@@ -180,8 +184,10 @@ spec:
   extension: "0201"
   short_number: "99900"
   agents: [piotr, anna]
-  strategy: random
+  strategy: longest_idle
+  idle_reset: handled
   rings: 7
+  pause_after: 3
   wrap_up: 1m30s
   max_wait: 10m
   unanswered: { number: "+48 600-000-000" }
@@ -189,14 +195,20 @@ spec:
   waiting_sound: music
   max_waiting: 5
   priority: -3
+  ageing: 90s
+  weight: 2m
+  strict_weight: true
+  skills: { french: 5 }
+  relax: 20s
+  relax_to: 2
 ---
-{ kind: Queue, name: sales, spec: { max_wait: 0s, unanswered: hang_up, timeout: { then: { queue: support } } } }
+{ kind: Queue, name: sales, spec: { max_wait: 0s, ageing: 0s, unanswered: hang_up, timeout: { then: { queue: support } } } }
 ---
 { kind: Trunk, name: carrier, spec: { outbound: "sip:192.0.2.1", peers: [192.0.2.9/24, "2001:db8::1"] } }
 ---
-{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna } }
+{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna, priority: 20, skills: { polish: 3 } } }
 ---
-{ kind: Agent, name: anna, spec: { extension: 101 } }
+{ kind: Agent, name: anna, spec: { extension: 101, skills: { french: 7, billing: 1 } } }
 ---
 { kind: Agent, name: piotr, spec: {} }
 "#,
@@ -207,16 +219,35 @@ spec:
         assert_eq!(support.extension.as_ref().map(|extension| extension.as_str()), Some("0201"));
         assert_eq!(support.short_number.as_ref().map(ShortNumber::as_str), Some("99900"));
         assert_eq!(support.agents, [center.agents[1].id.clone(), anna.clone()]);
-        assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::Random, 7, 5));
+        assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::LongestIdle, 7, 5));
+        assert_eq!((support.idle_reset, support.pause_after), (IdleReset::Handled, Some(3)));
         assert_eq!((support.wrap_up, support.priority), (Duration::from_secs(90), -3));
+        let (ageing, weight) = (Some(Duration::from_secs(90)), Duration::from_secs(120));
+        assert_eq!(support.ranking, Ranking { ageing, weight, strict_weight: true });
+        let skills = |levels: &[(&str, u8)]| Skills::new(levels.iter().map(|(name, n)| (name.parse().unwrap(), *n)));
+        assert_eq!((&support.skills, support.relax_to), (&skills(&[("french", 5)]), 2));
+        assert_eq!((support.relax, sales.relax), (Some(Duration::from_secs(20)), None));
+        assert_eq!(center.agents[0].skills, skills(&[("french", 7), ("billing", 1)]));
+        assert_eq!(center.numbers[0].skills, skills(&[("polish", 3)]));
+        assert_eq!(sales.ranking, Ranking { ageing: None, ..Ranking::default() });
         assert_eq!(support.max_wait, Some(Duration::from_secs(600)));
         assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));
         assert_eq!(support.timeout.then, Then::Agent(anna.clone()));
         assert_eq!((sales.max_wait, &sales.unanswered), (None, &Unanswered::Leave(Then::HangUp)));
         assert_eq!(sales.timeout.then, Then::Queue(support.id.clone()));
-        assert_eq!(center.numbers[0].target, Target::Agent(anna));
+        assert_eq!((&center.numbers[0].target, center.numbers[0].priority), (&Target::Agent(anna), 20));
         let peers: Vec<String> = center.trunks[0].peers.iter().map(ToString::to_string).collect();
         assert_eq!(peers, ["192.0.2.0/24", "2001:db8::1/128"]);
+    }
+
+    // spec: QU-1, QU-2, QU-3, QU-4, QU-5
+    #[test]
+    fn qu_5_every_strategy_has_its_word() {
+        for strategy in Strategy::ALL {
+            let word = strategy.as_str();
+            let center = center(&format!("{{ kind: Queue, name: support, spec: {{ strategy: {word} }} }}"));
+            assert_eq!(center.queues[0].strategy, strategy);
+        }
     }
 
     // spec: OB-5

@@ -8,6 +8,7 @@ use std::time::Duration;
 use carillon_acd::agent::SavedAvailability;
 use carillon_acd::ids::AgentId;
 use carillon_acd::record::Record;
+use carillon_acd::stats::Period;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::row::{self, Row};
 use crate::availability;
 use crate::db::StoreError;
+use crate::periods;
 
 /// Records that may wait for the disk: 80 s of it failing at 100 calls/s, about 20 MB.
 const QUEUE: usize = 8_192;
@@ -33,7 +35,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// The queue to the disk is full, or the store is closed: this record is lost, logged and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the record is dropped: the store is closed or {QUEUE} records wait for the disk")]
+#[error("it is dropped: the store is closed or {QUEUE} records wait for the disk")]
 pub struct Full;
 
 /// What the writer has done since its start.
@@ -60,6 +62,7 @@ pub struct RecordWriter {
 #[derive(Debug)]
 enum Command {
     Write(Box<Record>),
+    Note(Box<Period>),
     /// Answered when everything that was sent before is on the disk.
     Flush(oneshot::Sender<()>),
     /// As `Flush`, and the end of the task.
@@ -83,7 +86,9 @@ impl RecordWriter {
     pub(crate) fn start(pool: SqlitePool) -> Self {
         let (inbox, commands) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared::default());
-        tokio::spawn(Task { pool, shared: shared.clone(), commands, rows: Vec::with_capacity(BATCH) }.run());
+        tokio::spawn(
+            Task { pool, shared: shared.clone(), commands, rows: Vec::with_capacity(BATCH), periods: Vec::new() }.run(),
+        );
         RecordWriter { shared, inbox }
     }
 
@@ -102,6 +107,18 @@ impl RecordWriter {
         self.inbox.try_send(Command::Write(Box::new(record))).map_err(|_| {
             let dropped = self.shared.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::error!(call_id = %call, dropped, "call record lost: the disk does not take records");
+            Full
+        })
+    }
+
+    /// Takes what an agent spent his time on, without waiting.
+    ///
+    /// # Errors
+    /// As [`try_write`](Self::try_write).
+    pub fn try_note(&self, period: Period) -> Result<(), Full> {
+        self.inbox.try_send(Command::Note(Box::new(period))).map_err(|_| {
+            let dropped = self.shared.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(dropped, "a period of an agent's time lost: the disk does not take records");
             Full
         })
     }
@@ -174,6 +191,7 @@ struct Task {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     rows: Vec<Row>,
+    periods: Vec<Period>,
 }
 
 /// Whether the task goes on.
@@ -194,7 +212,7 @@ impl Task {
                 },
                 () = shared.wished.notified() => None,
             };
-            if matches!(first, None | Some(Command::Write(_))) {
+            if matches!(first, None | Some(Command::Write(_) | Command::Note(_))) {
                 tokio::select! {
                     () = sleep(GATHER) => {}
                     () = shared.hurry.notified() => {}
@@ -214,6 +232,7 @@ impl Task {
         while let Some(command) = next {
             match command {
                 Command::Write(record) => self.rows.push(Row::of(*record)),
+                Command::Note(period) => self.periods.push(*period),
                 Command::Flush(done) => {
                     self.write_all().await;
                     // Nobody may be waiting any more: he lost patience.
@@ -227,6 +246,9 @@ impl Task {
             }
             if self.rows.len() == BATCH {
                 self.write_rows().await;
+            }
+            if self.periods.len() == BATCH {
+                self.write_periods().await;
             }
             next = self.commands.try_recv().ok();
         }
@@ -242,6 +264,7 @@ impl Task {
 
     async fn write_all(&mut self) {
         self.write_rows().await;
+        self.write_periods().await;
         self.save_wishes().await;
     }
 
@@ -258,6 +281,20 @@ impl Task {
         }
         self.shared.written.fetch_add(self.rows.len() as u64, Ordering::Relaxed);
         self.rows.clear();
+    }
+
+    async fn write_periods(&mut self) {
+        if self.periods.is_empty() {
+            return;
+        }
+        let mut pause = RETRY.0;
+        while let Err(error) = periods::insert(&self.pool, &self.periods).await {
+            self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, periods = self.periods.len(), "agents' time is not written, trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+        self.periods.clear();
     }
 
     async fn save_wishes(&mut self) {

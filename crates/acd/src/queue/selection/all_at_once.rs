@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, Pick, Seat, Select};
+use super::{Candidate, Pick, Seat, Select, is_tried};
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct AllAtOnce {
@@ -21,7 +21,7 @@ impl Select for AllAtOnce {
     fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
         let mut left = phones;
         let mut picks = Vec::with_capacity(self.free.len());
-        for candidate in self.free.values().filter(|candidate| !tried.contains(&candidate.seat)) {
+        for candidate in self.free.values().filter(|candidate| !is_tried(tried, candidate.seat)) {
             let hardware_limit = candidate.hardware.min(left);
             left -= hardware_limit;
             if hardware_limit > 0 || candidate.soft > 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Pick, Seat, Select};
+use super::{Candidate, Pick, Seat, Select, is_tried};
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct InOrder {
@@ -19,6 +19,6 @@ impl Select for InOrder {
     }
 
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        self.free.iter().find(|seat| !tried.contains(seat)).map(|&seat| Pick::whole(seat)).into_iter().collect()
+        self.free.iter().find(|&&seat| !is_tried(tried, seat)).map(|&seat| Pick::whole(seat)).into_iter().collect()
     }
 }

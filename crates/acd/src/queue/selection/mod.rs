@@ -2,20 +2,40 @@
 //! the logarithm of their number; a strategy is one small file.
 
 mod all_at_once;
+mod by_skill;
+mod fewest_calls;
 mod in_order;
+mod least_talk_time;
 mod longest_idle;
 mod random;
+mod round_robin;
+
+use std::time::Duration;
 
 use all_at_once::AllAtOnce;
+use by_skill::BySkill;
+use fewest_calls::FewestCalls;
 use in_order::InOrder;
+use least_talk_time::LeastTalkTime;
 use longest_idle::LongestIdle;
 use random::Random;
+use round_robin::RoundRobin;
 
 use super::Strategy;
+use crate::skills::Skills;
 use crate::time::Moment;
 
 /// The place of an agent in the list of the queue, from 0.
 pub(super) type Seat = u32;
+
+/// Callers who need the same of their agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Class(usize);
+
+impl Class {
+    /// Any agent will do; always so unless the strategy goes by skills.
+    pub(super) const ANY: Class = Class(0);
+}
 
 /// A free agent, as the strategies see him.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +43,10 @@ pub(super) struct Candidate {
     pub(super) seat: Seat,
     /// On the owner's clock.
     pub(super) idle_since: Moment,
+    /// Calls of this queue that he has had since his workday began.
+    pub(super) calls: u32,
+    /// How long he has talked in them.
+    pub(super) talked: Duration,
     /// His reachable hardware phones.
     pub(super) hardware: u8,
     /// His other reachable devices.
@@ -46,6 +70,11 @@ impl Pick {
 /// Hardware phones that ring for one caller (Spec: QU-10).
 pub(super) const HARDWARE_PHONES: u8 = 10;
 
+/// Whether a sorted list of tried agents holds this one.
+fn is_tried(tried: &[Seat], seat: Seat) -> bool {
+    tried.binary_search(&seat).is_ok()
+}
+
 /// What a strategy does. `insert` and `remove` come in pairs.
 pub(super) trait Select {
     /// An agent became free.
@@ -54,9 +83,15 @@ pub(super) trait Select {
     /// He is not free any more.
     fn remove(&mut self, candidate: &Candidate);
 
-    /// The agents to offer a caller to who has been offered to `tried` in this round; empty when there is none.
+    /// The agents to offer a caller to who has been offered to `tried` in this round; empty when there is none. `tried` is
+    /// sorted.
     /// `phones` more hardware phones may ring for him (Spec: QU-10).
     fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick>;
+
+    /// The same for a caller of this class.
+    fn pick_for(&mut self, _class: Class, tried: &[Seat], phones: u8) -> Vec<Pick> {
+        self.pick(tried, phones)
+    }
 }
 
 /// The strategy of one queue with its index.
@@ -66,15 +101,24 @@ pub(super) enum Selection {
     AllAtOnce(AllAtOnce),
     LongestIdle(LongestIdle),
     Random(Random),
+    RoundRobin(RoundRobin),
+    FewestCalls(FewestCalls),
+    LeastTalkTime(LeastTalkTime),
+    BySkill(BySkill),
 }
 
 impl Selection {
-    pub(super) fn new(strategy: Strategy, seed: u64) -> Self {
+    /// `skills` of the agents, by seat.
+    pub(super) fn new(strategy: Strategy, seed: u64, skills: impl FnOnce() -> Vec<Skills>) -> Self {
         match strategy {
             Strategy::InOrder => Selection::InOrder(InOrder::default()),
             Strategy::AllAtOnce => Selection::AllAtOnce(AllAtOnce::default()),
             Strategy::LongestIdle => Selection::LongestIdle(LongestIdle::default()),
             Strategy::Random => Selection::Random(Random::new(seed)),
+            Strategy::RoundRobin => Selection::RoundRobin(RoundRobin::default()),
+            Strategy::FewestCalls => Selection::FewestCalls(FewestCalls::default()),
+            Strategy::LeastTalkTime => Selection::LeastTalkTime(LeastTalkTime::default()),
+            Strategy::Skills => Selection::BySkill(BySkill::new(skills())),
         }
     }
 
@@ -84,6 +128,38 @@ impl Selection {
             Selection::AllAtOnce(strategy) => strategy,
             Selection::LongestIdle(strategy) => strategy,
             Selection::Random(strategy) => strategy,
+            Selection::RoundRobin(strategy) => strategy,
+            Selection::FewestCalls(strategy) => strategy,
+            Selection::LeastTalkTime(strategy) => strategy,
+            Selection::BySkill(strategy) => strategy,
+        }
+    }
+
+    /// The class of the callers who need this.
+    pub(super) fn class(&mut self, wanted: &Skills) -> Class {
+        match self {
+            Selection::BySkill(strategy) => strategy.class(wanted),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::RoundRobin(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_) => Class::ANY,
+        }
+    }
+
+    /// Whether a free agent suits this class, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+        match self {
+            Selection::BySkill(strategy) => strategy.suits_somebody(class),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::RoundRobin(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_) => true,
         }
     }
 }

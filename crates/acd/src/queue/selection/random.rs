@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, Pick, Seat, Select};
+use super::{Candidate, Pick, Seat, Select, is_tried};
 use crate::rng::Rng;
 
 /// Draws that may hit an agent already tried before the untried are counted out.
@@ -23,11 +23,11 @@ impl Random {
     fn draw(&mut self, tried: &[Seat]) -> Option<Seat> {
         for _ in 0..DRAWS.min(self.free.len()) {
             let seat = self.free[self.rng.below(self.free.len())];
-            if !tried.contains(&seat) {
+            if !is_tried(tried, seat) {
                 return Some(seat);
             }
         }
-        let untried: Vec<Seat> = self.free.iter().copied().filter(|seat| !tried.contains(seat)).collect();
+        let untried: Vec<Seat> = self.free.iter().copied().filter(|&seat| !is_tried(tried, seat)).collect();
         (!untried.is_empty()).then(|| untried[self.rng.below(untried.len())])
     }
 }

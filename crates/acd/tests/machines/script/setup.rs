@@ -1,11 +1,14 @@
 //! The part of a scenario that describes the center.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use carillon_acd::agent::{self, DeviceKind, Membership};
+use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::queue::{self, SkillRule, Strategy, Then, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
+use carillon_acd::skills::Skills;
 
 use super::{agent_id, name, queue_id, seconds};
 use crate::world::World;
@@ -13,8 +16,9 @@ use crate::world::World;
 #[derive(Default)]
 pub(crate) struct Setup {
     tables: Tables,
-    queues: Vec<(QueueId, queue::Config, Duration)>,
+    queues: Vec<(QueueId, queue::Config, Membership)>,
     agents: Vec<(AgentId, Vec<DeviceKind>)>,
+    skills: BTreeMap<AgentId, Skills>,
 }
 
 type Options<'a> = Vec<(&'a str, &'a str)>;
@@ -60,26 +64,23 @@ impl Setup {
 
     fn queue(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = queue_id(id)?;
-        let mut route =
-            QueueRoute { id: id.clone(), extension: None, waiting_sound: WaitingSound::Ringing, priority: 0 };
-        let mut config = queue::Config {
-            display_name: id.name.to_string(),
+        let mut route = QueueRoute {
+            id: id.clone(),
             extension: None,
-            agents: Vec::new(),
-            strategy: Strategy::InOrder,
-            ring_for: Duration::from_secs(20),
-            unanswered: Unanswered::Wait,
-            max_wait: None,
-            timeout: Timeout::default(),
-            max_waiting: 1_000,
+            waiting_sound: WaitingSound::Ringing,
+            priority: 0,
+            ranking: Ranking::default(),
         };
-        let mut wrap_up = Duration::ZERO;
+        let mut config = queue::Config { display_name: id.name.to_string(), ..queue::Config::default() };
+        let mut serves = Membership::new(id.clone());
         for &(key, value) in options {
             match key {
                 "agents" => config.agents = value.split(',').map(agent_id).collect::<Result<_, _>>()?,
                 "strategy" => config.strategy = strategy(value)?,
                 "rings" => config.ring_for = Duration::from_secs(5 * value.parse::<u64>().map_err(bad)?),
-                "wrap_up" => wrap_up = seconds(value)?,
+                "wrap_up" => serves.wrap_up = seconds(value)?,
+                "idle_reset" if value == "handled" => serves.idle_reset = IdleReset::Handled,
+                "pause_after" => serves.pause_after = Some(value.parse().map_err(bad)?),
                 "max_wait" => config.max_wait = Some(seconds(value)?),
                 "max_waiting" => config.max_waiting = value.parse().map_err(bad)?,
                 "unanswered" if value == "wait" => config.unanswered = Unanswered::Wait,
@@ -87,14 +88,22 @@ impl Setup {
                 "timeout" => config.timeout.then = then(value)?,
                 "message" => config.timeout.message = Some(sound(value)?),
                 "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "skills" => config.skills.wanted = skills(value)?,
+                "relax" => config.skills.relax = Some(seconds(value)?),
+                "relax_to" => config.skills.least = value.parse().map_err(bad)?,
+                "ageing" if value == "none" => route.ranking.ageing = None,
+                "ageing" => route.ranking.ageing = Some(seconds(value)?),
+                "weight" => route.ranking.weight = seconds(value)?,
+                "strict_weight" => route.ranking.strict_weight = true,
                 "priority" => route.priority = value.parse().map_err(bad)?,
                 "music" => route.waiting_sound = WaitingSound::Music,
                 _ => return Err(format!("{key:?} is nothing that a queue has")),
             }
         }
         config.extension.clone_from(&route.extension);
+        config.ranking = route.ranking;
         self.tables.queues.push(route);
-        self.queues.push((id, config, wrap_up));
+        self.queues.push((id, config, serves));
         Ok(())
     }
 
@@ -105,6 +114,9 @@ impl Setup {
         for &(key, value) in options {
             match key {
                 "extension" => route.extension = Some(value.parse().map_err(bad)?),
+                "skills" => {
+                    self.skills.insert(id.clone(), skills(value)?);
+                }
                 "devices" => devices = value.split(',').map(device).collect::<Result<_, _>>()?,
                 _ => return Err(format!("{key:?} is nothing that an agent has")),
             }
@@ -128,6 +140,8 @@ impl Setup {
             trunk: TrunkId::new(name("default")?, name("carrier")?),
             greeting: get("greeting").map(sound).transpose()?,
             target,
+            skills: get("skills").map_or_else(|| Ok(Skills::default()), skills)?,
+            priority: get("priority").map_or(Ok(0), str::parse).map_err(bad)?,
         });
         Ok(())
     }
@@ -148,7 +162,8 @@ impl Setup {
         }
         let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
         for (id, config, _) in &self.queues {
-            world.add_queue(id.clone(), config.clone(), 1, 1);
+            let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
+            world.add_queue(id.clone(), queue::Config { skills, ..config.clone() }, 1, 1);
         }
         for (id, devices) in &self.agents {
             let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));
@@ -156,9 +171,7 @@ impl Setup {
                 display_name: id.name.to_string(),
                 extension: None,
                 devices: devices.clone(),
-                queues: serves
-                    .map(|(queue, _, wrap_up)| Membership { queue: queue.clone(), wrap_up: *wrap_up })
-                    .collect(),
+                queues: serves.map(|(_, _, membership)| membership.clone()).collect(),
             };
             world.add_agent(id.clone(), config, 1);
         }
@@ -166,9 +179,21 @@ impl Setup {
     }
 }
 
+/// `french:5,billing:2`.
+fn skills(text: &str) -> Result<Skills, String> {
+    let level = |skill: &str| {
+        let (skill, level) = skill.split_once(':').ok_or("a skill has a level, like french:5")?;
+        Ok((name(skill)?, level.parse().map_err(bad)?))
+    };
+    let levels: Result<Vec<_>, String> = text.split(',').map(level).collect();
+    levels.map(Skills::new)
+}
+
 fn strategy(text: &str) -> Result<Strategy, String> {
-    let all = [Strategy::InOrder, Strategy::AllAtOnce, Strategy::LongestIdle, Strategy::Random];
-    all.into_iter().find(|strategy| strategy.as_str() == text).ok_or_else(|| format!("{text:?} is no strategy"))
+    Strategy::ALL
+        .into_iter()
+        .find(|strategy| strategy.as_str() == text)
+        .ok_or_else(|| format!("{text:?} is no strategy"))
 }
 
 fn device(text: &str) -> Result<DeviceKind, String> {

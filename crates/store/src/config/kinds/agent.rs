@@ -4,6 +4,7 @@ use carillon_acd::agent::DeviceKind;
 use carillon_acd::ids::AgentId;
 
 use super::queue::display_name;
+use super::skills::skills;
 use super::trunk::address;
 use crate::config::center::{Access, Agent, Device, Username};
 use crate::config::decoder::{Decoder, Fields, Shape};
@@ -13,8 +14,8 @@ use crate::config::yaml::{Entry, Node};
 
 pub(crate) const SHAPE: Shape = Shape {
     what: "an Agent",
-    fields: &["display_name", "extension", "mobile", "devices"],
-    later: &["skills", "crm_user", "outgoing_numbers", "voicemail"],
+    fields: &["display_name", "extension", "mobile", "skills", "devices"],
+    later: &["crm_user", "outgoing_numbers", "voicemail"],
 };
 
 const DEVICE: Shape = Shape { what: "a device", fields: &["username", "password", "contact", "kind"], later: &[] };
@@ -51,6 +52,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: AgentId, fields: &Fields<'_>
         display_name: display_name(decoder, &id.name, fields),
         extension,
         mobile: fields.get("mobile").and_then(|entry| decoder.phone_number(entry)),
+        skills: fields.get("skills").map(|entry| skills(decoder, entry)).unwrap_or_default(),
         devices: nodes.iter().filter_map(|node| device(decoder, node)).collect(),
         id,
     }

@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use carillon_acd::agent::IdleReset;
 use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
 use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
 use carillon_acd::route::WaitingSound;
+use carillon_acd::skills::Skills;
+use carillon_acd::stats::ServiceLevel;
 
-use super::{DAY, HOUR, SECOND};
+use super::skills::skills;
+use super::{DAY, HOUR, MINUTE, SECOND};
 use crate::config::center::{Queue, ShortNumber};
 use crate::config::decoder::{Choice, Decoder, Fields, Shape};
 use crate::config::findings::{Handover, Kind, Problem, ToExtension, Unique};
@@ -21,7 +26,9 @@ pub(crate) const SHAPE: Shape = Shape {
         "short_number",
         "agents",
         "strategy",
+        "idle_reset",
         "rings",
+        "pause_after",
         "wrap_up",
         "max_wait",
         "unanswered",
@@ -29,24 +36,39 @@ pub(crate) const SHAPE: Shape = Shape {
         "waiting_sound",
         "max_waiting",
         "priority",
+        "service_level",
+        "ageing",
+        "weight",
+        "strict_weight",
+        "skills",
+        "relax",
+        "relax_to",
     ],
-    later: &["announce_position", "pickup", "service_level", "talk_cap", "skills", "exits", "callback"],
+    later: &["announce_position", "pickup", "talk_cap", "exits", "callback"],
 };
 
 const UNANSWERED: Shape =
     Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail", "last_agent_phone"] };
 const UNANSWERED_WORDS: [&str; 2] = ["wait", "hang_up"];
+const SERVICE_LEVEL: Shape =
+    Shape { what: "`service_level`", fields: &["threshold", "target", "short_abandon"], later: &[] };
 const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
 const THEN: Shape = Shape { what: "`then`", fields: &["extension", "queue"], later: &["voicemail", "number"] };
 
-const STRATEGIES: [(&str, Strategy); 4] = [
+const STRATEGIES: [(&str, Strategy); 8] = [
     ("in_order", Strategy::InOrder),
     ("all_at_once", Strategy::AllAtOnce),
     ("longest_idle", Strategy::LongestIdle),
     ("random", Strategy::Random),
+    ("round_robin", Strategy::RoundRobin),
+    ("fewest_calls", Strategy::FewestCalls),
+    ("least_talk_time", Strategy::LeastTalkTime),
+    ("skills", Strategy::Skills),
 ];
-const LATER_STRATEGIES: [&str; 4] = ["round_robin", "fewest_calls", "least_talk_time", "skills"];
+const IDLE_RESETS: [(&str, IdleReset); 2] = [("offer", IdleReset::Offer), ("handled", IdleReset::Handled)];
 const WAITING_SOUNDS: [(&str, WaitingSound); 2] = [("ringing", WaitingSound::Ringing), ("music", WaitingSound::Music)];
+
+const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 const RINGS: i64 = 4;
 const MAX_WAITING: i64 = 1_000;
@@ -57,15 +79,20 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         fields.get(field).and_then(|entry| decoder.whole(entry, range)).unwrap_or(default)
     };
     let rings = whole(decoder, "rings", 1..=20, RINGS);
+    let relax_to = whole(decoder, "relax_to", 0..=i64::from(Skills::MOST), 1);
+    let relax = fields.get("relax").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("never")));
+    let pause_after = whole(decoder, "pause_after", 0..=100, 0);
     let max_waiting = whole(decoder, "max_waiting", 1..=100_000, MAX_WAITING);
     let priority = whole(decoder, "priority", -100..=100, 0);
     let wrap_up = fields.get("wrap_up").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
-    let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &LATER_STRATEGIES));
+    let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &[]));
+    let idle_reset = fields.get("idle_reset").and_then(|entry| decoder.word(entry, &IDLE_RESETS, &[]));
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
     let handover = Source { tenant: &id.tenant, queue: place };
     let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
     let timeout = fields.get("timeout").and_then(|entry| timeout(decoder, &handover, entry));
+    let service_level = fields.get("service_level").and_then(|entry| service_level(decoder, entry));
     let queue = Queue {
         display_name: display_name(decoder, &id.name, fields),
         extension: fields.get("extension").and_then(|entry| {
@@ -76,7 +103,9 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         short_number: fields.get("short_number").and_then(|entry| short_number(decoder, entry)),
         agents: agents(decoder, &id.tenant, fields),
         strategy: strategy.unwrap_or_default(),
+        idle_reset: idle_reset.unwrap_or_default(),
         rings: u8::try_from(rings).expect("checked to be 1 to 20"),
+        pause_after: u32::try_from(pause_after).ok().filter(|most| *most > 0),
         wrap_up: wrap_up.unwrap_or_default(),
         max_wait: max_wait.filter(|limit| !limit.is_zero()),
         unanswered: unanswered.unwrap_or_default(),
@@ -84,6 +113,11 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         waiting_sound: sound.unwrap_or_default(),
         max_waiting: usize::try_from(max_waiting).expect("checked to be 1 to 100,000"),
         priority: i32::try_from(priority).expect("checked to be -100 to 100"),
+        service_level: service_level.unwrap_or_default(),
+        ranking: ranking(decoder, fields),
+        skills: fields.get("skills").map(|entry| skills(decoder, entry)).unwrap_or_default(),
+        relax: relax.filter(|every| !every.is_zero()),
+        relax_to: u8::try_from(relax_to).expect("checked to be 0 to 10"),
         id,
     };
     doubts(decoder, &queue, fields);
@@ -105,6 +139,25 @@ fn short_number(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ShortNumber>
     }
     decoder.findings.take(Unique::ShortNumber, text, entry.value.place);
     Some(ShortNumber(text.into()))
+}
+
+/// Spec: QU-7.
+fn ranking(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Ranking {
+    let mut ranking = Ranking::default();
+    let ageing = fields.get("ageing").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no ageing")));
+    if let Some(step) = ageing {
+        ranking.ageing = (!step.is_zero()).then_some(step);
+    }
+    let weight = fields.get("weight").and_then(|entry| decoder.duration(entry, Duration::ZERO..=DAY, None));
+    ranking.weight = weight.unwrap_or_default();
+    if let Some(entry) = fields.get("strict_weight") {
+        ranking.strict_weight = decoder.word(entry, &YES_OR_NO, &[]).unwrap_or_default();
+        if ranking.strict_weight && fields.get("weight").is_none() {
+            let problem = Problem::warning("`strict_weight` without `weight` changes nothing");
+            decoder.report(problem.at(entry.key_place, "not used").help("add `weight: 1m`, or take it out (QU-7)"));
+        }
+    }
+    ranking
 }
 
 /// In list order, each once (Spec: QU-1).
@@ -182,6 +235,20 @@ fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Opt
     Some(Timeout { message, then: then.unwrap_or_default() })
 }
 
+/// Spec: PL-5.
+fn service_level(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ServiceLevel> {
+    let fields = decoder.fields(&entry.value, entry.key_place, &SERVICE_LEVEL)?;
+    let default = ServiceLevel::default();
+    let threshold = fields.get("threshold").and_then(|entry| decoder.duration(entry, SECOND..=HOUR, None));
+    let target = fields.get("target").and_then(|entry| decoder.whole(entry, 1..=100));
+    let short = fields.get("short_abandon").and_then(|entry| decoder.duration(entry, Duration::ZERO..=MINUTE, None));
+    Some(ServiceLevel {
+        threshold: threshold.unwrap_or(default.threshold),
+        target: target.map(|percent| u8::try_from(percent).expect("checked to be 1 to 100")),
+        short_abandon: short.unwrap_or(default.short_abandon),
+    })
+}
+
 fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
     if let Some(entry) = fields.get("strategy")
         && queue.strategy == Strategy::AllAtOnce
@@ -197,6 +264,22 @@ fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
         let help = "once phones rang for all rings without an answer, the call ends and counts as missed (UN-3); \
                     choose another strategy, or say in `unanswered` where the caller goes";
         decoder.report(problem.help(help));
+    }
+    if let Some(entry) = fields.get("idle_reset")
+        && queue.strategy != Strategy::LongestIdle
+    {
+        let problem = Problem::warning(format!("`idle_reset` of queue `{}` changes nothing", queue.id.name));
+        let help = "it says how `strategy: longest_idle` counts (QU-3); take it out, or choose that strategy";
+        decoder.report(problem.at(entry.key_place, "not used").help(help));
+    }
+    for field in ["skills", "relax", "relax_to"] {
+        if let Some(entry) = fields.get(field)
+            && queue.strategy != Strategy::Skills
+        {
+            let problem = Problem::warning(format!("`{field}` of queue `{}` changes nothing", queue.id.name));
+            let help = "only `strategy: skills` looks at skills (QU-5); take it out, or choose that strategy";
+            decoder.report(problem.at(entry.key_place, "not used").help(help));
+        }
     }
     if queue.agents.is_empty() && fields.get("agents").is_none_or(is_empty_list) {
         let problem = Problem::warning(format!("queue `{}` has no agents", queue.id.name));

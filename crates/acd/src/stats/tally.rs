@@ -1,0 +1,147 @@
+//! The sums, and how they are added.
+
+/// Why a visit ended that was neither answered nor abandoned: the caller went on, or was sent on (Spec: PL-5, flow-out).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowOut {
+    /// Every eligible agent was tried once (Spec: UN-1).
+    RoundUnanswered,
+    /// The wait limit (Spec: UN-4).
+    MaxWait,
+    /// Nobody was logged in (Spec: UN-4).
+    NobodyLoggedIn,
+    /// The queue was full (Spec: QU-12).
+    MaxWaiting,
+    /// Another rule.
+    Other,
+}
+
+impl FlowOut {
+    /// All of them, in the order of [`Tally::flow_outs`].
+    pub const ALL: [FlowOut; 5] =
+        [FlowOut::RoundUnanswered, FlowOut::MaxWait, FlowOut::NobodyLoggedIn, FlowOut::MaxWaiting, FlowOut::Other];
+
+    /// As programs read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FlowOut::RoundUnanswered => "round_unanswered",
+            FlowOut::MaxWait => "max_wait",
+            FlowOut::NobodyLoggedIn => "nobody_logged_in",
+            FlowOut::MaxWaiting => "max_waiting",
+            FlowOut::Other => "other",
+        }
+    }
+
+    /// Reads the reason of a `LeftQueue` transition, as the call wrote it.
+    pub(super) fn read(why: &str) -> Self {
+        use crate::queue::OverflowReason;
+        let is = |reason: OverflowReason| reason.as_str() == why;
+        if is(OverflowReason::RoundUnanswered) {
+            FlowOut::RoundUnanswered
+        } else if is(OverflowReason::MaxWait) {
+            FlowOut::MaxWait
+        } else if is(OverflowReason::NobodyLoggedIn) {
+            FlowOut::NobodyLoggedIn
+        } else if is(OverflowReason::MaxWaiting) {
+            FlowOut::MaxWaiting
+        } else {
+            FlowOut::Other
+        }
+    }
+}
+
+/// Sums of one subject over some time. Times are in microseconds.
+///
+/// For a queue `offered = answered + abandoned + abandoned_short + flow-outs + lost` once all of its callers have left
+/// it. For a number `offered = answered + abandoned + abandoned_short + missed + lost` once all of its calls are over; its
+/// flow-outs are those of the queues in between. For an agent `offered` counts his rings, and a ring that ends by itself
+/// (the caller left, a colleague was faster) is neither answered nor missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Entered the queue; came to the number; rang at the agent.
+    pub offered: u64,
+    /// Two-way audio.
+    pub answered: u64,
+    /// Of those, after a wait of T or less.
+    pub answered_within: u64,
+    /// The caller left while waiting or ringing, after more than a short abandon's wait.
+    pub abandoned: u64,
+    /// The caller left at once.
+    pub abandoned_short: u64,
+    /// Of both, after a wait of T or less.
+    pub abandoned_within: u64,
+    /// A rule ended the call unanswered; for an agent: his phone rang, and he did not answer or declined.
+    pub missed: u64,
+    /// The call broke, or was ended by request, before an answer.
+    pub lost: u64,
+    /// Left by a rule, by reason, in the order of [`FlowOut::ALL`].
+    pub flow_outs: [u64; FlowOut::ALL.len()],
+    /// The waits of the answered; for an agent: the ringing before his answers.
+    pub wait: u64,
+    /// The longest wait of all who have left, however they did.
+    pub longest_wait: u64,
+    /// Conversations that are over.
+    pub handled: u64,
+    /// Conversation, without hold.
+    pub talk: u64,
+    /// Hold.
+    pub hold: u64,
+    /// Wrap-up after calls of the queue; all wrap-up of the agent. A number has none: wrap-up belongs to a queue.
+    pub wrap_up: u64,
+    /// Talk, hold and wrap-up of the agent, calls that he made himself included; of the agents who were logged in to the
+    /// queue. For occupancy.
+    pub handling: u64,
+    /// Ready and idle, likewise.
+    pub idle: u64,
+}
+
+impl Tally {
+    /// Flow-outs of all reasons.
+    pub fn flowed_out(&self) -> u64 {
+        self.flow_outs.iter().sum()
+    }
+
+    /// One flow-out.
+    pub(super) fn flow_out(why: FlowOut) -> Self {
+        Tally { flow_outs: FlowOut::ALL.map(|each| u64::from(each == why)), ..Tally::default() }
+    }
+
+    /// Adds another sum. The order of additions does not matter, so intervals and nodes can be added up in any way.
+    pub fn add(&mut self, other: &Tally) {
+        let Tally {
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            flow_outs,
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        } = other;
+        self.offered += offered;
+        self.answered += answered;
+        self.answered_within += answered_within;
+        self.abandoned += abandoned;
+        self.abandoned_short += abandoned_short;
+        self.abandoned_within += abandoned_within;
+        self.missed += missed;
+        self.lost += lost;
+        self.flow_outs.iter_mut().zip(flow_outs).for_each(|(sum, more)| *sum += more);
+        self.wait += wait;
+        self.longest_wait = self.longest_wait.max(*longest_wait);
+        self.handled += handled;
+        self.talk += talk;
+        self.hold += hold;
+        self.wrap_up += wrap_up;
+        self.handling += handling;
+        self.idle += idle;
+    }
+}

@@ -1,0 +1,72 @@
+//! The live figures of a node: what its calls and agents have added up since the start (Spec: PL-4).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use carillon_acd::call::Call;
+use carillon_acd::record::Record;
+use carillon_acd::stats::{Books, Definitions, Fact, Follower, Period};
+use carillon_acd::time::WallTime;
+
+/// Quarters of an hour that are kept by themselves: two hours. Older ones are computed from the records.
+const QUARTERS: usize = 8;
+
+/// Everything that has been counted since the center started.
+#[derive(Debug)]
+pub struct Statistics {
+    since: WallTime,
+    definitions: Definitions,
+    books: Mutex<Books>,
+}
+
+impl Statistics {
+    pub(crate) fn new(since: WallTime, definitions: Definitions) -> Self {
+        Statistics { since, definitions, books: Mutex::new(Books::keeping(QUARTERS)) }
+    }
+
+    /// When the counting began.
+    pub const fn since(&self) -> WallTime {
+        self.since
+    }
+
+    /// What counts as good service.
+    pub const fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Looks at the sums. Everybody who counts waits for `look`, so let it be short.
+    pub fn with<R>(&self, look: impl FnOnce(&Books) -> R) -> R {
+        look(&self.books())
+    }
+
+    /// Counts what has happened to a call since the last time.
+    pub(crate) fn follow(&self, follower: &mut Follower, call: &Call) {
+        let mut facts = Vec::new();
+        follower.follow(&self.definitions, call.number(), call.transitions(), &mut facts);
+        self.post(&facts);
+    }
+
+    /// Counts the rest of a call that is over.
+    pub(crate) fn finish(&self, follower: Follower, record: &Record) {
+        let mut facts = Vec::new();
+        follower.finish(&self.definitions, record, &mut facts);
+        self.post(&facts);
+    }
+
+    /// Counts what an agent spent his time on.
+    pub(crate) fn spent(&self, period: &Period) {
+        let mut facts = Vec::new();
+        period.facts(&mut facts);
+        self.post(&facts);
+    }
+
+    fn post(&self, facts: &[Fact]) {
+        if !facts.is_empty() {
+            let mut books = self.books();
+            facts.iter().for_each(|fact| books.post(fact));
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,37 @@
+//! The simulator of `tests/simulation`: many days, one day with its trace, the mutants, the theory.
+
+use std::ffi::OsStr;
+
+use anyhow::Result;
+
+use crate::cargo::{cargo, target_folder};
+
+const PACKAGE: &str = "carillon-simulation";
+
+/// Runs days on all cores.
+pub(crate) fn days(seeds: Option<u64>, seed: Option<u64>, loss: Option<u8>, trace: bool) -> Result<()> {
+    let mut arguments: Vec<String> =
+        ["run", "--quiet", "--release", "--package", PACKAGE, "--"].map(String::from).to_vec();
+    let options = [("--seeds", seeds), ("--seed", seed), ("--loss", loss.map(u64::from))];
+    for (option, value) in options {
+        arguments.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.to_string()]));
+    }
+    arguments.extend(trace.then(|| "--trace".to_owned()));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cargo(&arguments, &[])
+}
+
+/// The machines are built with the deliberate mistakes in them, apart from every other build.
+pub(crate) fn mutants() -> Result<()> {
+    let target = target_folder()?.join("mutants");
+    let environment = [("RUSTFLAGS", OsStr::new("--cfg carillon_mutants")), ("CARGO_TARGET_DIR", target.as_os_str())];
+    cargo(&["test", "--release", "--package", PACKAGE, "--test", "mutants", "--", "--nocapture"], &environment)
+}
+
+/// A million calls for each size of center; an unoptimised build would take minutes, so the test suites leave it out.
+pub(crate) fn theory() -> Result<()> {
+    cargo(
+        &["test", "--release", "--package", PACKAGE, "--test", "theory", "--", "--include-ignored", "--nocapture"],
+        &[],
+    )
+}

@@ -1,0 +1,100 @@
+//! A random center: queues, agents, routing.
+
+use std::time::Duration;
+
+use carillon_acd::agent::{self, DeviceKind, Membership};
+use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
+use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::rank::Ranking;
+use carillon_acd::rng::Rng;
+use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
+
+pub(crate) const QUEUES: usize = 3;
+pub(crate) const AGENTS: usize = 5;
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name of this file is a name")
+}
+
+pub(crate) fn queue_id(n: usize) -> QueueId {
+    QueueId::new(name("default"), name(&format!("q{n}")))
+}
+
+pub(crate) fn agent_id(n: usize) -> AgentId {
+    AgentId::new(name("default"), name(&format!("a{n}")))
+}
+
+pub(crate) fn trunk() -> TrunkId {
+    TrunkId::new(name("default"), name("carrier"))
+}
+
+pub(crate) fn number(n: usize) -> String {
+    format!("+3312345678{n}")
+}
+
+/// The extension of an agent, or of a queue (with `n` from [`AGENTS`] on).
+pub(crate) fn extension(n: usize) -> String {
+    format!("{}", 101 + n)
+}
+
+pub(crate) fn routing() -> Routing {
+    let numbers = (0..QUEUES).map(|n| NumberRoute {
+        priority: 0,
+        skills: carillon_acd::skills::Skills::default(),
+        id: NumberId::new(name("default"), name(&format!("n{n}"))),
+        number: number(n).parse().expect("a number"),
+        trunk: trunk(),
+        greeting: None,
+        target: Target::Queue(queue_id(n)),
+    });
+    let queues = (0..QUEUES).map(|n| QueueRoute {
+        ranking: Ranking::default(),
+        id: queue_id(n),
+        extension: extension(AGENTS + n).parse().ok(),
+        waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
+        priority: i32::try_from(n).unwrap_or_default(),
+    });
+    let agents = (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: extension(n).parse().ok() });
+    let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];
+    let tables = Tables { numbers: numbers.collect(), queues: queues.collect(), agents: agents.collect(), trunks };
+    Routing::new(tables).expect("the tables of this file fit together")
+}
+
+pub(crate) fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
+    let rules = [
+        Unanswered::Wait,
+        Unanswered::Wait,
+        Unanswered::Leave(Then::HangUp),
+        Unanswered::Leave(Then::Queue(queue_id((n + 1) % QUEUES))),
+        Unanswered::Leave(Then::Number("+48600000000".parse().expect("a number"))),
+    ];
+    let limits = [None, Some(Duration::from_secs(45))];
+    queue::Config {
+        display_name: format!("queue {n}"),
+        extension: None,
+        agents: (0..AGENTS).filter(|_| rng.below(3) > 0).map(agent_id).collect(),
+        strategy: Strategy::ALL[rng.below(Strategy::ALL.len())],
+        ring_for: Duration::from_secs(5 * (1 + rng.below(4) as u64)),
+        unanswered: rules[rng.below(rules.len())].clone(),
+        max_wait: limits[rng.below(limits.len())],
+        timeout: Timeout::default(),
+        max_waiting: 2 + rng.below(20),
+        ..queue::Config::default()
+    }
+}
+
+pub(crate) fn agent_config(n: usize, queues: &[queue::Config]) -> agent::Config {
+    let serves = (0..QUEUES).filter(|queue| queues[*queue].agents.contains(&agent_id(n)));
+    agent::Config {
+        display_name: String::new(),
+        extension: extension(n).parse().ok(),
+        devices: vec![DeviceKind::Hardware; 1 + n % 2],
+        queues: serves
+            .map(|queue| Membership {
+                wrap_up: Duration::from_secs(3 * queue as u64),
+                pause_after: (n == 0).then_some(3),
+                ..Membership::new(queue_id(queue))
+            })
+            .collect(),
+    }
+}

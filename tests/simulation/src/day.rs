@@ -1,0 +1,548 @@
+//! One day: who comes when, what breaks when, and what is asked at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_acd::call;
+use carillon_acd::ids::{CallId, Epoch, LegId, NodeId, QueueId};
+use carillon_acd::invariant;
+use carillon_acd::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
+use carillon_acd::queue::{self, Queue};
+use carillon_acd::record::{Happened, Outcome as CallOutcome, Record};
+use carillon_acd::rng::Rng;
+use carillon_acd::time::Moment;
+use carillon_acd::view::{Activity, AgentCommand, Stage};
+use carillon_simulate::engine::{Engine, Message, Outside, Step};
+
+use crate::center::{
+    AGENTS, QUEUES, agent_config, agent_id, extension, number, queue_config, queue_id, routing, trunk,
+};
+use crate::owners::{KEEP_ALIVE, Place};
+use crate::phones::Phones;
+use crate::watch::Watch;
+
+const CALLERS: usize = 20;
+/// A caller whom the owner of his queue has not known for so long is lost. With a fifth of all messages lost, a ticket
+/// that is repeated every 5 s is that unlucky once in 10^11 times.
+const LOST_AFTER: Duration = Duration::from_secs(80);
+/// Long enough for everybody to be served and to go home.
+const EVENING: Duration = Duration::from_secs(1_500);
+
+/// How to run a day.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Lost messages of a hundred; by default 0, 5 and 20 take turns.
+    pub lost: Option<usize>,
+    /// Print every step.
+    pub trace: bool,
+}
+
+/// What a day came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Events that machines took in.
+    pub steps: u64,
+    /// Calls that were answered.
+    pub answered: usize,
+    /// The records of the day.
+    pub records: Vec<String>,
+}
+
+/// Runs the day that `seed` names.
+///
+/// # Errors
+/// The first promise that was broken, in words.
+pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
+    let mut engine = Engine::new(Arc::new(routing()), Arc::new(call_config()));
+    let mut day = Day::new(seed, options);
+    day.begin(&mut engine);
+    let end = engine.now() + day.length + EVENING;
+    while engine.now() < end && day.broken.is_none() {
+        let next = (engine.now() + Duration::from_secs(5)).min(end);
+        engine.run_until(&mut day, next);
+    }
+    day.check_the_end(&engine);
+    match day.broken {
+        Some(what) => Err(what),
+        None => Ok(Outcome {
+            steps: engine.steps(),
+            answered: day.records.iter().filter(|record| record.outcome == CallOutcome::Answered).count(),
+            records: day.records.iter().map(|record| format!("{record:?}")).collect(),
+        }),
+    }
+}
+
+/// Under heavy loss a lease must be renewed more often to hold.
+fn call_config() -> call::Config {
+    call::Config { renew: Duration::from_secs(2), ..call::Config::default() }
+}
+
+/// What the day has planned for itself.
+#[derive(Clone, Debug)]
+pub(crate) enum Planned {
+    Caller,
+    HangsUp(CallId),
+    Trouble,
+    KeepAlive(usize, Epoch),
+    HeardByCoordinator {
+        queue: usize,
+        epoch: Epoch,
+        sent: Moment,
+    },
+    Confirmed {
+        queue: usize,
+        epoch: Epoch,
+        sent: Moment,
+    },
+    /// The coordinator looks whether the place is free.
+    PlaceExpires(usize),
+    /// An owner looks whether it may still act.
+    LeaseEnds(usize, Epoch),
+    OwnerDies(usize, Epoch),
+    EverybodyReady,
+}
+
+struct Day {
+    rng: Rng,
+    options: Options,
+    lost: usize,
+    repeated: usize,
+    delay: Duration,
+    /// No owner or edge dies: what was counted must add up.
+    calm: bool,
+    ahead: [Duration; 3],
+    configs: Vec<queue::Config>,
+    places: Vec<Place>,
+    agent_epochs: [u64; AGENTS],
+    phones: Phones,
+    watch: Watch,
+    callers: BTreeSet<CallId>,
+    comes: usize,
+    started: BTreeSet<CallId>,
+    unknown_since: BTreeMap<CallId, Moment>,
+    records: Vec<Record>,
+    length: Duration,
+    broken: Option<String>,
+}
+
+impl Day {
+    fn new(seed: u64, options: Options) -> Self {
+        let mut rng = Rng::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seed));
+        let turn = usize::try_from(seed % 12).unwrap_or_default();
+        let configs: Vec<queue::Config> = (0..QUEUES).map(|n| queue_config(n, &mut rng)).collect();
+        Day {
+            options,
+            lost: options.lost.unwrap_or([0, 5, 20][turn % 3]),
+            repeated: [0, 5, 20][rng.below(3)],
+            delay: Duration::from_millis([0, 30, 400, 1_500][rng.below(4)]),
+            calm: turn / 3 == 3,
+            ahead: std::array::from_fn(|_| Duration::from_millis(rng.below(10_000_000) as u64)),
+            configs,
+            places: vec![Place::default(); QUEUES],
+            agent_epochs: [0; AGENTS],
+            phones: Phones::default(),
+            watch: Watch::default(),
+            callers: BTreeSet::new(),
+            comes: 0,
+            started: BTreeSet::new(),
+            unknown_since: BTreeMap::new(),
+            records: Vec::new(),
+            length: Duration::from_secs(120),
+            broken: None,
+            rng,
+        }
+    }
+
+    fn begin(&mut self, engine: &mut Engine<Planned>) {
+        for queue in 0..QUEUES {
+            self.appoint(engine, queue);
+        }
+        for agent in 0..AGENTS {
+            self.agent_gets_an_owner(engine, agent);
+        }
+        for _ in 0..CALLERS {
+            let at = self.random(self.length);
+            engine.plan(at, Planned::Caller);
+            let at = self.random(self.length);
+            engine.plan(at, Planned::Trouble);
+        }
+        engine.plan(self.length, Planned::EverybodyReady);
+    }
+
+    fn random(&mut self, up_to: Duration) -> Duration {
+        let most = usize::try_from(up_to.as_millis()).unwrap_or(usize::MAX - 1);
+        Duration::from_millis(self.rng.below(most + 1) as u64)
+    }
+
+    fn a_node(&mut self) -> Duration {
+        self.ahead[self.rng.below(self.ahead.len())]
+    }
+
+    fn broke(&mut self, what: Result<(), impl ToString>) {
+        if let (None, Err(what)) = (&self.broken, what) {
+            self.broken = Some(what.to_string());
+        }
+    }
+
+    fn caller_comes(&mut self, engine: &mut Engine<Planned>) {
+        self.comes += 1;
+        let node = self.rng.below(self.ahead.len());
+        let call = CallId { node: NodeId(u32::try_from(node).unwrap_or_default()), boot: 1, number: self.comes as u64 };
+        let (source, dialled) = match self.rng.below(10) {
+            0 => {
+                let device = carillon_acd::ids::DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 };
+                (Source::Device(device), extension(self.rng.below(AGENTS + QUEUES)))
+            }
+            _ => (Source::Trunk(trunk()), number(self.rng.below(QUEUES))),
+        };
+        let caller = CallerId { number: "+33600000000".to_owned(), name: String::new() };
+        let incoming = Incoming { call, source, dialled: dialled.clone(), to_user: dialled, caller };
+        let outside = matches!(incoming.source, Source::Trunk(_));
+        self.started.insert(call);
+        self.callers.insert(call);
+        engine.call(incoming, self.ahead[node]);
+        // One in four stays until he is answered or sent away. An agent does not: he may be waiting for himself.
+        if !outside || self.rng.below(4) > 0 {
+            let patience = self.random(Duration::from_secs(120));
+            engine.plan(patience, Planned::HangsUp(call));
+        }
+    }
+
+    fn agent_gets_an_owner(&mut self, engine: &mut Engine<Planned>, agent: usize) {
+        self.agent_epochs[agent] += 1;
+        self.watch.forget_agent(&agent_id(agent));
+        let config = agent_config(agent, &self.configs);
+        let ahead = self.a_node();
+        engine.own_agent(agent_id(agent), config, Epoch(self.agent_epochs[agent]), ahead);
+    }
+
+    fn trouble(&mut self, engine: &mut Engine<Planned>) {
+        let agent = self.rng.below(AGENTS);
+        let queue = self.rng.below(QUEUES);
+        let command = match self.rng.below(16) {
+            0 => AgentCommand::Break,
+            1 | 2 => AgentCommand::Ready,
+            3 => AgentCommand::EndWrapUp,
+            4 => AgentCommand::QueueLogOut(queue_id(queue)),
+            5 => AgentCommand::QueueLogIn(queue_id(queue)),
+            6.. if self.calm => return,
+            6 | 7 => return self.owner_crashes(engine, queue),
+            8 => return self.owner_is_cut_off(engine, queue),
+            9 | 10 => return self.owner_is_replaced_and_goes_on(engine, queue),
+            11 => return self.edge_dies(engine),
+            12 => return self.agent_gets_an_owner(engine, agent),
+            13.. => return,
+        };
+        engine.command(agent_id(agent), command);
+    }
+
+    fn edge_dies(&mut self, engine: &mut Engine<Planned>) {
+        let calls: Vec<CallId> = engine.calls().map(carillon_acd::call::Call::id).collect();
+        if calls.is_empty() {
+            return;
+        }
+        let call = calls[self.rng.below(calls.len())];
+        engine.lose_call(call);
+        self.phones.edge_dies(call);
+        self.callers.remove(&call);
+        // It leaves no record.
+        self.started.remove(&call);
+    }
+
+    fn owner_crashes(&mut self, engine: &mut Engine<Planned>, queue: usize) {
+        if let Some(epoch) = self.places[queue].newest().map(|owner| owner.epoch) {
+            self.places[queue].end(epoch);
+            engine.end_owner(&queue_id(queue), epoch);
+        }
+    }
+
+    fn owner_is_cut_off(&mut self, engine: &Engine<Planned>, queue: usize) {
+        let until = engine.now() + self.random(Duration::from_secs(20));
+        if let Some(owner) = self.places[queue].newest() {
+            owner.cut_until = until;
+        }
+    }
+
+    /// Somebody claims the place by compare-and-swap, and the old owner does not notice for a while.
+    fn owner_is_replaced_and_goes_on(&mut self, engine: &mut Engine<Planned>, queue: usize) {
+        let lives = self.random(Duration::from_secs(40));
+        if let Some(owner) = self.places[queue].newest() {
+            owner.lawless = true;
+            let epoch = owner.epoch;
+            engine.plan(lives, Planned::OwnerDies(queue, epoch));
+        }
+        self.appoint(engine, queue);
+    }
+
+    fn appoint(&mut self, engine: &mut Engine<Planned>, queue: usize) {
+        let epoch = self.places[queue].appoint(engine.now());
+        let (ahead, seed) = (self.a_node(), self.rng.next_u64());
+        engine.own_queue(queue_id(queue), self.configs[queue].clone(), epoch, seed, ahead);
+        engine.plan(KEEP_ALIVE, Planned::KeepAlive(queue, epoch));
+        self.look_at_lease(engine, queue, epoch);
+        self.look_at_place(engine, queue);
+        let now = engine.now();
+        self.broke(self.places[queue].check(now));
+    }
+
+    fn look_at_place(&self, engine: &mut Engine<Planned>, queue: usize) {
+        engine.plan(self.places[queue].expires.since(engine.now()), Planned::PlaceExpires(queue));
+    }
+
+    fn look_at_lease(&mut self, engine: &mut Engine<Planned>, queue: usize, epoch: Epoch) {
+        if let Some(owner) = self.places[queue].owner(epoch) {
+            engine.plan(owner.lease.until().since(engine.now()), Planned::LeaseEnds(queue, epoch));
+        }
+    }
+
+    /// A word between an owner and the coordinator, over the same network as all others.
+    fn keep_alive(&mut self, engine: &mut Engine<Planned>, queue: usize, epoch: Epoch, word: Planned) {
+        let now = engine.now();
+        let cut = self.places[queue].owner(epoch).is_none_or(|owner| now < owner.cut_until);
+        let lost = self.rng.below(100) < self.lost;
+        if !cut && !lost {
+            let after = self.random(self.delay);
+            engine.plan(after, word);
+        }
+    }
+
+    fn confirmed(&mut self, engine: &mut Engine<Planned>, queue: usize, epoch: Epoch, sent: Moment) {
+        let now = engine.now();
+        if let Some(owner) = self.places[queue].owner(epoch).filter(|owner| now >= owner.cut_until) {
+            owner.lease.confirmed(sent, now);
+            self.look_at_lease(engine, queue, epoch);
+        }
+    }
+
+    fn lease_ends(&mut self, engine: &mut Engine<Planned>, queue: usize, epoch: Epoch) {
+        let now = engine.now();
+        let over = self.places[queue].owner(epoch).is_some_and(|owner| !owner.lawless && !owner.lease.holds(now));
+        if over {
+            self.places[queue].end(epoch);
+            engine.end_owner(&queue_id(queue), epoch);
+        }
+    }
+
+    /// No caller is lost between the queue and the agents: the owner of his queue knows everybody who waits.
+    fn look_for_lost_callers(&mut self, engine: &Engine<Planned>) {
+        let now = engine.clock(Duration::ZERO);
+        let waits: BTreeMap<CallId, QueueId> = engine
+            .calls()
+            .map(|call| call.view(now))
+            .filter(|view| view.stage == Stage::Waiting)
+            .filter_map(|view| Some((view.call, view.queue?)))
+            .collect();
+        self.unknown_since.retain(|call, _| waits.contains_key(call));
+        for (call, queue) in waits {
+            if engine.newest(&queue).is_some_and(|(_, owner)| owner.knows(call)) {
+                self.unknown_since.remove(&call);
+            } else if engine.now().since(*self.unknown_since.entry(call).or_insert(engine.now())) > LOST_AFTER {
+                self.broke(Err(format!("{call} waits for {queue}, whose owner does not know it")));
+            }
+        }
+    }
+
+    fn everybody_ready(&mut self, engine: &mut Engine<Planned>) {
+        for agent in 0..AGENTS {
+            engine.command(agent_id(agent), AgentCommand::Ready);
+            for queue in 0..QUEUES {
+                engine.command(agent_id(agent), AgentCommand::QueueLogIn(queue_id(queue)));
+            }
+        }
+    }
+
+    /// Everybody has gone home, everybody is accounted for.
+    fn check_the_end(&mut self, engine: &Engine<Planned>) {
+        if self.broken.is_some() {
+            return;
+        }
+        let waits: Vec<CallId> = engine.calls().map(carillon_acd::call::Call::id).collect();
+        if !waits.is_empty() {
+            return self.broke(Err(format!("calls never ended: {waits:?}")));
+        }
+        let left = self.phones.left();
+        if !left.is_empty() {
+            return self.broke(Err(format!("legs were forgotten: {left:?}")));
+        }
+        for (id, agent) in engine.agents() {
+            if agent.activity() != Activity::Idle {
+                self.broke(Err(format!("{id} is {:?} with {:?}, which is over", agent.activity(), agent.call())));
+            }
+        }
+        for (id, epoch, queue) in engine.owners() {
+            let waiting = queue.view(engine.clock(Duration::ZERO)).waiting;
+            if waiting > 0 {
+                self.broke(Err(format!("{waiting} ghosts wait at {epoch} of {id}")));
+            }
+        }
+        self.broke(invariant::one_record_per_call(&self.started, &self.records));
+        if self.calm && self.lost == 0 {
+            self.check_counters(engine);
+        }
+    }
+
+    /// What the only owner of each queue counted is the sum of what happened to the calls.
+    fn check_counters(&mut self, engine: &Engine<Planned>) {
+        for queue in 0..QUEUES {
+            let id = queue_id(queue);
+            let Some((Epoch(1), owner)) = engine.newest(&id) else { continue };
+            let view = owner.view(engine.clock(Duration::ZERO));
+            let entered = |record: &&Record| {
+                let is = |what: &Happened| matches!(what, Happened::Enqueued { queue, .. } if *queue == id);
+                record.transitions.iter().any(|t| is(&t.what))
+            };
+            let entered = self.records.iter().filter(entered).count() as u64;
+            let left = view.answered + view.abandoned + view.overflowed;
+            if view.offered > entered || left > entered {
+                let counted = (view.offered, view.answered, view.abandoned, view.overflowed);
+                self.broke(Err(format!("{id} counted {counted:?} of {entered} calls")));
+            }
+        }
+    }
+}
+
+impl Outside for Day {
+    type Event = Planned;
+    const WATCHES: bool = true;
+
+    fn happens(&mut self, engine: &mut Engine<Planned>, event: Planned) {
+        match event {
+            Planned::Caller => self.caller_comes(engine),
+            Planned::HangsUp(call) => {
+                engine.report(Duration::ZERO, LegId::caller(call), LegEvent::Ended(Cause::Normal));
+            }
+            Planned::Trouble => {
+                self.look_for_lost_callers(engine);
+                self.trouble(engine);
+            }
+            Planned::KeepAlive(queue, epoch) => {
+                let sent = engine.now();
+                self.keep_alive(engine, queue, epoch, Planned::HeardByCoordinator { queue, epoch, sent });
+                if self.places[queue].owner(epoch).is_some() && engine.now() < self.end() {
+                    engine.plan(KEEP_ALIVE, Planned::KeepAlive(queue, epoch));
+                }
+                self.look_for_lost_callers(engine);
+            }
+            Planned::HeardByCoordinator { queue, epoch, sent } => {
+                if self.places[queue].keep(engine.now(), epoch) {
+                    self.look_at_place(engine, queue);
+                    self.keep_alive(engine, queue, epoch, Planned::Confirmed { queue, epoch, sent });
+                }
+            }
+            Planned::Confirmed { queue, epoch, sent } => self.confirmed(engine, queue, epoch, sent),
+            Planned::PlaceExpires(queue) => {
+                if self.places[queue].expires <= engine.now() {
+                    self.appoint(engine, queue);
+                }
+            }
+            Planned::LeaseEnds(queue, epoch) => self.lease_ends(engine, queue, epoch),
+            Planned::OwnerDies(queue, epoch) => {
+                self.places[queue].end(epoch);
+                engine.end_owner(&queue_id(queue), epoch);
+            }
+            Planned::EverybodyReady => {
+                self.everybody_ready(engine);
+                if engine.now() < self.end() {
+                    engine.plan(Duration::from_secs(60), Planned::EverybodyReady);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, engine: &mut Engine<Planned>, leg: LegId, command: LegCommand) {
+        self.trace(engine, || format!("{leg} <- {command:?}"));
+        if leg.n == 0 && matches!(command, LegCommand::HangUp(_)) {
+            self.callers.remove(&leg.call);
+        }
+        for (after, event) in self.phones.command(leg, &command, &mut self.rng) {
+            engine.report(after, leg, event);
+        }
+        self.broke(self.phones.check());
+    }
+
+    fn reports(&mut self, engine: &Engine<Planned>, leg: LegId, event: &LegEvent) -> bool {
+        let there = if leg.n > 0 {
+            self.phones.reports(leg, event)
+        } else if matches!(event, LegEvent::Ended(_)) {
+            self.callers.remove(&leg.call)
+        } else {
+            self.callers.contains(&leg.call)
+        };
+        if there {
+            self.trace(engine, || format!("{leg} -> {event:?}"));
+        }
+        there
+    }
+
+    fn finished(&mut self, engine: &mut Engine<Planned>, record: Record) {
+        self.trace(engine, || format!("{} is over: {:?}", record.call, record.outcome));
+        self.callers.remove(&record.call);
+        self.records.push(record);
+    }
+
+    fn carry(&mut self, engine: &mut Engine<Planned>, message: Message) {
+        if self.rng.below(100) < self.lost {
+            return self.trace(engine, || format!("lost: {message:?}"));
+        }
+        if self.rng.below(100) < self.repeated {
+            let after = self.random(self.delay);
+            engine.send(after, message.clone());
+        }
+        let after = self.random(self.delay);
+        engine.send(after, message);
+    }
+
+    /// Some senders still take the old owner for the owner.
+    fn reaches(&mut self, _queue: &QueueId, _owner: Epoch, newest: bool) -> bool {
+        newest || self.rng.below(2) == 0
+    }
+
+    fn before(&mut self, _id: &QueueId, queue: &Queue) {
+        self.watch.before(queue);
+    }
+
+    fn saw(&mut self, engine: &Engine<Planned>, step: &Step<'_>) {
+        self.trace(engine, || format!("{step:?}"));
+        match step {
+            Step::Call(id, event, effects) => {
+                let seen = self.watch.call(*id, event, effects, &self.phones);
+                self.broke(seen);
+                if effects.iter().any(|effect| matches!(effect, call::Effect::Leg(_, LegCommand::Bridge { .. }))) {
+                    self.broke(invariant::one_call_per_agent(engine.calls()));
+                }
+            }
+            Step::Agent(id, event, effects) => {
+                let seen = self.watch.agent(id, event, effects);
+                self.broke(seen);
+                if let Some((id, agent)) = engine.agents().find(|(agent, _)| agent == id) {
+                    self.broke(invariant::activity_fits_call([(id, agent)]));
+                    let waits_for_ever = agent.activity() != Activity::Idle && agent.deadline().is_none();
+                    if waits_for_ever {
+                        self.broke(Err(format!("{id} has no deadline")));
+                    }
+                }
+            }
+            Step::Queue(id, epoch, _, effects) => {
+                let n = (0..QUEUES).find(|n| queue_id(*n) == **id).unwrap_or_default();
+                let strategy = self.configs[n].strategy;
+                if let Some((.., queue)) = engine.owners().find(|(queue, e, _)| queue == id && e == epoch) {
+                    let seen = self.watch.queue(id, *epoch, strategy, effects, queue);
+                    self.broke(seen);
+                }
+            }
+        }
+    }
+}
+
+impl Day {
+    fn end(&self) -> Moment {
+        Moment::START + Duration::from_secs(100_000) + self.length + EVENING
+    }
+
+    fn trace(&self, engine: &Engine<Planned>, what: impl FnOnce() -> String) {
+        if self.options.trace && self.broken.is_none() {
+            println!("{:>10.3}  {}", engine.now().since(Moment::START).as_secs_f64() - 100_000.0, what());
+        }
+    }
+}

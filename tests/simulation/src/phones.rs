@@ -1,0 +1,119 @@
+//! The phones at the end of the legs, and what people do with them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carillon_acd::ids::{AgentId, CallId, LegId};
+use carillon_acd::leg::{Cause, DialTarget, LegCommand, LegEvent, Playback};
+use carillon_acd::rng::Rng;
+
+#[derive(Clone, Debug)]
+struct Phone {
+    target: DialTarget,
+    answered: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phones {
+    legs: BTreeMap<LegId, Phone>,
+}
+
+impl Phones {
+    /// Performs a command; what the person at the phone will do comes back as a list of (after, event).
+    pub(crate) fn command(&mut self, leg: LegId, command: &LegCommand, rng: &mut Rng) -> Vec<(Duration, LegEvent)> {
+        match command {
+            LegCommand::Dial { target, ring_for, .. } => {
+                self.legs.insert(leg, Phone { target: target.clone(), answered: false });
+                mood(*ring_for, rng)
+            }
+            LegCommand::HangUp(_) => {
+                self.legs.remove(&leg);
+                Vec::new()
+            }
+            LegCommand::Play(Playback::Sound(_)) => vec![(Duration::from_secs(3), LegEvent::PlayFinished)],
+            LegCommand::Ring
+            | LegCommand::Answer
+            | LegCommand::Play(_)
+            | LegCommand::StopPlaying
+            | LegCommand::Bridge { .. }
+            | LegCommand::Unbridge => Vec::new(),
+        }
+    }
+
+    /// Whether a leg is there to report this; keeps what is said in step with what is.
+    pub(crate) fn reports(&mut self, leg: LegId, event: &LegEvent) -> bool {
+        let Some(phone) = self.legs.get_mut(&leg) else { return false };
+        match event {
+            LegEvent::Alerting { .. }
+            | LegEvent::Digit(_)
+            | LegEvent::PlayFinished
+            | LegEvent::Held
+            | LegEvent::Resumed => {}
+            LegEvent::Answered => phone.answered = true,
+            // A phone that was answered does not ring in vain.
+            LegEvent::Failed(_) if phone.answered => return false,
+            LegEvent::Failed(_) | LegEvent::Ended(_) => {
+                self.legs.remove(&leg);
+            }
+        }
+        true
+    }
+
+    /// The agent whose device a leg rings.
+    pub(crate) fn agent_of(&self, leg: LegId) -> Option<&AgentId> {
+        match &self.legs.get(&leg)?.target {
+            DialTarget::Device(device) => Some(&device.agent),
+            DialTarget::Trunk { .. } => None,
+        }
+    }
+
+    /// All legs of a call are gone, and nobody is told.
+    pub(crate) fn edge_dies(&mut self, call: CallId) {
+        self.legs.retain(|leg, _| leg.call != call);
+    }
+
+    /// What the machines believe is one thing, what people hear another: no caller has two agents on the line, and the
+    /// phones of an agent belong to one call.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut line: Option<LegId> = None;
+        let mut agents: Vec<(&AgentId, CallId)> = Vec::with_capacity(self.legs.len());
+        for (leg, phone) in &self.legs {
+            if phone.answered {
+                if let Some(other) = line.filter(|other| other.call == leg.call) {
+                    return Err(format!("{leg} and {other} are connected with one caller"));
+                }
+                line = Some(*leg);
+            }
+            if let DialTarget::Device(device) = &phone.target {
+                match agents.iter().find(|(agent, _)| **agent == device.agent) {
+                    Some((agent, call)) if *call != leg.call => {
+                        return Err(format!("{agent} is wanted by {call} and by {}", leg.call));
+                    }
+                    Some(_) => {}
+                    None => agents.push((&device.agent, leg.call)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The legs that nobody has taken down.
+    pub(crate) fn left(&self) -> Vec<LegId> {
+        self.legs.keys().copied().collect()
+    }
+}
+
+fn mood(ring_for: Duration, rng: &mut Rng) -> Vec<(Duration, LegEvent)> {
+    let after = Duration::from_millis(rng.below(12_000) as u64);
+    let rings = (Duration::ZERO, LegEvent::Alerting { early_media: false });
+    match rng.below(10) {
+        0 => vec![(Duration::ZERO, LegEvent::Failed(Cause::Unreachable))],
+        1 => vec![rings, (after, LegEvent::Failed(Cause::Declined))],
+        2 | 3 => vec![rings, (ring_for, LegEvent::Failed(Cause::NoAnswer))],
+        _ => {
+            let talk = Duration::from_millis(1_000 + rng.below(60_000) as u64);
+            let unanswered = (ring_for, LegEvent::Failed(Cause::NoAnswer));
+            vec![rings, (after, LegEvent::Answered), unanswered, (after + talk, LegEvent::Ended(Cause::Normal))]
+        }
+    }
+}
