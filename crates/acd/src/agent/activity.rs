@@ -34,6 +34,15 @@ pub(super) struct Hold {
     wrap_until: Option<Moment>,
 }
 
+/// A second conversation of an agent who is held for another call. Two calls can claim him only when his owner was
+/// replaced while he called somebody himself: he is free when both are over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Second {
+    reservation: ReservationId,
+    origin: Origin,
+    lease: Moment,
+}
+
 /// Which idle times of QU-3 begin anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restarts {
@@ -230,16 +239,26 @@ impl Agent {
                     self.count_call(origin);
                 }
             }
-            Doing::Held(_) => self.tell(reservation.call, FromAgent::Lost { reservation }, out),
+            Doing::Held(_) => {
+                if self.last_over != Some(reservation) {
+                    let origin = self.origin_of(queue.as_ref());
+                    self.second = Some(Second { reservation, origin, lease: now + LEASE });
+                }
+                self.tell(reservation.call, FromAgent::Lost { reservation }, out);
+            }
             Doing::Idle | Doing::WrapUp { .. } if self.last_over == Some(reservation) => {}
             Doing::Idle | Doing::WrapUp { .. } => {
-                let place = queue.and_then(|queue| self.members.iter().position(|member| member.queue == queue));
-                let origin = place.map_or(Origin::Direct, Origin::Queue);
+                let origin = self.origin_of(queue.as_ref());
                 self.hold(now, reservation, origin, true);
                 self.count_call(origin);
                 self.refuse_gathered(out);
             }
         }
+    }
+
+    fn origin_of(&self, queue: Option<&QueueId>) -> Origin {
+        let place = queue.and_then(|queue| self.members.iter().position(|member| member.queue == *queue));
+        place.map_or(Origin::Direct, Origin::Queue)
     }
 
     /// He has answered.
@@ -252,6 +271,7 @@ impl Agent {
 
     pub(super) fn release(&mut self, now: Moment, reservation: ReservationId, why: Released, out: &mut Vec<Effect>) {
         self.last_over = Some(reservation);
+        self.second = self.second.filter(|second| second.reservation != reservation);
         match &self.doing {
             Doing::Held(hold) if hold.reservation == reservation => {
                 let hold = hold.clone();
@@ -289,6 +309,9 @@ impl Agent {
             self.doing_since = now;
         } else {
             self.become_idle(now, restarts);
+        }
+        if let Some(second) = self.second.take().filter(|second| second.lease > now) {
+            self.hold(now, second.reservation, second.origin, true);
         }
     }
 

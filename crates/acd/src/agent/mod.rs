@@ -15,7 +15,7 @@ pub use event::{
     ReservationId, SavedAvailability, Standing, Version,
 };
 
-use activity::Doing;
+use activity::{Doing, Second};
 use devices::Devices;
 use gather::Gather;
 use status::{IdleTime, Member, first_refresh};
@@ -47,6 +47,7 @@ pub struct Agent {
     failed: u32,
     gather: Gather,
     last_over: Option<ReservationId>,
+    second: Option<Second>,
     handled: u64,
     counter: u64,
     refresh_at: Moment,
@@ -74,6 +75,7 @@ impl Agent {
             failed: 0,
             gather: Gather::default(),
             last_over: None,
+            second: None,
             handled: 0,
             counter: 0,
             refresh_at: first_refresh(now, &id),

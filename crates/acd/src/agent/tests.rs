@@ -173,6 +173,25 @@ fn a_conversation_is_told_when_he_is_held_for_another() {
     assert_eq!(desk.agent.call(), Some(reservation(1, 1).call));
 }
 
+// spec: CL-3: his owner was replaced while he called somebody himself, and both calls claim him.
+#[test]
+fn cl_3_an_agent_in_two_calls_is_free_after_both() {
+    let mut desk = Desk::new(&["support"]);
+    let talking = Event::Connected { reservation: reservation(2, 1), queue: Some(queue_id("support")) };
+    desk.reserve(reservation(1, 1), Purpose::Own);
+    desk.tell(talking.clone());
+    desk.tell(Event::Release { reservation: reservation(1, 1), why: Released::Ended });
+    assert_eq!((desk.agent.activity(), desk.agent.call()), (Activity::Talking, Some(reservation(2, 1).call)));
+    desk.tell(Event::Release { reservation: reservation(2, 1), why: Released::Ended });
+    assert_ne!(desk.agent.activity(), Activity::Talking);
+
+    desk.reserve(reservation(3, 1), Purpose::Own);
+    desk.tell(Event::Release { reservation: reservation(2, 1), why: Released::Ended });
+    desk.tell(talking);
+    desk.tell(Event::Release { reservation: reservation(3, 1), why: Released::Ended });
+    assert_ne!(desk.agent.activity(), Activity::Talking, "a conversation that was over before");
+}
+
 // spec: CL-3
 #[test]
 fn cl_3_an_offer_of_a_replaced_owner_is_refused() {
