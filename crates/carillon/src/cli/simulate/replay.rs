@@ -48,7 +48,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<Vec<Record>> {
 }
 
 fn record(row: Row) -> anyhow::Result<Record> {
-    let call: CallId = row.call.parse()?;
+    let call: CallId = names::call(&row.call)?;
     let mut transitions = Vec::with_capacity(row.transitions.len());
     for step in &row.transitions {
         if let Some(what) = happened(call, step)? {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     const RECORDS: &str = r#"[
-{"call":"1-6a0f3c21-1","caller":{"number":"+33600000000","name":""},"dialled":"33123456789",
+{"call":"calls/1-6a0f3c21-1","caller":{"number":"+33600000000","display_name":""},"dialled":"33123456789",
  "number":"tenants/default/numbers/main","started":"2026-11-20T10:00:00Z","ended":"2026-11-20T10:03:07Z",
  "queue":"tenants/default/queues/support","agent":"tenants/default/agents/anna","wait_ms":7000,"talk_ms":180000,
  "outcome":"answered","cause":"normal","transitions":[
@@ -135,6 +135,6 @@ mod tests {
         assert_eq!((records.len(), answered), (1, 1));
         assert!(read("{}").is_err());
         let wrong = RECORDS.replace("1-6a0f3c21-1", "one");
-        assert!(format!("{:#}", read(&wrong).unwrap_err()).contains("call one"));
+        assert!(format!("{:#}", read(&wrong).unwrap_err()).contains("call calls/one"));
     }
 }
