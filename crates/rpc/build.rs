@@ -1,4 +1,5 @@
-//! Generates the code of `proto/carillon/v1` without protoc, and the descriptors that server reflection serves.
+//! Generates the code of `proto/` without protoc, and the descriptors that server reflection serves: those of the public
+//! API only.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,14 +8,20 @@ use std::{env, fs};
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 6] = ["agents", "queues", "calls", "records", "statistics", "watch"];
+const PUBLIC: [&str; 6] = ["agents", "queues", "calls", "records", "statistics", "watch"];
+const CLUSTER: [&str; 5] = ["ids", "agent", "queue", "call", "links"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
-    let files = FILES.map(|file| format!("{ROOT}/carillon/v1/{file}.proto"));
-    let descriptors = protox::compile(files, [ROOT])?;
+    generate("carillon.v1", &PUBLIC)?;
+    generate("carillon.cluster.v1", &CLUSTER)
+}
+
+fn generate(package: &str, files: &[&str]) -> Result<(), Box<dyn Error>> {
+    let folder = format!("{ROOT}/{}", package.replace('.', "/"));
+    let descriptors = protox::compile(files.iter().map(|file| format!("{folder}/{file}.proto")), [ROOT])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("carillon.v1.bin"), descriptors.encode_to_vec())?;
+    fs::write(out.join(format!("{package}.bin")), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

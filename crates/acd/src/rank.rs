@@ -65,6 +65,28 @@ pub struct Bid {
     waited: i128,
 }
 
+impl Bid {
+    /// A bid that another node sent.
+    pub const fn new(strict_weight: Duration, priority: i32, waited_us: i128) -> Self {
+        Bid { strict_weight, priority, waited: waited_us }
+    }
+
+    /// The weight of a queue whose weight is strict; zero otherwise.
+    pub const fn strict_weight(self) -> Duration {
+        self.strict_weight
+    }
+
+    /// The priority, of a queue without ageing; 0 otherwise.
+    pub const fn priority(self) -> i32 {
+        self.priority
+    }
+
+    /// The wait in microseconds, with what priority and weight add; negative for a low priority.
+    pub const fn waited_us(self) -> i128 {
+        self.waited
+    }
+}
+
 fn micros(duration: Duration) -> i128 {
     i128::try_from(duration.as_micros()).unwrap_or(i128::MAX / 4)
 }

@@ -25,6 +25,11 @@ impl Skills {
         Skills(sorted.into_iter().collect())
     }
 
+    /// Each skill with its level, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, u8)> {
+        self.0.iter().map(|(name, level)| (name, *level))
+    }
+
     /// Both, the higher level of each.
     pub fn and(&self, other: &Skills) -> Skills {
         Skills::new(self.0.iter().chain(other.0.iter()).cloned())

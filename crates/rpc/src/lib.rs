@@ -1,9 +1,10 @@
-//! What goes over the wire: the code generated from `proto/`, the conversions from the rooms' own types to it, and the
-//! refusals of the public API.
+//! What goes over the wire: the code generated from `proto/`, the conversions from the rooms' own types to it, the refusals
+//! of the public API, and what nodes say to each other ([`cluster`]).
 //!
 //! Names travel as text (`tenants/{tenant}/agents/{agent}`) and are read by [`names`]; a snapshot of `carillon_acd::view`
 //! becomes its message by `From`.
 
+pub mod cluster;
 pub mod names;
 pub mod refusal;
 pub mod statistics;

@@ -1,0 +1,230 @@
+//! What a call is told by owners on other nodes.
+
+use std::time::Duration;
+
+use carillon_acd::agent::{DeviceKind, Refusal};
+use carillon_acd::call::{Event, FromAgent, FromQueue};
+use carillon_acd::ids::{AgentId, CallId, DeviceId, Epoch, QueueId};
+use carillon_acd::offer::{Offer, Offered};
+use carillon_acd::queue::{Overflow, OverflowReason, Then};
+
+use super::ids::{Named, micros, reservation};
+use super::wire::overflow::Then as WireThen;
+use super::wire::to_call::Event as Wire;
+use super::{Message, wire};
+
+pub(super) fn to_wire(call: CallId, event: &Event) -> Option<wire::ToCall> {
+    let event = match event {
+        Event::Queue(queue, said) => from_queue_to_wire(queue, said),
+        Event::Agent(agent, said) => from_agent_to_wire(agent, said)?,
+        Event::HangUp => Wire::HangUp(wire::HangUp {}),
+        Event::Start | Event::Leg(..) | Event::Wake => return None,
+    };
+    Some(wire::ToCall { call: Some(call.into()), event: Some(event) })
+}
+
+pub(super) fn from_wire(it: wire::ToCall) -> Option<Message> {
+    let call = CallId::from(it.call?);
+    let event = match it.event? {
+        Wire::Enqueued(it) => {
+            Event::Queue(Named::from_name(it.queue)?, FromQueue::Enqueued { sequence: it.sequence?.into() })
+        }
+        Wire::Offer(it) => offer_from_wire(call, it)?,
+        Wire::Overflow(it) => overflow_from_wire(it)?,
+        Wire::Granted(it) => granted_from_wire(it)?,
+        Wire::Refused(it) => {
+            let why = it.why().into();
+            let said = FromAgent::Refused { reservation: reservation(it.reservation)?, why };
+            Event::Agent(Named::from_name(it.agent)?, said)
+        }
+        Wire::Lost(it) => {
+            let said = FromAgent::Lost { reservation: reservation(it.reservation)? };
+            Event::Agent(Named::from_name(it.agent)?, said)
+        }
+        Wire::HangUp(_) => Event::HangUp,
+    };
+    Some(Message::Call(call, event))
+}
+
+fn from_queue_to_wire(queue: &QueueId, said: &FromQueue) -> Wire {
+    let queue = Some(queue.to_name());
+    match said {
+        FromQueue::Enqueued { sequence } => {
+            Wire::Enqueued(wire::Enqueued { queue, sequence: Some((*sequence).into()) })
+        }
+        FromQueue::Offer(offer) => Wire::Offer(wire::Offer {
+            queue,
+            id: Some(offer.id.into()),
+            agents: offer.agents.iter().map(offered_to_wire).collect(),
+            round: offer.round,
+            ring_for_us: micros(offer.ring_for),
+        }),
+        FromQueue::Overflow { epoch, overflow } => Wire::Overflow(wire::Overflow {
+            queue,
+            epoch: epoch.0,
+            why: wire::OverflowReason::from(overflow.why).into(),
+            message: overflow.message.as_ref().map(Named::to_name),
+            then: then_to_wire(&overflow.then),
+            farewell: overflow.farewell.as_ref().map(Named::to_name),
+            ring_for_us: micros(overflow.ring_for),
+        }),
+    }
+}
+
+fn offered_to_wire(it: &Offered) -> wire::Offered {
+    wire::Offered { agent: Some(it.agent.to_name()), hardware_limit: u32::from(it.hardware_limit) }
+}
+
+fn offer_from_wire(call: CallId, it: wire::Offer) -> Option<Event> {
+    let queue = QueueId::from_name(it.queue)?;
+    let offered = |it: wire::Offered| {
+        let hardware_limit = u8::try_from(it.hardware_limit).unwrap_or(u8::MAX);
+        Some(Offered { agent: Named::from_name(it.agent)?, hardware_limit })
+    };
+    let offer = Offer {
+        id: it.id?.into(),
+        queue: queue.clone(),
+        call,
+        agents: it.agents.into_iter().map(offered).collect::<Option<_>>()?,
+        round: it.round,
+        ring_for: Duration::from_micros(it.ring_for_us),
+    };
+    Some(Event::Queue(queue, FromQueue::Offer(offer)))
+}
+
+fn then_to_wire(then: &Then) -> Option<WireThen> {
+    match then {
+        Then::HangUp => None,
+        Then::Queue(queue) => Some(WireThen::OtherQueue(queue.to_name())),
+        Then::Agent(agent) => Some(WireThen::Agent(agent.to_name())),
+        Then::Number(number) => Some(WireThen::Number(number.as_str().to_owned())),
+    }
+}
+
+fn overflow_from_wire(it: wire::Overflow) -> Option<Event> {
+    let queue = QueueId::from_name(it.queue.clone())?;
+    let overflow = Overflow {
+        why: it.why().into(),
+        message: Named::from_name(it.message),
+        then: match it.then {
+            None => Then::HangUp,
+            Some(WireThen::OtherQueue(queue)) => Then::Queue(Named::from_name(Some(queue))?),
+            Some(WireThen::Agent(agent)) => Then::Agent(Named::from_name(Some(agent))?),
+            Some(WireThen::Number(number)) => Then::Number(number.parse().ok()?),
+        },
+        farewell: Named::from_name(it.farewell),
+        ring_for: Duration::from_micros(it.ring_for_us),
+    };
+    Some(Event::Queue(queue, FromQueue::Overflow { epoch: Epoch(it.epoch), overflow }))
+}
+
+/// [`FromAgent::NewOwner`] does not travel: a new owner announces itself to nodes, and they ask their calls.
+fn from_agent_to_wire(agent: &AgentId, said: &FromAgent) -> Option<Wire> {
+    let name = Some(agent.to_name());
+    Some(match said {
+        FromAgent::Granted { reservation, devices } => {
+            let device = |(device, kind): &(DeviceId, DeviceKind)| wire::Device {
+                index: u32::from(device.index),
+                kind: wire::DeviceKind::from(*kind).into(),
+            };
+            let devices = devices.iter().map(device).collect();
+            Wire::Granted(wire::Granted { agent: name, reservation: Some((*reservation).into()), devices })
+        }
+        FromAgent::Refused { reservation, why } => Wire::Refused(wire::Refused {
+            agent: name,
+            reservation: Some((*reservation).into()),
+            why: wire::Refusal::from(*why).into(),
+        }),
+        FromAgent::Lost { reservation } => {
+            Wire::Lost(wire::Lost { agent: name, reservation: Some((*reservation).into()) })
+        }
+        FromAgent::NewOwner => return None,
+    })
+}
+
+fn granted_from_wire(it: wire::Granted) -> Option<Event> {
+    let agent = AgentId::from_name(it.agent)?;
+    let device = |it: wire::Device| {
+        let id = DeviceId { agent: agent.clone(), index: u8::try_from(it.index).ok()? };
+        Some((id, it.kind().into()))
+    };
+    let devices = it.devices.into_iter().map(device).collect::<Option<_>>()?;
+    let said = FromAgent::Granted { reservation: reservation(it.reservation)?, devices };
+    Some(Event::Agent(agent, said))
+}
+
+impl From<OverflowReason> for wire::OverflowReason {
+    fn from(why: OverflowReason) -> Self {
+        match why {
+            OverflowReason::RoundUnanswered => wire::OverflowReason::RoundUnanswered,
+            OverflowReason::MaxWait => wire::OverflowReason::MaxWait,
+            OverflowReason::NobodyLoggedIn => wire::OverflowReason::NobodyLoggedIn,
+            OverflowReason::MaxWaiting => wire::OverflowReason::MaxWaiting,
+        }
+    }
+}
+
+impl From<wire::OverflowReason> for OverflowReason {
+    fn from(it: wire::OverflowReason) -> Self {
+        match it {
+            wire::OverflowReason::RoundUnanswered | wire::OverflowReason::Unspecified => {
+                OverflowReason::RoundUnanswered
+            }
+            wire::OverflowReason::MaxWait => OverflowReason::MaxWait,
+            wire::OverflowReason::NobodyLoggedIn => OverflowReason::NobodyLoggedIn,
+            wire::OverflowReason::MaxWaiting => OverflowReason::MaxWaiting,
+        }
+    }
+}
+
+impl From<DeviceKind> for wire::DeviceKind {
+    fn from(kind: DeviceKind) -> Self {
+        match kind {
+            DeviceKind::Hardware => wire::DeviceKind::Hardware,
+            DeviceKind::Browser => wire::DeviceKind::Browser,
+            DeviceKind::Desktop => wire::DeviceKind::Desktop,
+            DeviceKind::Mobile => wire::DeviceKind::Mobile,
+        }
+    }
+}
+
+impl From<wire::DeviceKind> for DeviceKind {
+    fn from(it: wire::DeviceKind) -> Self {
+        match it {
+            wire::DeviceKind::Hardware => DeviceKind::Hardware,
+            wire::DeviceKind::Browser => DeviceKind::Browser,
+            wire::DeviceKind::Desktop | wire::DeviceKind::Unspecified => DeviceKind::Desktop,
+            wire::DeviceKind::Mobile => DeviceKind::Mobile,
+        }
+    }
+}
+
+impl From<Refusal> for wire::Refusal {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::Busy => wire::Refusal::Busy,
+            Refusal::WrapUp => wire::Refusal::WrapUp,
+            Refusal::OnBreak => wire::Refusal::OnBreak,
+            Refusal::LoggedOut => wire::Refusal::LoggedOut,
+            Refusal::NotInQueue => wire::Refusal::NotInQueue,
+            Refusal::Unreachable => wire::Refusal::Unreachable,
+            Refusal::StaleEpoch => wire::Refusal::StaleEpoch,
+            Refusal::Over => wire::Refusal::Over,
+        }
+    }
+}
+
+impl From<wire::Refusal> for Refusal {
+    fn from(it: wire::Refusal) -> Self {
+        match it {
+            wire::Refusal::Busy | wire::Refusal::Unspecified => Refusal::Busy,
+            wire::Refusal::WrapUp => Refusal::WrapUp,
+            wire::Refusal::OnBreak => Refusal::OnBreak,
+            wire::Refusal::LoggedOut => Refusal::LoggedOut,
+            wire::Refusal::NotInQueue => Refusal::NotInQueue,
+            wire::Refusal::Unreachable => Refusal::Unreachable,
+            wire::Refusal::StaleEpoch => Refusal::StaleEpoch,
+            wire::Refusal::Over => Refusal::Over,
+        }
+    }
+}
