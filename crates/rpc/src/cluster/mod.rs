@@ -6,6 +6,7 @@
 mod agent;
 mod call;
 mod ids;
+pub mod link;
 mod queue;
 
 use carillon_acd::ids::{AgentId, CallId, QueueId};

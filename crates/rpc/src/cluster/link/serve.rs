@@ -1,0 +1,47 @@
+//! The side of a link that is dialled.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::outgoing::Outgoing;
+use super::wire::link_service_server::LinkService;
+use super::{Shared, check, queue, wire};
+
+/// How long a node that dials may take to introduce itself.
+const HELLO: Duration = Duration::from_secs(2);
+
+pub(super) struct Service {
+    shared: Arc<Shared>,
+}
+
+impl Service {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Service { shared }
+    }
+}
+
+#[tonic::async_trait]
+impl LinkService for Service {
+    type OpenStream = Pin<Box<dyn Stream<Item = Result<wire::Frame, Status>> + Send>>;
+
+    async fn open(&self, request: Request<Streaming<wire::Frame>>) -> Result<Response<Self::OpenStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = tokio::time::timeout(HELLO, incoming.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no hello within 2 s"))??;
+        let hello = first.and_then(|frame| frame.hello);
+        let hello = hello.ok_or_else(|| Status::invalid_argument("the first frame must hold a `hello`"))?;
+        check(&hello)?;
+        if hello.node >= self.shared.myself.node.0 {
+            let text = format!("node {} is dialled, it does not dial node {}", hello.node, self.shared.myself.node.0);
+            return Err(Status::failed_precondition(text));
+        }
+        let (sender, receiver) = queue();
+        let outgoing = Outgoing::new(self.shared.hello(), receiver);
+        tokio::spawn(self.shared.clone().live(hello, sender, incoming));
+        Ok(Response::new(Box::pin(outgoing.map(Ok))))
+    }
+}
