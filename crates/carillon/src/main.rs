@@ -5,6 +5,7 @@ mod node;
 mod objects;
 mod options;
 mod serve;
+mod wishes;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use carillon_acd::ids::{Epoch, LegId, NodeId};
-use carillon_actors::{Center, Clock, Ports};
+use carillon_actors::{Center, Clock, Owned, Ports, Title};
 use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
@@ -16,6 +16,10 @@ use tokio::task::JoinHandle;
 
 use crate::objects;
 use crate::options::NodeOptions;
+use crate::wishes::Wishes;
+
+/// The only node's number.
+const NODE: NodeId = NodeId(1);
 
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);
@@ -47,13 +51,14 @@ impl Node {
         let api_addr = listener.local_addr()?;
         let store = Store::open(data).await.context("cannot open the call records: see --data")?;
         let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
-        let saved = store.load_availability().await?;
+        let wishes = Wishes::new(store.load_availability().await?, store.writer());
         // The actors and the edge call each other. The actors start first: they have no call until the edge brings one.
         let late_edge: Arc<OnceLock<Edge>> = Arc::default();
-        let ports = ports(&late_edge, store.writer());
-        let center = Center::start(Clock::start(), ports, objects::objects(objects, saved)?, epoch, seed())
+        let ports = ports(&late_edge, store.writer(), &wishes);
+        let center = Center::start(NODE, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
+        center.own(everything(objects, &Title::forever(epoch)), Vec::new()).await?;
         let directory = Arc::new(objects::directory(objects)?);
         let edge = Edge::start(edge_config(options)?, directory, callbacks(&center))?;
         // It was empty: nobody else sets it.
@@ -88,7 +93,7 @@ impl Node {
 fn edge_config(options: &NodeOptions) -> anyhow::Result<EdgeConfig> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
     Ok(EdgeConfig {
-        node: NodeId(1),
+        node: NODE,
         boot: u32::try_from(since_1970.as_secs()).context("this machine's clock is after 2106")?,
         sip_bind: options.sip,
         advertise: options.advertised(),
@@ -110,10 +115,17 @@ fn callbacks(center: &Center) -> Callbacks {
     }
 }
 
+/// All queues and agents.
+fn everything(objects: &config::Center, title: &Title) -> Vec<(Owned, Title)> {
+    let queues = objects.queues.iter().map(|queue| Owned::Queue(queue.id.clone()));
+    let agents = objects.agents.iter().map(|agent| Owned::Agent(agent.id.clone()));
+    queues.chain(agents).map(|owned| (owned, title.clone())).collect()
+}
+
 /// The first call may come while [`Edge::start`] returns; `wait` bridges those microseconds.
-fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
+fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter, wishes: &Arc<Wishes>) -> Ports {
     let (legs, abandoned, registrar) = (edge.clone(), edge.clone(), edge.clone());
-    let (notes, availability) = (writer.clone(), writer.clone());
+    let (notes, saving, saved) = (writer.clone(), wishes.clone(), wishes.clone());
     Ports {
         leg: Arc::new(move |leg: LegId, command| {
             if let Err(error) = legs.wait().command(leg, command) {
@@ -130,7 +142,9 @@ fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
             // As with records.
             let _ = notes.try_note(period);
         }),
-        save: Arc::new(move |agent, saved| availability.save_availability(agent, saved)),
+        save: Arc::new(move |agent, wish| saving.save(agent, wish)),
+        saved: Arc::new(move |agent| saved.of(agent)),
+        elsewhere: Arc::new(|message| tracing::debug!(?message, "there is no other node")),
     }
 }
 
