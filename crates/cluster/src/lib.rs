@@ -38,6 +38,7 @@ pub mod acting;
 pub mod coordinator;
 pub mod directory;
 pub mod embedded;
+pub mod etcd;
 pub mod member;
 mod memory;
 pub mod node;
