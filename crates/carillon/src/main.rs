@@ -1,6 +1,7 @@
 //! Carillon: an open-source contact center that runs as a cluster.
 
 mod cli;
+mod cluster;
 mod node;
 mod objects;
 mod options;

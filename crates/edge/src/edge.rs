@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId};
-use carillon_acd::leg::LegCommand;
+use carillon_acd::leg::{LegCommand, Reachability};
 use carillon_media::{Source, tone};
 use carillon_sip::Moment;
 use carillon_sip::check::Policy;
@@ -145,11 +145,22 @@ impl Edge {
 
     /// Reports all devices of an agent again, for an owner who begins without knowing them.
     pub fn announce(&self, agent: &AgentId) {
-        let directory = self.shared.directory.load();
-        let reachable = reachable(&directory, &self.shared.registry(), self.shared.now());
-        for device in directory.devices().filter(|device| device.id.agent == *agent) {
-            self.shared.report_reachability(&device.id, reachable.contains(&device.id));
+        for Reachability { agent, device, reachable } in self.reachability(agent) {
+            self.shared.report_reachability(&DeviceId { agent, index: device }, reachable);
         }
+    }
+
+    /// Which devices of an agent can be reached from here.
+    pub fn reachability(&self, agent: &AgentId) -> Vec<Reachability> {
+        let directory = self.shared.directory.load();
+        let (registry, now) = (self.shared.registry(), self.shared.now());
+        let devices = directory.devices().filter(|device| device.id.agent == *agent);
+        let report = |device: &Device| Reachability {
+            agent: agent.clone(),
+            device: device.id.index,
+            reachable: is_reachable(&registry, now, device),
+        };
+        devices.map(report).collect()
     }
 
     /// Where SIP is spoken, with the real port.
@@ -179,8 +190,12 @@ impl Edge {
 
 /// The devices that can be dialled.
 fn reachable(directory: &Directory, registry: &Registry, now: Moment) -> HashSet<DeviceId> {
-    let reachable = |device: &&Device| device.contact.is_some() || registry.is_registered(now, device);
+    let reachable = |device: &&Device| is_reachable(registry, now, device);
     directory.devices().filter(reachable).map(|device| device.id.clone()).collect()
+}
+
+fn is_reachable(registry: &Registry, now: Moment, device: &Device) -> bool {
+    device.contact.is_some() || registry.is_registered(now, device)
 }
 
 /// An address as a URI writes it.
