@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use carillon_acd::ids::{Epoch, LegId, NodeId};
 use carillon_actors::{Center, Clock, Owned, Ports, Title};
+use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
 use carillon_cluster::ownership::Timing;
 use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
@@ -17,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{Member, Membership};
+use crate::cluster::{KnownNodes, Member, Membership};
 use crate::objects;
 use crate::options::NodeOptions;
 use crate::wishes::Wishes;
@@ -103,7 +104,10 @@ impl Node {
         };
         let api = api.map(|listener| {
             let (stop, stopped) = oneshot::channel();
-            let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), async {
+            let nodes = member.as_ref().map(|member| -> Arc<dyn Nodes> {
+                Arc::new(KnownNodes::new(member.membership.clone(), everything(objects)))
+            });
+            let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), nodes, async {
                 let _ = stopped.await;
             }));
             Api { served, stop }

@@ -57,7 +57,7 @@ impl Node {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap_or_default() };
-        let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), shutdown));
+        let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), None, shutdown));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let node = Node { address, center, store, channel, stop, served };
         until("every owner has started", async || {

@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod holdings;
+mod nodes;
 mod wire;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use holdings::{Holdings, Reports};
+pub(crate) use nodes::KnownNodes;
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
