@@ -51,6 +51,8 @@ mod peers;
 mod plan;
 mod rendezvous;
 mod seat;
+#[cfg(test)]
+mod storm;
 mod takeover;
 
 use std::collections::BTreeSet;
@@ -62,7 +64,7 @@ use authority::Authority;
 pub use event::{ClaimAnswer, Effect, Event, Message, Seat, Tenure, Timing};
 use joining::Joining;
 use peers::Peers;
-use plan::Pace;
+use plan::{Ideal, Pace};
 use seat::{Mine, State};
 
 use crate::coordinator::LeaseId;
@@ -79,6 +81,7 @@ pub struct Ownership {
     joining: Joining,
     seats: Vec<State>,
     seats_known: bool,
+    ideal: Ideal,
     pace: Pace,
     draining: bool,
     left: bool,
@@ -99,6 +102,7 @@ impl Ownership {
             joining: Joining::default(),
             seats,
             seats_known: false,
+            ideal: Ideal::default(),
             pace: Pace::default(),
             draining: false,
             left: false,
