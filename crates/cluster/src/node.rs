@@ -78,7 +78,7 @@ pub struct Status {
     pub holdings: usize,
 }
 
-/// A running node, as the rest of the process uses it. Clones are the same node.
+/// A running node, as the rest of the process uses it. Clones are the same node; when the last is dropped, it leaves.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     space: Space,

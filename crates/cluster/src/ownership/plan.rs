@@ -130,7 +130,12 @@ impl Ownership {
         if !self.authority.may_begin(now) {
             return;
         }
-        self.ideal.update(&self.candidates());
+        let candidates = self.candidates();
+        // After an outage a node serves again before it stands again; that is no reason to give anything away.
+        if !self.draining && !candidates.contains(&self.me.id) {
+            return;
+        }
+        self.ideal.update(&candidates);
         let mut going: BTreeMap<NodeId, Vec<Tenure>> = BTreeMap::new();
         for shard in Shard::all() {
             let Mine::Serving(title) = self.seats[shard.index()].mine else { continue };

@@ -16,6 +16,8 @@ pub(super) struct Faults {
     pub(super) slow: usize,
     /// Whether broken links are noticed.
     pub(super) suspicion: bool,
+    /// A deliberate mistake: leases are counted from when the keep-alive was answered.
+    pub(super) counts_from_answer: bool,
     pub(super) happen: bool,
     pub(super) outage: bool,
     pub(super) cut_off: BTreeSet<NodeId>,
@@ -30,6 +32,7 @@ impl Faults {
             loss: 0,
             slow: 0,
             suspicion: false,
+            counts_from_answer: false,
             happen: false,
             outage: false,
             cut_off: BTreeSet::new(),
