@@ -1,5 +1,5 @@
 //! What the cluster asks of a coordinator: a small ordered key-value store with leases, transactions and a feed of
-//! changes. Three keep this contract, and one suite (`tests/conformance`) holds all of them to it: [`crate::etcd`],
+//! changes. Three keep this contract, and one suite (`tests/cluster/conformance`) holds all of them to it: [`crate::etcd`],
 //! [`crate::embedded`] and [`crate::simulated`]. What stands in the keys is [`crate::space`]'s affair.
 
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Whole nodes of this crate on one coordinator, with links of the test's own making. On the simulated coordinator the
-//! clock is paused, so a minute takes no time.
+//! clock is paused, so a minute takes no time; `real.rs` does it on etcd.
 
 mod hub;
+mod real;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
