@@ -15,7 +15,7 @@ use crate::acting::Acting;
 use crate::coordinator::Feed;
 use crate::directory::Directory;
 use crate::member::{Node, Registered};
-use crate::ownership::{Effect, Event, Message, Ownership, Tenure, Timing};
+use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Tenure, Timing};
 use crate::picture::Picture;
 use crate::shard::Shard;
 use crate::space::Space;
@@ -99,7 +99,16 @@ pub struct Left;
 impl Cluster {
     /// Starts the node that `me` describes. `start` is what its moments count from. What it has to do comes from the
     /// receiver; a wiring that does not read it stops the core (not the lease's count: that is [`Acting`]'s).
-    pub fn start(me: Node, timing: Timing, space: Space, start: Instant) -> (Cluster, mpsc::Receiver<Notice>) {
+    ///
+    /// # Errors
+    /// Those of [`Timing::check`].
+    pub fn start(
+        me: Node,
+        timing: Timing,
+        space: Space,
+        start: Instant,
+    ) -> Result<(Cluster, mpsc::Receiver<Notice>), BadTiming> {
+        timing.check()?;
         let (acting, directory) = (Acting::nothing(), Directory::empty());
         let (nodes_tx, nodes) = watch::channel(Arc::from([]));
         let (status_tx, status) = watch::channel(Status::default());
@@ -127,7 +136,7 @@ impl Cluster {
         };
         let me = me.id;
         tokio::spawn(driver.run(inputs, events, leaving));
-        (Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo)
+        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo))
     }
 
     /// This node.
@@ -254,9 +263,13 @@ impl Driver {
         let now = Moment::at(self.start.elapsed());
         self.core.handle(now, event, &mut effects);
         self.acting.extend(self.core.until());
+        let mut early = 0;
         for effect in &effects {
             match effect {
-                Effect::Serve(tenure, _) => self.acting.serve(tenure.shard, tenure.epoch),
+                Effect::Serve(tenure, unheard) => {
+                    early += usize::from(!unheard.is_empty());
+                    self.acting.serve(tenure.shard, tenure.epoch);
+                }
                 Effect::Stop(shard) => self.acting.stop(*shard),
                 Effect::Owner(seat) => drop(self.directory.learn(*seat)),
                 Effect::Claim(..)
@@ -266,6 +279,9 @@ impl Driver {
                 | Effect::Send(..)
                 | Effect::Probe(_) => {}
             }
+        }
+        if early > 0 {
+            tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
         }
         for effect in effects {
             self.perform(effect).await;
@@ -301,9 +317,6 @@ impl Driver {
                 });
             }
             Effect::Serve(tenure, unheard) => {
-                if !unheard.is_empty() {
-                    tracing::warn!(shard = %tenure.shard, ?unheard, "serving before all nodes have answered");
-                }
                 self.notify(Notice::Serve(tenure, unheard)).await;
             }
             Effect::Stop(shard) => self.notify(Notice::Stop(shard)).await,

@@ -28,9 +28,10 @@
 //!
 //! # Joining
 //! A node that those vouching do not know of could own shards behind their back. So a new node stands for shards only
-//! when a standing node has welcomed it, which then knows of it, consents to no question that leaves it out, and is bound
-//! by no promise. If none stands: when every node of the roster, those that ever stood and did not leave for good, has
-//! registered anew, or after `outage`, when whoever may have been vouched for has stopped.
+//! when a standing node has welcomed it: one that is itself neither vouched for nor bound by a promise, that knows of the
+//! new node from then on, and consents to no question that leaves it out. If none stands: when every node of the roster,
+//! those that ever stood and did not leave for good, has registered anew, or after `outage` without one, when whoever may
+//! have been vouched for has stopped.
 //!
 //! # Suspicion
 //! A link that breaks and a probe that fails let the successor replace the owner's key at once, without waiting for its
@@ -54,6 +55,8 @@ mod seat;
 #[cfg(test)]
 mod storm;
 mod takeover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -61,7 +64,7 @@ use carillon_acd::ids::{Epoch, NodeId};
 use carillon_acd::time::Moment;
 
 use authority::Authority;
-pub use event::{ClaimAnswer, Effect, Event, Message, Seat, Tenure, Timing};
+pub use event::{BadTiming, ClaimAnswer, Effect, Event, Message, Seat, Tenure, Timing};
 use joining::Joining;
 use peers::Peers;
 use plan::{Ideal, Pace};

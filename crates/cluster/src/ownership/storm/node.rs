@@ -191,7 +191,7 @@ impl World {
             Effect::Probe(node) => {
                 let answers = self.nodes[&node].alive
                     && !self.faults.parts(id, node)
-                    && !self.faults.frozen.get(&node).is_some_and(|until| *until > self.now);
+                    && self.faults.frozen.get(&node).is_none_or(|until| *until <= self.now);
                 let delay = self.up_to(100);
                 let event = if answers { Event::ProbeAnswered(node) } else { Event::ProbeFailed(node) };
                 self.at(delay, Item::Arrives(id, boot, event));

@@ -40,7 +40,7 @@ impl Hub {
             standing: false,
         };
         let start = Instant::now();
-        let (cluster, notices) = Cluster::start(node, timing, space, start);
+        let (cluster, notices) = Cluster::start(node, timing, space, start).unwrap();
         self.0.lock().unwrap().nodes.insert(id, (cluster.clone(), start));
         tokio::spawn(self.clone().perform(id, notices));
         tokio::spawn(self.clone().link(id, cluster));
