@@ -117,7 +117,7 @@ impl Cluster {
         let (notices, todo) = mpsc::channel(NOTICES);
         let (heard, events) = mpsc::channel(INBOX);
         let (updates, entry) = watch::channel(me.clone());
-        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard };
+        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard, trouble: None };
         let driver = Driver {
             me: me.id,
             core: Ownership::new(me.clone(), timing),

@@ -147,6 +147,28 @@ async fn cl_5_without_any_coordinator_for_a_minute_nothing_stops_and_nothing_mov
     assert_eq!(hub.stops(), stops, "no shard was stopped on the way");
 }
 
+// spec: CL-3
+#[tokio::test(start_paused = true)]
+async fn cl_3_lost_requests_and_answers_and_a_compaction_never_make_two_owners() {
+    let (coordinator, hub) = cluster(3).await;
+    coordinator.change_weather(|weather| (weather.lost_requests, weather.lost_answers) = (150, 150));
+    for round in 0..6_u32 {
+        let node = NodeId(round % 3 + 1);
+        cut_off(&coordinator, node);
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(Shard::all().all(|shard| hub.acting_on(shard).len() <= 1));
+        }
+        coordinator.compact();
+        coordinator.change_weather(|weather| weather.cut_off.clear());
+        pass(5).await;
+    }
+    coordinator.change_weather(|weather| (weather.lost_requests, weather.lost_answers) = (0, 0));
+    settled(&hub, Duration::from_secs(30)).await;
+    let shares: Vec<usize> = hub.ids().into_iter().map(|id| hub.acting(id).len()).collect();
+    assert!(shares.iter().all(|share| (270..=410).contains(share)), "{shares:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_node_with_the_same_number_waits_until_the_first_is_gone() {
     let (coordinator, hub) = cluster(2).await;
