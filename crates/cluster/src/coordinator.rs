@@ -1,5 +1,5 @@
 //! What the cluster asks of a coordinator: a small ordered key-value store with leases, transactions and a feed of
-//! changes. Three keep this contract, and one suite (`tests/conformance`) holds all of them to it: [`crate::etcd`],
+//! changes. Three keep this contract, and one suite (`tests/cluster/conformance`) holds all of them to it: [`crate::etcd`],
 //! [`crate::embedded`] and [`crate::simulated`]. What stands in the keys is [`crate::space`]'s affair.
 
 use std::fmt;
@@ -63,7 +63,8 @@ pub struct Entry {
 /// What a write requires of its key. When one of a transaction's requirements fails, none of its writes happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing: the last writer wins.
+    /// Nothing: the last writer wins. When answers get lost, such a write may be done twice, and late: after a newer one
+    /// of the same key. So it suits only what its writer watches and corrects.
     Anything,
     /// The key does not exist.
     Absent,
@@ -186,8 +187,8 @@ pub trait Coordinator: Send + Sync + 'static {
     /// [`Error::Unavailable`], [`Error::Refused`].
     async fn revoke(&self, lease: LeaseId) -> Result<(), Error>;
 
-    /// Writes all or nothing; at most [`MAX_WRITES`]. The answer is the revision that every written key has now. A write
-    /// whose answer was lost is asked again by the coordinator itself where that can do no harm.
+    /// Writes all or nothing; at most [`MAX_WRITES`]. The answer is the revision that every written key has now. When an
+    /// answer is lost it may be asked again; see [`Expect::Anything`] for what that means.
     ///
     /// # Errors
     /// [`Error::Conflict`], [`Error::LeaseLost`], [`Error::Unavailable`], [`Error::Refused`].

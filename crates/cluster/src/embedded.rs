@@ -127,3 +127,61 @@ impl Coordinator for Embedded {
         feed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::coordinator::{Act, Expect};
+
+    fn put(name: &str, lease: Option<LeaseId>) -> Write {
+        let act = Act::Put(Bytes::from_static(b"x"), lease);
+        Write { key: Key(format!("/c/objects/{name}")), expect: Expect::Anything, act }
+    }
+
+    /// Where a journal leaves what it is given.
+    type Disk = Arc<Mutex<Vec<Step>>>;
+
+    fn open(saved: Saved, disk: &Disk) -> Embedded {
+        let disk = Arc::clone(disk);
+        let journal = move |step: &Step| {
+            disk.lock().unwrap().push(step.clone());
+            Ok(())
+        };
+        Embedded::open(saved, Box::new(journal)).unwrap()
+    }
+
+    // spec: CL-7
+    #[tokio::test]
+    async fn cl_7_configuration_outlives_the_process_and_leases_do_not() {
+        let disk = Disk::default();
+        let embedded = open(Saved::default(), &disk);
+        let lease = embedded.grant(Duration::from_secs(60)).await.unwrap();
+        embedded.commit(vec![put("queue", None), put("owner", Some(lease))]).await.unwrap();
+        let last = embedded.commit(vec![put("owner", Some(lease))]).await.unwrap();
+
+        let steps = disk.lock().unwrap().clone();
+        assert_eq!(steps.len(), 2, "the first reservation and the configuration; an owner costs no write");
+        let entries = steps[1].changes.iter().map(|change| match change {
+            Change::Put(entry) => entry.clone(),
+            Change::Deleted(key, _) => panic!("{key:?} was not deleted"),
+        });
+        let saved = Saved { reserved: steps[1].reserved, entries: entries.collect() };
+        let restarted = open(saved, &disk);
+        let listing = restarted.list(&Key("/c/objects".into())).await.unwrap();
+        assert!(listing.entries.iter().map(|entry| &*entry.key.0).eq(["/c/objects/queue"]));
+        assert!(restarted.commit(vec![put("owner", None)]).await.unwrap() > last, "no epoch comes twice");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_is_not_done() {
+        let mut room = true;
+        let journal =
+            move |_: &Step| if std::mem::take(&mut room) { Ok(()) } else { Err(io::Error::other("disk full")) };
+        let embedded = Embedded::open(Saved::default(), Box::new(journal)).unwrap();
+        let answer = embedded.commit(vec![put("queue", None)]).await;
+        assert_eq!(answer, Err(Error::Unavailable("the journal: disk full".into())));
+        assert_eq!(embedded.list(&Key("/c/objects".into())).await.unwrap().entries, []);
+    }
+}

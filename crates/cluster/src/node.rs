@@ -15,7 +15,7 @@ use crate::acting::Acting;
 use crate::coordinator::Feed;
 use crate::directory::Directory;
 use crate::member::{Node, Registered};
-use crate::ownership::{Effect, Event, Message, Ownership, Tenure, Timing};
+use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Tenure, Timing};
 use crate::picture::Picture;
 use crate::shard::Shard;
 use crate::space::Space;
@@ -78,7 +78,7 @@ pub struct Status {
     pub holdings: usize,
 }
 
-/// A running node, as the rest of the process uses it. Clones are the same node.
+/// A running node, as the rest of the process uses it. Clones are the same node; when the last is dropped, it leaves.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     space: Space,
@@ -99,7 +99,16 @@ pub struct Left;
 impl Cluster {
     /// Starts the node that `me` describes. `start` is what its moments count from. What it has to do comes from the
     /// receiver; a wiring that does not read it stops the core (not the lease's count: that is [`Acting`]'s).
-    pub fn start(me: Node, timing: Timing, space: Space, start: Instant) -> (Cluster, mpsc::Receiver<Notice>) {
+    ///
+    /// # Errors
+    /// Those of [`Timing::check`].
+    pub fn start(
+        me: Node,
+        timing: Timing,
+        space: Space,
+        start: Instant,
+    ) -> Result<(Cluster, mpsc::Receiver<Notice>), BadTiming> {
+        timing.check()?;
         let (acting, directory) = (Acting::nothing(), Directory::empty());
         let (nodes_tx, nodes) = watch::channel(Arc::from([]));
         let (status_tx, status) = watch::channel(Status::default());
@@ -108,7 +117,7 @@ impl Cluster {
         let (notices, todo) = mpsc::channel(NOTICES);
         let (heard, events) = mpsc::channel(INBOX);
         let (updates, entry) = watch::channel(me.clone());
-        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard };
+        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard, trouble: None };
         let driver = Driver {
             me: me.id,
             core: Ownership::new(me.clone(), timing),
@@ -127,7 +136,7 @@ impl Cluster {
         };
         let me = me.id;
         tokio::spawn(driver.run(inputs, events, leaving));
-        (Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo)
+        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo))
     }
 
     /// This node.
@@ -254,9 +263,13 @@ impl Driver {
         let now = Moment::at(self.start.elapsed());
         self.core.handle(now, event, &mut effects);
         self.acting.extend(self.core.until());
+        let mut early = 0;
         for effect in &effects {
             match effect {
-                Effect::Serve(tenure, _) => self.acting.serve(tenure.shard, tenure.epoch),
+                Effect::Serve(tenure, unheard) => {
+                    early += usize::from(!unheard.is_empty());
+                    self.acting.serve(tenure.shard, tenure.epoch);
+                }
                 Effect::Stop(shard) => self.acting.stop(*shard),
                 Effect::Owner(seat) => drop(self.directory.learn(*seat)),
                 Effect::Claim(..)
@@ -266,6 +279,9 @@ impl Driver {
                 | Effect::Send(..)
                 | Effect::Probe(_) => {}
             }
+        }
+        if early > 0 {
+            tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
         }
         for effect in effects {
             self.perform(effect).await;
@@ -301,9 +317,6 @@ impl Driver {
                 });
             }
             Effect::Serve(tenure, unheard) => {
-                if !unheard.is_empty() {
-                    tracing::warn!(shard = %tenure.shard, ?unheard, "serving before all nodes have answered");
-                }
                 self.notify(Notice::Serve(tenure, unheard)).await;
             }
             Effect::Stop(shard) => self.notify(Notice::Stop(shard)).await,

@@ -178,3 +178,71 @@ impl Picture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const LEASE: LeaseId = LeaseId(5);
+
+    fn entry(name: &str, value: &str, revision: u64, lease: Option<LeaseId>) -> Entry {
+        let value = Bytes::copy_from_slice(value.as_bytes());
+        Entry { key: Key(format!("/c/cluster/{name}")), value, revision: Revision(revision), lease }
+    }
+
+    fn node(id: u32, revision: u64) -> Entry {
+        let text = format!(
+            r#"{{"id":{id},"boot":1,"roles":{{"acd":true,"fax":true}},"addresses":{{"link":"n{id}:7401"}},
+                 "version":"9.0","standing":true,"colour":"blue"}}"#
+        );
+        entry(&format!("nodes/{id}"), &text, revision, Some(LEASE))
+    }
+
+    fn seat(number: u16, epoch: u64, owner: Option<u32>) -> Seat {
+        Seat { shard: number.try_into().unwrap(), epoch: Epoch(epoch), owner: owner.map(NodeId) }
+    }
+
+    fn picture() -> Picture {
+        Picture::new(Key("/c/cluster".into()))
+    }
+
+    #[test]
+    fn what_a_newer_node_says_beyond_our_knowledge_is_tolerated() {
+        let mut picture = picture();
+        picture.apply(News::Changes(vec![Change::Put(node(1, 3)), Change::Put(entry("lamps/1", "on", 4, None))]));
+        assert!(picture.nodes().map(|registered| registered.node.id).eq([NodeId(1)]));
+        assert!(picture.nodes().all(|registered| registered.node.is_candidate()));
+    }
+
+    #[test]
+    fn the_core_hears_in_the_order_in_which_it_happened() {
+        let mut picture = picture();
+        let changes = vec![
+            Change::Put(node(1, 3)),
+            Change::Put(entry("shards/0007", "1", 4, Some(LEASE))),
+            Change::Put(node(2, 5)),
+            Change::Deleted(Key("/c/cluster/shards/0007".into()), Revision(6)),
+        ];
+        let told = picture.apply(News::Changes(changes));
+        let [Event::Nodes(one), Event::Seats(owned), Event::Nodes(two), Event::Seats(freed)] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!((one.len(), two.len()), (1, 2));
+        assert_eq!(owned[..], [(seat(7, 4, Some(1)), Some(LEASE))]);
+        assert_eq!(freed[..], [(seat(7, 6, None), None)]);
+    }
+
+    #[test]
+    fn everything_forgets_what_was_there_before() {
+        let mut picture = picture();
+        picture.apply(News::Changes(vec![Change::Put(node(1, 3)), Change::Put(node(2, 4))]));
+        let entries = vec![node(2, 4), entry("roster/1", "", 2, None), entry("shards/0009", "2", 8, Some(LEASE))];
+        let told = picture.apply(News::Everything(Listing { revision: Revision(10), entries }));
+        let expected = Event::AllSeats(Epoch(10), vec![(seat(9, 8, Some(2)), LEASE)]);
+        assert_eq!(told.last(), Some(&expected));
+        assert!(told.contains(&Event::Roster(BTreeSet::from([NodeId(1)]))));
+        assert!(picture.nodes().map(|registered| registered.node.id).eq([NodeId(2)]));
+    }
+}

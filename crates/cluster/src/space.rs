@@ -79,7 +79,8 @@ impl Space {
     pub(crate) async fn record(&self, lease: LeaseId, node: &Node) -> Result<(), Error> {
         let mut writes = vec![self.entry(lease, node, Expect::Anything)];
         if node.standing {
-            writes.push(self.mark("roster", node.id, true));
+            let key = self.cluster().join("roster").join(node.id.0);
+            writes.push(Write { key, expect: Expect::Anything, act: Act::Put(Bytes::new(), None) });
         }
         self.coordinator.commit(writes).await.map(drop)
     }
@@ -89,15 +90,28 @@ impl Space {
     /// # Errors
     /// Those of [`Coordinator::commit`].
     pub async fn forget(&self, node: NodeId) -> Result<(), Error> {
-        self.coordinator.commit(vec![self.mark("roster", node, false)]).await.map(drop)
+        self.set("roster", node, false).await
     }
 
     /// Tells a node to drain, or to take part again. It holds across restarts of the node.
     ///
     /// # Errors
-    /// Those of [`Coordinator::commit`].
+    /// Those of [`Coordinator::commit`]; a conflict when somebody else does the same at this moment.
     pub async fn drain(&self, node: NodeId, wanted: bool) -> Result<(), Error> {
-        self.coordinator.commit(vec![self.mark("drain", node, wanted)]).await.map(drop)
+        self.set("drain", node, wanted).await
+    }
+
+    /// Sets or removes a mark of a node, as it is now: a late repetition of an older wish changes nothing.
+    async fn set(&self, folder: &str, node: NodeId, there: bool) -> Result<(), Error> {
+        let folder = self.cluster().join(folder);
+        let key = folder.join(node.0);
+        let marks = self.coordinator.list(&folder).await?.entries;
+        let (expect, act) = match (marks.iter().find(|mark| mark.key == key), there) {
+            (None, true) => (Expect::Absent, Act::Put(Bytes::new(), None)),
+            (Some(mark), false) => (Expect::At(mark.revision), Act::Delete),
+            (Some(_), true) | (None, false) => return Ok(()),
+        };
+        self.coordinator.commit(vec![Write { key, expect, act }]).await.map(drop)
     }
 
     /// Writes shards' keys for `owner`, each only if it is as given.
@@ -129,12 +143,6 @@ impl Space {
         let value = serde_json::to_vec(node).expect("a node has only string keys");
         let key = self.cluster().join("nodes").join(node.id.0);
         Write { key, expect, act: Act::Put(value.into(), Some(lease)) }
-    }
-
-    fn mark(&self, folder: &str, node: NodeId, there: bool) -> Write {
-        let key = self.cluster().join(folder).join(node.0);
-        let act = if there { Act::Put(Bytes::new(), None) } else { Act::Delete };
-        Write { key, expect: Expect::Anything, act }
     }
 }
 

@@ -68,6 +68,12 @@ impl Tree {
         over.into_iter().for_each(|lease| self.revoke(lease));
     }
 
+    /// Gives every lease its whole time again, as a new leader of etcd does.
+    #[cfg(test)]
+    pub(crate) fn renew_all(&mut self, now: Moment) {
+        self.leases.values_mut().for_each(|lease| lease.ends = now + lease.ttl);
+    }
+
     /// When the next lease ends.
     pub(crate) fn next_end(&self) -> Option<Moment> {
         self.leases.values().map(|lease| lease.ends).min()

@@ -20,29 +20,41 @@ pub(super) struct Keeper {
     /// What the node says of itself.
     pub(super) entry: watch::Receiver<Node>,
     pub(super) heard: mpsc::Sender<Event>,
+    /// What is wrong, as it was said last.
+    pub(super) trouble: Option<String>,
 }
 
 impl Keeper {
     /// Runs until the core is gone.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         while !self.heard.is_closed() {
             match self.register().await {
-                Ok(lease) => self.keep(lease).await,
-                Err(error) => {
-                    let node = self.entry.borrow().id.0;
-                    match error {
-                        Error::Conflict(_) => tracing::warn!(
-                            node,
-                            "an earlier run of this node is still registered, or another node has its number; waiting"
-                        ),
-                        Error::Unavailable(_) | Error::LeaseLost | Error::Refused(_) => {
-                            tracing::warn!(node, %error, "not registered");
-                        }
-                    }
+                Ok(lease) => {
+                    self.complain(None);
+                    self.keep(lease).await;
+                }
+                Err(Error::Conflict(_)) => {
+                    let why = "an earlier run of this node is still registered, or another node has its number";
+                    self.complain(Some(why.to_owned()));
+                }
+                Err(error @ (Error::Unavailable(_) | Error::LeaseLost | Error::Refused(_))) => {
+                    self.complain(Some(format!("not registered: {error}")));
                 }
             }
             tokio::time::sleep(self.pause()).await;
         }
+    }
+
+    /// Says what is wrong once, and once that it is over: it is tried twice a second.
+    fn complain(&mut self, trouble: Option<String>) {
+        let node = self.entry.borrow().id.0;
+        if trouble != self.trouble {
+            match &trouble {
+                Some(reason) => tracing::warn!(node, reason, "trouble with the coordinator"),
+                None => tracing::info!(node, "the coordinator answers again"),
+            }
+        }
+        self.trouble = trouble;
     }
 
     /// Not all nodes at once: after an outage they would.
@@ -65,20 +77,23 @@ impl Keeper {
     }
 
     /// Until the lease is lost.
-    async fn keep(&self, lease: LeaseId) {
+    async fn keep(&mut self, lease: LeaseId) {
         let mut ticks = tokio::time::interval(self.timing.keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.heard.is_closed() {
             ticks.tick().await;
             let sent = self.now();
             match self.space.coordinator().keep_alive(lease).await {
-                Ok(()) => self.tell(Event::KeptAlive { lease, sent }).await,
+                Ok(()) => {
+                    self.complain(None);
+                    self.tell(Event::KeptAlive { lease, sent }).await;
+                }
                 Err(Error::LeaseLost) => {
-                    tracing::warn!(node = self.entry.borrow().id.0, "lease lost");
+                    self.complain(Some("the lease has ended".to_owned()));
                     return self.tell(Event::LeaseLost(lease)).await;
                 }
                 Err(error @ (Error::Unavailable(_) | Error::Refused(_) | Error::Conflict(_))) => {
-                    tracing::warn!(%error, "lease not renewed");
+                    self.complain(Some(format!("lease not renewed: {error}")));
                 }
             }
         }

@@ -111,6 +111,11 @@ impl Authority {
         self.rounds
     }
 
+    /// Forgets the question that is open: it was asked of too few.
+    pub(super) fn ask_no_more(&mut self) {
+        self.round = None;
+    }
+
     /// `from` has vouched.
     pub(super) fn answered(&mut self, from: NodeId, round: u64) {
         if let Some(open) = &mut self.round

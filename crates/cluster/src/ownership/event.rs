@@ -12,8 +12,7 @@ use crate::member::{Node, Registered};
 use crate::shard::Shard;
 
 /// The times and rates of a cluster. All nodes should have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long the coordinator waits for a node before it gives its place away. etcd gives no less than one and a half
     /// election timeouts: 1.5 s as Debian installs it.
@@ -29,13 +28,59 @@ pub struct Timing {
     /// How long a take-over waits for a node that is registered and does not answer.
     pub patience: Duration,
     /// For how long owners go on without the coordinator while all of them agree that none can reach it; also how long
-    /// a stranger waits before it stands without anybody's welcome.
+    /// a new node waits when none is there to welcome it and some of those that were have not come back.
     pub outage: Duration,
     /// How many shards an owner gives to nodes that have joined, a second.
     pub moves_per_second: u32,
 }
 
+/// Times that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadTiming {
+    /// One lost keep-alive would end a lease.
+    #[error("keep-alive {keep_alive:?} is longer than a third of the lease's {ttl:?}")]
+    KeepAlive {
+        /// [`Timing::keep_alive`].
+        keep_alive: Duration,
+        /// [`Timing::ttl`].
+        ttl: Duration,
+    },
+    /// Nothing would be left of a lease.
+    #[error("margin {margin:?} is longer than a third of the lease's {ttl:?}")]
+    Margin {
+        /// [`Timing::margin`].
+        margin: Duration,
+        /// [`Timing::ttl`].
+        ttl: Duration,
+    },
+    /// Zero, where something would be repeated without a pause or never happen.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+}
+
 impl Timing {
+    /// Checks that a cluster can live with these.
+    ///
+    /// # Errors
+    /// The first that does not fit.
+    pub fn check(&self) -> Result<(), BadTiming> {
+        let Timing { ttl, keep_alive, margin, retry, probe, patience, outage, moves_per_second } = *self;
+        let times = [("keep_alive", keep_alive), ("retry", retry), ("probe", probe), ("patience", patience)];
+        if let Some((name, _)) = times.into_iter().chain([("outage", outage)]).find(|(_, time)| time.is_zero()) {
+            return Err(BadTiming::Zero(name));
+        }
+        if moves_per_second == 0 {
+            return Err(BadTiming::Zero("moves_per_second"));
+        }
+        if keep_alive * 3 > ttl {
+            return Err(BadTiming::KeepAlive { keep_alive, ttl });
+        }
+        if margin * 3 > ttl {
+            return Err(BadTiming::Margin { margin, ttl });
+        }
+        Ok(())
+    }
+
     /// For a node that stands alone with its own coordinator: nobody can take anything over from it, so its lease is so
     /// long that no pause of the machine ends it.
     pub fn alone() -> Self {
@@ -217,4 +262,19 @@ pub enum Effect {
     Send(NodeId, Message),
     /// Ask a node by a new connection whether it lives. Answered by [`Event::ProbeAnswered`] or [`Event::ProbeFailed`].
     Probe(NodeId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_must_go_together() {
+        assert_eq!(Timing::default().check(), Ok(()));
+        assert_eq!(Timing::alone().check(), Ok(()));
+        let slow = Timing { keep_alive: Duration::from_secs(2), ..Timing::default() };
+        assert_eq!(slow.check().unwrap_err().to_string(), "keep-alive 2s is longer than a third of the lease's 3s");
+        let still = Timing { moves_per_second: 0, ..Timing::default() };
+        assert_eq!(still.check(), Err(BadTiming::Zero("moves_per_second")));
+    }
 }

@@ -13,7 +13,8 @@ use crate::member::Node;
 #[derive(Debug, Default)]
 pub(super) struct Joining {
     stands: bool,
-    since: Moment,
+    /// Since when no node has been registered that stands.
+    alone_since: Moment,
     roster: Option<BTreeSet<NodeId>>,
     ask_again: Moment,
     record_again: Moment,
@@ -23,7 +24,7 @@ impl Joining {
     /// The node has registered: nobody need know of it yet. Also after a lost lease, for the cluster may have become
     /// another in between; what it serves and claims again meanwhile needs no standing.
     pub(super) fn begin(&mut self, now: Moment) {
-        (self.stands, self.since, self.ask_again) = (false, now, now);
+        (self.stands, self.alone_since, self.ask_again) = (false, now, now);
     }
 
     pub(super) fn stands(&self) -> bool {
@@ -63,15 +64,16 @@ impl Ownership {
             let registered: BTreeSet<NodeId> = self.peers.ids().collect();
             self.joining.roster.as_ref().is_some_and(|roster| roster.is_subset(&registered))
         };
-        let given_up = self.joining.since + self.timing.outage;
-        if now >= given_up || (standing.is_empty() && nobody_is_missing()) {
-            self.joining.stands = true;
-            return;
-        }
-        self.wake_at(given_up);
         if standing.is_empty() {
+            let given_up = self.joining.alone_since + self.timing.outage;
+            if now >= given_up || nobody_is_missing() {
+                self.joining.stands = true;
+            } else {
+                self.wake_at(given_up);
+            }
             return;
         }
+        self.joining.alone_since = now;
         if now >= self.joining.ask_again {
             out.extend(standing.into_iter().map(|to| Effect::Send(to, Message::Join(self.me.clone()))));
             self.joining.ask_again = now + self.timing.retry;
@@ -79,13 +81,16 @@ impl Ownership {
         self.wake_at(self.joining.ask_again);
     }
 
-    /// A new node asks to be known. It is, from now on; it is told so when nobody relies on this node's promise.
+    /// A new node asks to be known. It is, from now on. It is told so when nobody acts on the word of a circle that it
+    /// is not in: neither this node, nor another by this one's promise.
     pub(super) fn join_asked(&mut self, now: Moment, from: NodeId, node: &Node, out: &mut Vec<Effect>) {
         if node.id != from || !self.joining.stands {
             return;
         }
         self.peers.meet(from, now + self.timing.outage);
-        if self.authority.holds(now) && self.authority.promised(now).next().is_none() {
+        self.authority.ask_no_more();
+        let relied_on = self.authority.is_vouched(now) || self.authority.promised(now).next().is_some();
+        if self.authority.holds(now) && !relied_on {
             out.push(Effect::Send(from, Message::Welcome { boot: node.boot }));
         }
     }

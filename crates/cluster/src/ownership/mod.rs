@@ -28,9 +28,10 @@
 //!
 //! # Joining
 //! A node that those vouching do not know of could own shards behind their back. So a new node stands for shards only
-//! when a standing node has welcomed it, which then knows of it, consents to no question that leaves it out, and is bound
-//! by no promise. If none stands: when every node of the roster, those that ever stood and did not leave for good, has
-//! registered anew, or after `outage`, when whoever may have been vouched for has stopped.
+//! when a standing node has welcomed it: one that is itself neither vouched for nor bound by a promise, that knows of the
+//! new node from then on, and consents to no question that leaves it out. If none stands: when every node of the roster,
+//! those that ever stood and did not leave for good, has registered anew, or after `outage` without one, when whoever may
+//! have been vouched for has stopped.
 //!
 //! # Suspicion
 //! A link that breaks and a probe that fails let the successor replace the owner's key at once, without waiting for its
@@ -51,7 +52,11 @@ mod peers;
 mod plan;
 mod rendezvous;
 mod seat;
+#[cfg(test)]
+mod storm;
 mod takeover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -59,10 +64,10 @@ use carillon_acd::ids::{Epoch, NodeId};
 use carillon_acd::time::Moment;
 
 use authority::Authority;
-pub use event::{ClaimAnswer, Effect, Event, Message, Seat, Tenure, Timing};
+pub use event::{BadTiming, ClaimAnswer, Effect, Event, Message, Seat, Tenure, Timing};
 use joining::Joining;
 use peers::Peers;
-use plan::Pace;
+use plan::{Ideal, Pace};
 use seat::{Mine, State};
 
 use crate::coordinator::LeaseId;
@@ -79,6 +84,7 @@ pub struct Ownership {
     joining: Joining,
     seats: Vec<State>,
     seats_known: bool,
+    ideal: Ideal,
     pace: Pace,
     draining: bool,
     left: bool,
@@ -99,6 +105,7 @@ impl Ownership {
             joining: Joining::default(),
             seats,
             seats_known: false,
+            ideal: Ideal::default(),
             pace: Pace::default(),
             draining: false,
             left: false,

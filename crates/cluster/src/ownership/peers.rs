@@ -34,6 +34,8 @@ struct Peer {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     nodes: BTreeMap<NodeId, Peer>,
+    /// The links that work. A link may be there before the coordinator tells of the node, or of its new run.
+    linked: BTreeSet<NodeId>,
     /// The acd nodes whose word this node needs when the coordinator is out of reach: all that were registered when it
     /// last knew its own registration to be good, and all that it has heard of since.
     circle: BTreeSet<NodeId>,
@@ -52,7 +54,8 @@ impl Peers {
             if registered.node.roles.acd {
                 self.circle.insert(id);
             }
-            self.nodes.insert(id, Peer { registered, reach: known.map_or(Reach::Unknown, |peer| peer.reach) });
+            let fresh = if self.linked.contains(&id) { Reach::Linked } else { Reach::Unknown };
+            self.nodes.insert(id, Peer { registered, reach: known.map_or(fresh, |peer| peer.reach) });
         }
     }
 
@@ -118,11 +121,13 @@ impl Peers {
 
     /// The link to it works.
     pub(super) fn link_up(&mut self, id: NodeId) {
+        self.linked.insert(id);
         self.set(id, |_| Reach::Linked);
     }
 
     /// The link to it broke. Only a link that had worked is worth a probe: suspicion needs that something changed.
     pub(super) fn link_down(&mut self, id: NodeId, now: Moment, timing: &Timing, out: &mut Vec<Effect>) {
+        self.linked.remove(&id);
         let Some(peer) = self.nodes.get_mut(&id) else { return };
         if peer.reach == Reach::Linked {
             peer.reach = Reach::Probing(now + timing.probe);

@@ -37,6 +37,28 @@ impl Pace {
     }
 }
 
+/// Who should own each shard, for one set of candidates.
+#[derive(Debug, Default)]
+pub(super) struct Ideal {
+    candidates: BTreeSet<NodeId>,
+    first: Vec<NodeId>,
+}
+
+impl Ideal {
+    fn update(&mut self, candidates: &BTreeSet<NodeId>) {
+        if self.candidates != *candidates {
+            let first = |shard| rendezvous::first(shard, candidates.iter().copied());
+            // Without candidates it stays empty.
+            self.first = Shard::all().filter_map(first).collect();
+            self.candidates.clone_from(candidates);
+        }
+    }
+
+    fn first(&self, shard: Shard) -> Option<NodeId> {
+        self.first.get(shard.index()).copied()
+    }
+}
+
 impl Ownership {
     /// Claims what has no owner, or a suspected one, as far as this node comes first for it.
     pub(super) fn claim(&mut self, now: Moment, out: &mut Vec<Effect>) {
@@ -109,10 +131,15 @@ impl Ownership {
             return;
         }
         let candidates = self.candidates();
+        // After an outage a node serves again before it stands again; that is no reason to give anything away.
+        if !self.draining && !candidates.contains(&self.me.id) {
+            return;
+        }
+        self.ideal.update(&candidates);
         let mut going: BTreeMap<NodeId, Vec<Tenure>> = BTreeMap::new();
         for shard in Shard::all() {
             let Mine::Serving(title) = self.seats[shard.index()].mine else { continue };
-            let Some(to) = self.successor(shard, &candidates) else { continue };
+            let Some(to) = self.successor(shard) else { continue };
             if !self.draining
                 && let Err(later) = self.pace.take(now, self.timing.moves_per_second)
             {
@@ -132,8 +159,8 @@ impl Ownership {
         }
     }
 
-    fn successor(&self, shard: Shard, candidates: &BTreeSet<NodeId>) -> Option<NodeId> {
-        let first = rendezvous::first(shard, candidates.iter().copied())?;
+    fn successor(&self, shard: Shard) -> Option<NodeId> {
+        let first = self.ideal.first(shard)?;
         (first != self.me.id && self.peers.is_linked(first)).then_some(first)
     }
 

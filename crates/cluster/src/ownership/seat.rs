@@ -32,9 +32,9 @@ pub(super) enum Mine {
     Idle(Title),
     /// A claim is on its way to the coordinator, or failed a moment ago.
     Asking { until: Moment },
-    /// Every live node is told; those in `silent` have not answered. `served`: in which older epoch this node still
-    /// serves it, having never stopped.
-    Announcing { title: Title, served: Option<Epoch>, silent: BTreeSet<NodeId>, until: Moment },
+    /// Every live node is told, also those that come meanwhile, until all have answered. `served`: in which older epoch
+    /// this node still serves it, having never stopped.
+    Announcing { title: Title, served: Option<Epoch>, answered: BTreeSet<NodeId>, until: Moment },
     /// This node serves it.
     Serving(Title),
     /// It has stopped, and the key is being written for another node.

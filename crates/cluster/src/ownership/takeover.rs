@@ -57,10 +57,9 @@ impl Ownership {
 
     /// The key is this node's: everybody is told.
     pub(super) fn take(&mut self, now: Moment, shard: Shard, title: Title) {
-        let silent = self.to_be_told(now);
         let mine = &mut self.seats[shard.index()].mine;
         let served = mine.served();
-        *mine = Mine::Announcing { title, served, silent, until: now + self.timing.patience };
+        *mine = Mine::Announcing { title, served, answered: BTreeSet::new(), until: now + self.timing.patience };
         self.announce_again = now;
     }
 
@@ -117,10 +116,9 @@ impl Ownership {
                 Mine::Asking { until } | Mine::Giving { until, .. } => wakes.push(*until),
                 // When it is due and no lease allows a claim, the next lease wakes it.
                 Mine::Reclaiming { until, .. } => wakes.extend((now < *until).then_some(*until)),
-                Mine::Announcing { title, silent, until, .. } => {
-                    silent.retain(|node| told.contains(node));
-                    if silent.is_empty() || *until <= now {
-                        let unheard = silent.iter().copied().collect();
+                Mine::Announcing { title, answered, until, .. } => {
+                    let unheard: Vec<NodeId> = told.difference(answered).copied().collect();
+                    if unheard.is_empty() || *until <= now {
                         out.push(Effect::Serve(Tenure { shard, epoch: title.epoch }, unheard));
                         state.mine = Mine::Serving(*title);
                     } else {
@@ -137,9 +135,10 @@ impl Ownership {
     /// Tells every node that has not answered, all its shards in one message, and again after a while.
     pub(super) fn announce(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut messages: BTreeMap<NodeId, Vec<Tenure>> = BTreeMap::new();
+        let told = self.to_be_told(now);
         for (shard, state) in Shard::all().zip(&self.seats) {
-            if let Mine::Announcing { title, silent, .. } = &state.mine {
-                for node in silent {
+            if let Mine::Announcing { title, answered, .. } = &state.mine {
+                for node in told.difference(answered) {
                     messages.entry(*node).or_default().push(Tenure { shard, epoch: title.epoch });
                 }
             }
@@ -157,10 +156,10 @@ impl Ownership {
     /// `from` has told all that it holds for these.
     pub(super) fn answered(&mut self, from: NodeId, tenures: &[Tenure]) {
         for tenure in tenures {
-            if let Mine::Announcing { title, silent, .. } = &mut self.seats[tenure.shard.index()].mine
+            if let Mine::Announcing { title, answered, .. } = &mut self.seats[tenure.shard.index()].mine
                 && title.epoch == tenure.epoch
             {
-                silent.remove(&from);
+                answered.insert(from);
             }
         }
     }

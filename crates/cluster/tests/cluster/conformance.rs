@@ -3,7 +3,6 @@
 
 mod contract;
 mod etcd;
-mod server;
 
 use std::sync::Arc;
 
@@ -13,10 +12,12 @@ use carillon_cluster::embedded::{Embedded, Saved};
 use carillon_cluster::etcd::{Etcd, Options};
 use carillon_cluster::simulated::Simulated;
 
+use crate::server::Server;
+
 /// A coordinator under test, and what has to live as long.
 pub(crate) struct Subject {
     pub(crate) coordinator: Arc<dyn Coordinator>,
-    _server: Option<server::Server>,
+    _server: Option<Server>,
 }
 
 fn embedded() -> Subject {
@@ -29,7 +30,7 @@ fn simulated() -> Subject {
 }
 
 async fn real() -> Subject {
-    let server = server::Server::start(1).await;
+    let server = Server::start(1).await;
     let coordinator = Etcd::new(Options::new(server.endpoints())).unwrap();
     Subject { coordinator: Arc::new(coordinator), _server: Some(server) }
 }

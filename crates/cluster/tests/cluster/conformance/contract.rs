@@ -8,7 +8,7 @@ use carillon_cluster::coordinator::{
 };
 use tokio::time::timeout;
 
-use crate::Subject;
+use super::Subject;
 
 /// As short as etcd allows with the election timeout that the tests give it.
 const TTL: Duration = Duration::from_secs(1);
