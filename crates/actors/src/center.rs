@@ -123,8 +123,8 @@ impl Center {
 
     /// The registrar reports a device. Never blocks.
     pub fn reachability(&self, change: Reachability) {
-        let Reachability { agent, device, reachable } = change;
-        self.addresses.tell_agent(&agent, agent::Event::Reachable { device, reachable });
+        let Reachability { agent, device, edge, contacts } = change;
+        self.addresses.tell_agent(&agent, agent::Event::Reachable { device, edge, contacts });
     }
 
     /// Every agent, by id.

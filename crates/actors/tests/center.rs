@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, TrunkId};
-use carillon_acd::leg::{CallerId, Cause, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
+use carillon_acd::leg::{CallerId, Cause, Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
 use carillon_acd::record::{Outcome, Record};
 use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
@@ -96,7 +96,7 @@ async fn node(agents: &[&str]) -> Node {
     let ports = Ports {
         leg: Arc::new(move |leg, command| {
             assert!(leg.call.number != CURSED, "the edge has a bug");
-            if let LegCommand::Dial { target: DialTarget::Device(_), .. } = &command {
+            if let LegCommand::Dial { target: DialTarget::Device { .. }, .. } = &command {
                 late.wait().leg_event(leg, LegEvent::Alerting { early_media: false });
                 late.wait().leg_event(leg, LegEvent::Answered);
             }
@@ -104,7 +104,7 @@ async fn node(agents: &[&str]) -> Node {
         }),
         abandon: Arc::new(|_| {}),
         announce: Arc::new(move |agent| {
-            registrar.wait().reachability(Reachability { agent: agent.clone(), device: 0, reachable: true });
+            registrar.wait().reachability(registered(agent, true));
         }),
         record: Arc::new(move |r| record.try_send(r).unwrap()),
         note: Arc::new(|_| {}),
@@ -116,6 +116,13 @@ async fn node(agents: &[&str]) -> Node {
     let started = Center::start(Clock::start(), ports, objects(agents), Epoch(1 << 32), 7).await.unwrap();
     let _ = center.set(started.clone());
     Node { center: started, commands, records, saved }
+}
+
+/// What the edge reports of an agent's phone.
+fn registered(agent: &AgentId, there: bool) -> Reachability {
+    let contact = Contact::new("sip:phone@10.0.0.7", [192, 0, 2, 9].into()).unwrap();
+    let contacts = if there { vec![contact] } else { Vec::new() };
+    Reachability { agent: agent.clone(), device: 0, edge: NodeId(1), contacts }
 }
 
 fn call_id(number: u64) -> CallId {
@@ -147,7 +154,7 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMu
 
 impl Node {
     fn phone(&self, who: &str, reachable: bool) {
-        self.center.reachability(Reachability { agent: agent_id(who), device: 0, reachable });
+        self.center.reachability(registered(&agent_id(who), reachable));
     }
 
     async fn record(&mut self) -> Record {

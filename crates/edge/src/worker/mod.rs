@@ -10,6 +10,7 @@ mod hold;
 mod incoming;
 mod media;
 mod registrations;
+mod relay;
 mod requests;
 mod senders;
 mod talking;
@@ -312,6 +313,7 @@ impl Worker {
         }
         let now = self.shared.now();
         match Message::parse(bytes) {
+            Ok(message) if self.relay(now, flow, &message) => {}
             Ok(message) => {
                 if let Message::Request(request) = &message
                     && !self.may_speak(now, &flow, request)

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use carillon_acd::ids::{CallId, LegId, NodeId};
-use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent};
+use carillon_acd::leg::{CallerId, Cause, LegCommand, LegEvent};
 
-use crate::support::{Center, Msg, PATIENCE, authorization, device_id, fixed, registering, sdp, trunk};
+use crate::support::{Center, Msg, PATIENCE, authorization, device, fixed, registering, sdp, trunk};
 
 /// A peer on one TCP connection.
 struct Wire {
@@ -95,7 +95,7 @@ const LEG: LegId = LegId { call: CallId { node: NodeId(1), boot: 7, number: 77 }
 
 fn dial(center: &Center) {
     let caller = CallerId { number: "1".into(), name: String::new() };
-    let target = DialTarget::Device(device_id("anna"));
+    let target = device("anna");
     let ring_for = Duration::from_secs(30);
     center.command(LEG, LegCommand::Dial { target, caller, partner: LegId::caller(LEG.call), ring_for });
 }

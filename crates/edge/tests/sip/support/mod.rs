@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use carillon_acd::ids::{AgentId, DeviceId, LegId, Name, NodeId, TrunkId};
-use carillon_acd::leg::{Incoming, LegCommand, LegEvent, Reachability};
+use carillon_acd::leg::{Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability};
 use carillon_edge::{Callbacks, Credentials, Device, Directory, Edge, EdgeConfig, Stats, Trunk};
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -28,6 +28,11 @@ pub fn name(s: &str) -> Name {
 
 pub fn device_id(agent: &str) -> DeviceId {
     DeviceId { agent: AgentId::new(name("default"), name(agent)), index: 0 }
+}
+
+/// An agent's phone, wherever the edge knows it to be.
+pub fn device(agent: &str) -> DialTarget {
+    DialTarget::Device { device: device_id(agent), at: Vec::new() }
 }
 
 pub fn trunk_id() -> TrunkId {
@@ -126,7 +131,16 @@ impl Center {
     #[track_caller]
     pub fn expect_reachable(&self, agent: &str, reachable: bool) {
         let told = self.reachability.recv_timeout(PATIENCE).expect("a reachability");
-        assert_eq!((told.agent.name.as_str(), told.reachable), (agent, reachable));
+        assert_eq!((told.agent.name.as_str(), !told.contacts.is_empty()), (agent, reachable));
+    }
+
+    /// The next report names these phones' contacts at this edge.
+    #[track_caller]
+    pub fn expect_contacts(&self, agent: &str, phones: &[&Phone]) {
+        let told = self.reachability.recv_timeout(PATIENCE).expect("a reachability");
+        assert_eq!((told.agent.name.as_str(), told.device, told.edge), (agent, 0, NodeId(1)));
+        let contact = |phone: &&Phone| Contact::new(&format!("sip:phone@{}", phone.addr()), phone.addr().ip()).unwrap();
+        assert_eq!(told.contacts, phones.iter().map(contact).collect::<Vec<_>>());
     }
 
     #[track_caller]
