@@ -2,6 +2,7 @@
 //! edge's own SIP is used here, so both cannot be wrong in the same way.
 
 pub mod scene;
+pub mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -210,6 +211,16 @@ impl Msg {
         lines.filter(|(n, _)| n.trim().eq_ignore_ascii_case(name)).map(|(_, v)| v.trim()).collect()
     }
 
+    /// The same header with all its lines, to be copied into an answer.
+    pub fn lines_of(&self, name: &str) -> String {
+        self.headers(name).iter().map(|value| format!("{name}: {value}\r\n")).collect()
+    }
+
+    /// The Route lines of who was called, in the dialog that this request opens (RFC 3261 §12.1.1).
+    pub fn routes(&self) -> String {
+        self.lines_of("Record-Route").replace("Record-Route", "Route")
+    }
+
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         self.headers(name).first().copied().unwrap_or_else(|| panic!("no {name} in\n{}", self.text))
@@ -388,12 +399,12 @@ impl Phone {
 
     /// A response to a received request.
     pub fn respond(&self, request: &Msg, status: &str, tag: &str, extra: &str, body: &str) {
-        let vias: String = request.headers("Via").iter().map(|v| format!("Via: {v}\r\n")).collect();
+        let (vias, routes) = (request.lines_of("Via"), request.lines_of("Record-Route"));
         let to = request.header("To");
         let to = if to.contains(";tag=") || tag.is_empty() { to.to_owned() } else { format!("{to};tag={tag}") };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         self.send(&format!(
-            "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:phone@{}>\r\n{extra}{kind}\
+            "SIP/2.0 {status}\r\n{vias}{routes}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:phone@{}>\r\n{extra}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             request.header("From"),
             request.header("Call-ID"),
