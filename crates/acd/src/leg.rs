@@ -211,9 +211,9 @@ pub enum LegEvent {
     Resumed,
 }
 
-/// Where an agent's device is at one edge; sent by the edge's registrar to the agent, at every change and at every
-/// refresh of a registration: a lost report is made good by the next, and the latest report of a contact tells at which
-/// of two edges the phone is now.
+/// Where an agent's device is at one edge; sent by the edge's registrar to the agent, at every change, at every refresh of
+/// a registration, and when somebody asks the edge for a contact that it does not have: a lost report is made good by the
+/// next, and the latest report of a contact tells at which of two edges the phone is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reachability {
     /// The agent.

@@ -45,7 +45,8 @@ pub struct Callbacks {
     pub on_incoming: Arc<dyn Fn(Incoming) + Send + Sync>,
     /// Something happened to a leg.
     pub on_leg_event: Arc<dyn Fn(LegId, LegEvent) + Send + Sync>,
-    /// Where a device is: at each of its REGISTERs, and when it has lost a contact. Devices with a fixed contact are
+    /// Where a device is: at each of its REGISTERs, when it has lost a contact, and when another edge asks for a contact
+    /// that is not here. Devices with a fixed contact are
     /// reported at the start and whenever the directory changes them. Called with the registrar's lock held: it must not
     /// call [`Edge::announce`](crate::Edge::announce) or [`Edge::update_directory`](crate::Edge::update_directory).
     pub on_reachability: Arc<dyn Fn(Reachability) + Send + Sync>,

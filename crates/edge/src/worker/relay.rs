@@ -63,7 +63,13 @@ impl Worker {
     fn flow_to_phone(&self, now: Moment, request: &Request, own: &OwnRoute) -> Result<Flow, StatusCode> {
         let registered = || {
             let username = unescape_user(&own.user)?;
-            self.shared.registry().flow_of(now, &username, request.uri())
+            let registry = self.shared.registry();
+            let flow = registry.flow_of(now, &username, request.uri());
+            if flow.is_none() {
+                // Somebody remembers what is no more: the report of its end was lost, or is on its way.
+                self.shared.report_user(now, &registry, &username);
+            }
+            flow
         };
         let flow = self.shared.seal.flow_of_token(&own.user).or_else(registered);
         let flow = flow.ok_or(StatusCode::TEMPORARILY_UNAVAILABLE)?;

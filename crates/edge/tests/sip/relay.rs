@@ -275,6 +275,7 @@ fn a_phone_that_has_left_its_edge_is_unreachable() {
     let leg = dial(&pair.scene.center, caller, &pair.at);
     pair.scene.center.expect_event(leg, LegEvent::Failed(Cause::Unreachable));
     assert_eq!(pair.b.edge.stats().unrelayed, 1);
+    assert_eq!(reported(&pair.b), [], "who asks for it has not heard that it is gone");
     pair.scene.center.edge.update_peers([]);
     let leg = dial(&pair.scene.center, caller, &pair.at);
     pair.scene.center.expect_event(leg, LegEvent::Failed(Cause::Unreachable));
