@@ -114,6 +114,22 @@ fn several_contacts_live_side_by_side_and_leave_one_by_one() {
 }
 
 #[test]
+fn a_contact_that_no_edge_could_dial_is_refused() {
+    let center = center();
+    let phone = Phone::new("127.0.9.2", center.addr());
+    for contact in [format!("sip:{}@10.0.0.7", "x".repeat(1_100)), "sip:\u{fc}@10.0.0.7".into()] {
+        let talk = Talk { uri: format!("sip:{}", center.addr()), ..phone.talk("anna", "anna") };
+        phone.request("REGISTER", &talk, 1, "", "");
+        let challenge = phone.expect(401);
+        let answer = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "anna-secret", 1);
+        let text = phone.text("REGISTER", &talk, 2, &answer, "");
+        phone.send(&text.replace(&format!("sip:phone@{}", phone.addr()), &contact));
+        assert!(phone.expect(400).start_line().contains("unusable Contact"));
+    }
+    assert_eq!(center.edge.stats().registrations, 0);
+}
+
+#[test]
 fn a_fixed_contact_is_reachable_from_the_start_until_it_is_taken_out() {
     let phone = Phone::new("127.0.9.2", ([127, 0, 9, 1], 5060).into());
     let center = Center::start(vec![fixed("piotr", phone.addr())], vec![]);

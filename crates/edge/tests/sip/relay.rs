@@ -25,7 +25,8 @@ struct Pair {
 fn edge(node: NodeId, ip: &str) -> Center {
     let ip = ip.parse().unwrap();
     let config = EdgeConfig { node, sip_bind: (ip, 0).into(), advertise: ip, workers: 2, ..config() };
-    let directory = Directory::new(vec![registering("anna")], vec![trunk("127.0.9.2/32", None)]).unwrap();
+    let directory =
+        Directory::new(vec![registering("anna"), registering("ivan")], vec![trunk("127.0.9.2/32", None)]).unwrap();
     Center::start_with(config, directory)
 }
 
@@ -367,6 +368,22 @@ fn a_phone_behind_nat_is_heard_from_the_address_that_its_edge_saw() {
         ends.caller.recv(&mut [0; 1_500]).map(drop)
     });
     talk.assert_heard(&ends);
+}
+
+// Two home offices have the same private addresses.
+#[test]
+fn two_phones_with_one_contact_are_told_apart_by_their_users() {
+    let (a, b) = edges();
+    let (anna, ivan) = (Phone::new("127.0.9.3", b.addr()), Phone::new("127.0.9.4", b.addr()));
+    let contact = "sip:phone@10.0.0.7:5060";
+    anna.register_as("anna", contact, "MD5", 600);
+    let at = reported(&b);
+    ivan.register_as("ivan", contact, "MD5", 600);
+    let carrier = Phone::new("127.0.9.2", a.addr());
+    let pair = Pair { scene: Scene { center: a, carrier, agent: anna }, b, at };
+    let (_, invite) = pair.ringing();
+    assert_eq!(invite.request_uri(), contact);
+    ivan.expect_silence();
 }
 
 #[test]

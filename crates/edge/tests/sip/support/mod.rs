@@ -426,13 +426,19 @@ impl Phone {
 
     /// Registers as `user`; panics unless it ends with 200.
     pub fn register(&self, user: &str, algorithm: &str, expires: u32) -> Msg {
+        self.register_as(user, &format!("sip:phone@{}", self.addr()), algorithm, expires)
+    }
+
+    /// The same with another contact, as a phone behind NAT has it.
+    pub fn register_as(&self, user: &str, contact: &str, algorithm: &str, expires: u32) -> Msg {
         let mut talk = self.talk(user, user);
         talk.uri = format!("sip:{}", self.edge);
         let extra = format!("Expires: {expires}\r\n");
         self.request("REGISTER", &talk, 1, &extra, "");
         let challenge = self.expect(401);
         let answer = authorization(&challenge, algorithm, "REGISTER", &talk.uri, user, &format!("{user}-secret"), 1);
-        self.request("REGISTER", &talk, 2, &format!("{extra}{answer}"), "");
+        let text = self.text("REGISTER", &talk, 2, &format!("{extra}{answer}"), "");
+        self.send(&text.replace(&format!("sip:phone@{}", self.addr()), contact));
         self.expect(200)
     }
 }
