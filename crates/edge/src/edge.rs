@@ -148,10 +148,13 @@ impl Edge {
 
     /// Replaces the list of the other edges: where each speaks SIP over UDP, as it tells its peers. Phones that are
     /// registered at one of them are rung through it, and its calls may ring phones that are registered here; nothing
-    /// else is granted to these addresses.
+    /// else is granted to these addresses. Rings through an edge that is not in the list any more fail at once: nobody
+    /// could answer them.
     pub fn update_peers(&self, peers: impl IntoIterator<Item = (NodeId, SocketAddr)>) {
         let others = peers.into_iter().filter(|(node, _)| *node != self.shared.config.node);
-        self.shared.peers.store(Arc::new(Peers::new(others)));
+        let peers = Arc::new(Peers::new(others));
+        let before = self.shared.peers.swap(peers.clone());
+        before.gone_from(&peers).for_each(|address| self.shared.router.edge_gone(address));
     }
 
     /// Reports all devices of an agent again, for an owner who begins without knowing them.

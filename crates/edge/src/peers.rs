@@ -24,6 +24,11 @@ impl Peers {
         self.by_node.get(&node).copied()
     }
 
+    /// The addresses of those who are not in the newer list.
+    pub(crate) fn gone_from<'a>(&'a self, newer: &'a Peers) -> impl Iterator<Item = SocketAddr> + 'a {
+        self.addresses.difference(&newer.addresses).copied()
+    }
+
     /// Whether an edge speaks SIP there.
     pub(crate) fn is_address(&self, address: SocketAddr) -> bool {
         self.addresses.contains(&address)

@@ -1,6 +1,6 @@
 //! Legs that we dial: every contact is a branch, the first answer wins (RFC 3261 §13.2).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use carillon_acd::ids::{DeviceId, LegId, TrunkId};
@@ -331,6 +331,23 @@ impl Worker {
         }
     }
 
+    /// The edge at this address is gone, and with it whoever would answer what we ring through it.
+    pub(super) fn stop_ringing_through(&mut self, edge: SocketAddr) {
+        let now = self.shared.now();
+        let dialling = self.legs.iter().filter_map(|(id, leg)| match &leg.state {
+            State::Dialling(dialling) => Some((*id, dialling)),
+            State::Asked(_) | State::Talking(_) | State::Parting(_) => None,
+        });
+        let branches = dialling.flat_map(|(id, dialling)| (0..).zip(&dialling.branches).map(move |b| (id, b)));
+        let lost: Vec<(LegId, usize)> =
+            branches.filter(|(_, (_, branch))| branch.flow == Flow::udp(0, edge)).map(|(id, (n, _))| (id, n)).collect();
+        for (id, branch) in lost {
+            if self.stop_branch(now, id, branch, Cause::Unreachable) {
+                self.on_branch_failed(now, id, branch, StatusCode::BAD_GATEWAY.code());
+            }
+        }
+    }
+
     /// Nobody answered in time.
     pub(super) fn give_up_dialling(&mut self, now: Moment, id: LegId) {
         let Some(State::Dialling(dialling)) = self.legs.get(&id).map(|leg| &leg.state) else { return };
@@ -342,19 +359,27 @@ impl Worker {
 
     /// Cancels every branch but `winner`; who answers all the same is hung up.
     pub(super) fn stop_branches(&mut self, now: Moment, id: LegId, winner: Option<usize>, cause: Cause) {
-        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        let Some(State::Dialling(dialling)) = self.legs.get(&id).map(|leg| &leg.state) else { return };
+        for branch in (0..dialling.branches.len()).filter(|branch| Some(*branch) != winner) {
+            self.stop_branch(now, id, branch, cause);
+        }
+    }
+
+    /// Cancels one branch; `false` when it has failed before.
+    fn stop_branch(&mut self, now: Moment, id: LegId, branch: usize, cause: Cause) -> bool {
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return false };
+        let Some(branch) = dialling.branches.get_mut(branch) else { return false };
+        let Some(key) = branch.invite.take() else { return false };
         let reason = match cause {
             Cause::AnsweredElsewhere => Some(Reason::completed_elsewhere()),
             _ => None,
         };
-        for (index, branch) in dialling.branches.iter_mut().enumerate() {
-            let Some(key) = branch.invite.take_if(|_| Some(index) != winner) else { continue };
-            let stray = Purpose::Stray { way: branch.way.clone(), cause, answered: false };
-            self.clients.insert(key, stray);
-            if self.endpoint.cancel(now, key, reason.as_ref()).is_err() {
-                self.clients.remove(&key);
-            }
+        let stray = Purpose::Stray { way: branch.way.clone(), cause, answered: false };
+        self.clients.insert(key, stray);
+        if self.endpoint.cancel(now, key, reason.as_ref()).is_err() {
+            self.clients.remove(&key);
         }
+        true
     }
 }
 

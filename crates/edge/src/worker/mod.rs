@@ -285,6 +285,10 @@ impl Worker {
                     self.forget_connection(flow);
                 }
             }
+            Input::EdgeGone(address) => {
+                self.stop_ringing_through(address);
+                self.perform();
+            }
             Input::Command(leg, command) => {
                 self.handle_command(leg, command);
                 self.perform();

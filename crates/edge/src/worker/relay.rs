@@ -65,7 +65,7 @@ impl Worker {
             let username = unescape_user(&own.user)?;
             let registry = self.shared.registry();
             let flow = registry.flow_of(now, &username, request.uri());
-            if flow.is_none() {
+            if flow.is_none() && *request.method() != Method::Ack {
                 // Somebody remembers what is no more: the report of its end was lost, or is on its way.
                 self.shared.report_user(now, &registry, &username);
             }
@@ -115,10 +115,11 @@ impl Worker {
 
     /// Refuses without a transaction: the same answer to each repetition (RFC 3261 §8.2.7).
     fn refuse_to_relay(&mut self, from: Flow, request: &Request, rejection: &Rejection) {
-        count(&self.shared.counters.unrelayed);
         if *request.method() == Method::Ack {
+            // It acknowledges a refusal of ours.
             return;
         }
+        count(&self.shared.counters.unrelayed);
         tracing::debug!(source = %from.remote, method = %request.method(), status = %rejection.status, "not relayed");
         let tag = self.shared.seal.tag(request, &from);
         let mut request = request.clone();

@@ -410,6 +410,15 @@ fn a_phone_that_moves_rings_once_where_it_is_now() {
 }
 
 #[test]
+fn when_the_phones_edge_dies_nobody_waits_for_the_ring() {
+    let pair = pair();
+    let (leg, _) = pair.ringing();
+    pair.b.runtime().block_on(pair.b.edge.shutdown(Duration::from_secs(1)));
+    pair.scene.center.edge.update_peers([]);
+    pair.scene.center.expect_event(leg, LegEvent::Failed(Cause::Unreachable));
+}
+
+#[test]
 fn when_the_phones_edge_dies_they_go_on_talking() {
     let mut pair = pair();
     let talk = pair.talking();
