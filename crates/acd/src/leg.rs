@@ -1,11 +1,13 @@
 //! What a call and an edge say to each other about a leg. `edge` performs [`LegCommand`]s and reports [`LegEvent`]s;
 //! neither knows the other's insides, and SIP does not appear here.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentId, CallId, DeviceId, LegId, PhoneNumber, SoundId, TrunkId};
+use crate::ids::{AgentId, CallId, DeviceId, LegId, NodeId, PhoneNumber, SoundId, TrunkId};
 
 /// Why a leg ended or was refused. The edge turns it into a SIP status or Reason and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,11 +77,62 @@ pub struct Incoming {
     pub caller: CallerId,
 }
 
+/// The longest contact URI that is kept, in bytes. Phones write less than a hundred.
+const MAX_CONTACT: usize = 1_024;
+
+/// Why a contact cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a contact is a URI of 1 to 1024 printable ASCII characters")]
+pub struct ContactError;
+
+/// One contact of a device, as the edge knows it where the device has registered (RFC 3261 §10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    uri: Arc<str>,
+    source: IpAddr,
+}
+
+impl Contact {
+    /// `uri` is the Contact URI byte for byte; `source` is where the registration came from.
+    ///
+    /// # Errors
+    /// [`ContactError`] for anything that RFC 3261 §25.1 cannot write as a URI, and for one that is too long.
+    pub fn new(uri: &str, source: IpAddr) -> Result<Self, ContactError> {
+        let good = (1..=MAX_CONTACT).contains(&uri.len()) && uri.bytes().all(|b| b.is_ascii_graphic());
+        if good { Ok(Contact { uri: uri.into(), source }) } else { Err(ContactError) }
+    }
+
+    /// The URI, byte for byte as it was registered.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// The address that the registration came from: behind NAT the public one, from which the device's audio will come.
+    pub fn source(&self) -> IpAddr {
+        self.source
+    }
+}
+
+/// Where a device is: a contact, and the edge that can reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The edge where the contact is registered. A phone that is connected there, or behind NAT, hears nobody else.
+    pub edge: NodeId,
+    /// The contact.
+    pub contact: Contact,
+}
+
 /// Where a new leg goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DialTarget {
-    /// A device, at every contact it has registered, or at its fixed one.
-    Device(DeviceId),
+    /// A device, at every contact.
+    Device {
+        /// Which.
+        device: DeviceId,
+        /// Where its owner knows it to be, the latest first. What the dialling edge knows itself counts as well: its own
+        /// registrations, and a fixed contact, which every edge reaches without any other.
+        at: Vec<Location>,
+    },
     /// Out through a trunk.
     Trunk {
         /// The trunk.
@@ -158,13 +211,31 @@ pub enum LegEvent {
     Resumed,
 }
 
-/// Which agent's device is reachable; sent by the edge's registrar to the agent.
+/// Where an agent's device is at one edge; sent by the edge's registrar to the agent, at every change, at every refresh of
+/// a registration, and when somebody asks the edge for a contact that it does not have: a lost report is made good by the
+/// next, and the latest report of a contact tells at which of two edges the phone is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reachability {
     /// The agent.
     pub agent: AgentId,
     /// The device's place in his list.
     pub device: u8,
-    /// At least one contact is registered, or it has a fixed one.
-    pub reachable: bool,
+    /// The edge that reports.
+    pub edge: NodeId,
+    /// All contacts of the device at this edge, the preferred first; none when it cannot be reached from here (any more).
+    pub contacts: Vec<Contact>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_is_what_can_stand_in_a_request() {
+        let source = "192.0.2.9".parse().unwrap();
+        assert_eq!(Contact::new("sip:anna@10.0.0.7:5062;ob", source).unwrap().uri(), "sip:anna@10.0.0.7:5062;ob");
+        for bad in ["", "sip:a b@c", "sip:a\r\n@c", "sip:\u{fc}@c", &"x".repeat(1_025)] {
+            assert_eq!(Contact::new(bad, source), Err(ContactError), "{bad:?}");
+        }
+    }
 }

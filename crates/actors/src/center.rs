@@ -156,8 +156,16 @@ impl Center {
 
     /// The registrar reports a device. Never blocks.
     pub fn reachability(&self, change: Reachability) {
-        let Reachability { agent, device, reachable } = change;
-        self.addresses.tell_agent(&agent, agent::Event::Reachable { device, reachable });
+        let Reachability { agent, device, edge, contacts } = change;
+        self.addresses.tell_agent(&agent, agent::Event::Reachable { device, edge, contacts });
+    }
+
+    /// An edge has died: nobody is rung through it any more. Never blocks.
+    pub fn edge_gone(&self, edge: NodeId) {
+        for (_, agent) in self.addresses.agents() {
+            // One that ends at this moment need not know.
+            let _ = agent.send_message(AgentMessage::Event(agent::Event::EdgeGone { edge }));
+        }
     }
 
     /// Whether a queue or an agent has its owner on this node.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, TrunkId};
-use carillon_acd::leg::{CallerId, Cause, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
+use carillon_acd::leg::{CallerId, Cause, Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
 use carillon_acd::record::{Outcome, Record};
 use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
@@ -105,7 +105,7 @@ async fn idle_node(id: NodeId, agents: &[&str], elsewhere: Arc<dyn Fn(Message) +
     let ports = Ports {
         leg: Arc::new(move |leg, command| {
             assert!(leg.call.number != CURSED, "the edge has a bug");
-            if let LegCommand::Dial { target: DialTarget::Device(_), .. } = &command {
+            if let LegCommand::Dial { target: DialTarget::Device { .. }, .. } = &command {
                 late.wait().leg_event(leg, LegEvent::Alerting { early_media: false });
                 late.wait().leg_event(leg, LegEvent::Answered);
             }
@@ -113,7 +113,7 @@ async fn idle_node(id: NodeId, agents: &[&str], elsewhere: Arc<dyn Fn(Message) +
         }),
         abandon: Arc::new(|_| {}),
         announce: Arc::new(move |agent| {
-            registrar.wait().reachability(Reachability { agent: agent.clone(), device: 0, reachable: true });
+            registrar.wait().reachability(registered(agent, true));
         }),
         record: Arc::new(move |r| record.try_send(r).unwrap()),
         note: Arc::new(|_| {}),
@@ -127,6 +127,13 @@ async fn idle_node(id: NodeId, agents: &[&str], elsewhere: Arc<dyn Fn(Message) +
     let started = Center::start(id, Clock::start(), ports, objects(agents), 7).await.unwrap();
     let _ = center.set(started.clone());
     Node { center: started, commands, records, saved }
+}
+
+/// What the edge reports of an agent's phone.
+fn registered(agent: &AgentId, there: bool) -> Reachability {
+    let contact = Contact::new("sip:phone@10.0.0.7", [192, 0, 2, 9].into()).unwrap();
+    let contacts = if there { vec![contact] } else { Vec::new() };
+    Reachability { agent: agent.clone(), device: 0, edge: NodeId(1), contacts }
 }
 
 fn call_id(number: u64) -> CallId {
@@ -164,7 +171,7 @@ impl Node {
     }
 
     fn phone(&self, who: &str, reachable: bool) {
-        self.center.reachability(Reachability { agent: agent_id(who), device: 0, reachable });
+        self.center.reachability(registered(&agent_id(who), reachable));
     }
 
     async fn record(&mut self) -> Record {
@@ -302,8 +309,8 @@ async fn cl_4_a_new_owner_on_another_node_hears_who_waits_and_who_talks() {
     // Their owner's node dies; the first takes over.
     two.center.disown(vec![Owned::Queue(support()), Owned::Agent(agent_id("anna"))]).await.unwrap();
     let mut held = one.center.held(|_| Some(Epoch(20))).await;
-    let device = agent::Event::Reachable { device: 0, reachable: true };
-    held.push(Message::Agent(agent_id("anna"), device));
+    let Reachability { agent, device, edge, contacts } = registered(&agent_id("anna"), true);
+    held.push(Message::Agent(agent, agent::Event::Reachable { device, edge, contacts }));
     one.owns_everything(&["anna"], Epoch(20), held).await;
     let anna = one.center.agent(&agent_id("anna")).await.unwrap();
     assert_eq!((anna.activity, anna.call), (Activity::Talking, Some(call_id(1))), "she is not given to anybody else");

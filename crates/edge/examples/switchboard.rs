@@ -59,7 +59,7 @@ fn start(config: EdgeConfig, directory: Arc<Directory>, device: DeviceId) -> Res
     let on_incoming = move |incoming: carillon_acd::leg::Incoming| {
         let caller = LegId::caller(incoming.call);
         let dial = LegCommand::Dial {
-            target: DialTarget::Device(device.clone()),
+            target: DialTarget::Device { device: device.clone(), at: Vec::new() },
             caller: CallerId { number: incoming.caller.number, name: incoming.caller.name },
             partner: caller,
             ring_for: Duration::from_secs(20),

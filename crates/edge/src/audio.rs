@@ -28,7 +28,8 @@ pub(crate) struct Audio {
     stream: StreamId,
     session: Session,
     negotiated: Option<Negotiated>,
-    /// Where the peer's signalling comes from; behind NAT its RTP comes from there too.
+    /// Where the peer's signalling comes from, to us or to the edge at which it has registered; behind NAT its RTP comes
+    /// from there too.
     signalling: IpAddr,
     open: bool,
     token: PlayToken,
@@ -75,6 +76,11 @@ impl Audio {
             said: Direction::SendRecv,
             waiting: None,
         }
+    }
+
+    /// Which of several contacts it is that talks: its signalling comes from here.
+    pub(crate) fn comes_from(&mut self, signalling: IpAddr) {
+        self.signalling = signalling;
     }
 
     /// Opens the stream, once, on a port where the peer can be told from others.

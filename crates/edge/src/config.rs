@@ -45,8 +45,10 @@ pub struct Callbacks {
     pub on_incoming: Arc<dyn Fn(Incoming) + Send + Sync>,
     /// Something happened to a leg.
     pub on_leg_event: Arc<dyn Fn(LegId, LegEvent) + Send + Sync>,
-    /// A device became reachable or unreachable. Devices with a fixed contact are reported at the start and whenever the
-    /// directory changes them.
+    /// Where a device is: at each of its REGISTERs, when it has lost a contact, and when another edge asks for a contact
+    /// that is not here. Devices with a fixed contact are
+    /// reported at the start and whenever the directory changes them. Called with the registrar's lock held: it must not
+    /// call [`Edge::announce`](crate::Edge::announce) or [`Edge::update_directory`](crate::Edge::update_directory).
     pub on_reachability: Arc<dyn Fn(Reachability) + Send + Sync>,
 }
 
@@ -84,6 +86,11 @@ pub struct Stats {
     pub refused: u64,
     /// Messages or events that a full queue could not take.
     pub overflowed: u64,
+    /// Messages passed on between other edges and phones that are connected here.
+    pub relayed: u64,
+    /// Messages of that kind that went no further: the phone is not (or no more) here, the connection is gone, the peer of
+    /// the dialog is no edge.
+    pub unrelayed: u64,
 }
 
 /// Why an edge could not start or could not take a command.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use carillon_acd::ids::{DeviceId, SoundId, TrunkId};
+use carillon_acd::leg::Contact;
 use carillon_media::Source;
 use carillon_sip::{Transport, Uri};
 use ipnet::IpNet;
@@ -90,6 +91,11 @@ impl Target {
         };
         let addr = uri.socket_addr().filter(|_| uri.is_sip())?;
         Some(Target { uri, transport, addr })
+    }
+
+    /// The target as others are told of it; `None` for a URI that is too long to be told.
+    pub(crate) fn contact(&self) -> Option<Contact> {
+        Contact::new(&self.uri.to_string(), self.addr.ip()).ok()
     }
 
     fn read(text: &str, owner: &dyn fmt::Display) -> Result<Self, DirectoryError> {

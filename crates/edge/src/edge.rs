@@ -1,6 +1,6 @@
 //! The handle of a running edge.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId};
-use carillon_acd::leg::{LegCommand, Reachability};
+use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId, NodeId};
+use carillon_acd::leg::{Contact, LegCommand, Reachability};
 use carillon_media::{Source, tone};
 use carillon_sip::Moment;
 use carillon_sip::check::Policy;
 use carillon_sip::endpoint::EndpointConfig;
+use carillon_sip::relay::Seal;
 use carillon_sip::transaction::Timers;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -23,9 +24,10 @@ use crate::config::{Callbacks, EdgeConfig, EdgeError, Stats};
 use crate::datapath::{Datapath, DatapathConfig};
 use crate::directory::{Device, Directory};
 use crate::inbox::{Inbox, Push};
+use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::router::Router;
-use crate::shared::{Counters, Shared};
+use crate::shared::{Counters, Shared, contacts_of};
 use crate::tcp::Connections;
 use crate::worker::{WAKER, Worker};
 
@@ -80,6 +82,9 @@ impl Edge {
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
             start: Instant::now(),
+            peers: ArcSwap::default(),
+            seal: Seal::new(rand::random()),
+            sent_by,
             sent_by_host: host(config.advertise),
             contacts: [format!("<sip:carillon@{sent_by}>"), format!("<sip:carillon@{sent_by};transport=tcp>")],
             directory: ArcSwap::from_pointee(Directory::default()),
@@ -127,40 +132,49 @@ impl Edge {
         let shared = &self.shared;
         let before = shared.directory.swap(directory.clone());
         let now = shared.now();
-        let (was, is) = {
-            let mut registry = shared.registry();
-            let was = reachable(&before, &registry, now);
-            for username in before.usernames().filter(|username| directory.device_by_username(username).is_none()) {
-                registry.remove(username);
-            }
-            (was, reachable(&directory, &registry, now))
-        };
-        for device in was.difference(&is) {
-            shared.report_reachability(device, false);
+        let mut registry = shared.registry();
+        let was = contacts(&before, &registry, now);
+        for username in before.usernames().filter(|username| directory.device_by_username(username).is_none()) {
+            registry.remove(username);
         }
-        for device in is.difference(&was) {
-            shared.report_reachability(device, true);
+        let is = contacts(&directory, &registry, now);
+        for device in was.keys().filter(|device| !is.contains_key(device)) {
+            shared.report(device, Vec::new());
         }
+        for (device, contacts) in is.iter().filter(|(device, contacts)| was.get(device) != Some(contacts)) {
+            shared.report(device, contacts.clone());
+        }
+    }
+
+    /// Replaces the list of the other edges: where each speaks SIP over UDP, as it tells its peers. Phones that are
+    /// registered at one of them are rung through it, and its calls may ring phones that are registered here; nothing
+    /// else is granted to these addresses. Rings through an edge that is not in the list any more fail at once: nobody
+    /// could answer them.
+    pub fn update_peers(&self, peers: impl IntoIterator<Item = (NodeId, SocketAddr)>) {
+        let others = peers.into_iter().filter(|(node, _)| *node != self.shared.config.node);
+        let peers = Arc::new(Peers::new(others));
+        let before = self.shared.peers.swap(peers.clone());
+        before.gone_from(&peers).for_each(|address| self.shared.router.edge_gone(address));
     }
 
     /// Reports all devices of an agent again, for an owner who begins without knowing them.
     pub fn announce(&self, agent: &AgentId) {
-        for Reachability { agent, device, reachable } in self.reachability(agent) {
-            self.shared.report_reachability(&DeviceId { agent, index: device }, reachable);
+        for Reachability { agent, device, contacts, .. } in self.reachability(agent) {
+            self.shared.report(&DeviceId { agent, index: device }, contacts);
         }
     }
 
-    /// Which devices of an agent can be reached from here.
+    /// Where each device of an agent can be reached from here.
     pub fn reachability(&self, agent: &AgentId) -> Vec<Reachability> {
-        let directory = self.shared.directory.load();
-        let (registry, now) = (self.shared.registry(), self.shared.now());
-        let devices = directory.devices().filter(|device| device.id.agent == *agent);
+        let (directory, registry) = (self.shared.directory.load(), self.shared.registry());
+        let now = self.shared.now();
         let report = |device: &Device| Reachability {
             agent: agent.clone(),
             device: device.id.index,
-            reachable: is_reachable(&registry, now, device),
+            edge: self.shared.config.node,
+            contacts: contacts_of(&directory, &registry, now, device),
         };
-        devices.map(report).collect()
+        directory.devices().filter(|device| device.id.agent == *agent).map(report).collect()
     }
 
     /// Where SIP is spoken, with the real port.
@@ -188,14 +202,10 @@ impl Edge {
     }
 }
 
-/// The devices that can be dialled.
-fn reachable(directory: &Directory, registry: &Registry, now: Moment) -> HashSet<DeviceId> {
-    let reachable = |device: &&Device| is_reachable(registry, now, device);
-    directory.devices().filter(reachable).map(|device| device.id.clone()).collect()
-}
-
-fn is_reachable(registry: &Registry, now: Moment, device: &Device) -> bool {
-    device.contact.is_some() || registry.is_registered(now, device)
+/// The devices that can be dialled, and where.
+fn contacts(directory: &Directory, registry: &Registry, now: Moment) -> HashMap<DeviceId, Vec<Contact>> {
+    let of = |device: &Device| (device.id.clone(), contacts_of(directory, registry, now, device));
+    directory.devices().map(of).filter(|(_, contacts)| !contacts.is_empty()).collect()
 }
 
 /// An address as a URI writes it.

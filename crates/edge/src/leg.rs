@@ -1,5 +1,6 @@
 //! One leg as its worker keeps it: a state with its data, audio, partner, and when to look at it again.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use carillon_acd::ids::{LegId, TrunkId};
@@ -106,6 +107,8 @@ pub(crate) struct Branch {
     pub(crate) invite: Option<ClientKey>,
     pub(crate) flow: Flow,
     pub(crate) way: WayBack,
+    /// Where the phone's audio will come from if it is behind NAT.
+    pub(crate) source: IpAddr,
     /// The INVITE without credentials, as long as a challenge may be answered.
     pub(crate) unchallenged: Option<Box<RequestBuilder>>,
 }

@@ -10,6 +10,9 @@
 //! commands -> worker                                    -> datapath (RTP threads)
 //! ```
 //!
+//! A phone that is registered at another edge is rung through that edge, and this one passes on what other edges and
+//! the phones that are registered here say to each other, without keeping anything of it (`worker/relay.rs`).
+//!
 //! Not here: name resolution (contacts and trunks are addresses), reliable provisional responses, and the change to TCP
 //! for requests over 1,300 bytes (RFC 3261 §18.1.1), which no peer of a center insists on.
 
@@ -22,6 +25,7 @@ pub mod directory;
 mod edge;
 mod inbox;
 mod leg;
+mod peers;
 mod registry;
 mod router;
 mod shared;

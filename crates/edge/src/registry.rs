@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use carillon_acd::leg::Contact;
 use carillon_sip::auth::{Authenticator, Challenges, Verdict};
 use carillon_sip::check::Rejection;
 use carillon_sip::overload::SourceLimiter;
-use carillon_sip::registrar::{Change, Registrar, RegistrarConfig};
-use carillon_sip::{Flow, Moment, Request, ResponseBuilder, Uri};
+use carillon_sip::registrar::{Registrar, RegistrarConfig};
+use carillon_sip::{Flow, Moment, NameAddr, Request, ResponseBuilder, Uri, message};
 
 use crate::challenged::Challenged;
 use crate::directory::{Device, Directory};
@@ -104,20 +106,35 @@ impl Registry {
         username: &str,
         request: &Request,
         flow: Flow,
-    ) -> Result<(ResponseBuilder, Option<Change>), Rejection> {
-        let done = self.registrar.register(now, username, request, flow)?;
+    ) -> Result<ResponseBuilder, Rejection> {
+        let known = |address: &NameAddr| contact(address.uri(), &flow).is_some();
+        let mut addresses = request.contacts().filter_map(Result::ok).filter_map(|contact| match contact {
+            message::Contact::Address(address) => Some(address),
+            message::Contact::All => None,
+        });
+        if !addresses.all(|address| known(&address)) {
+            return Err(Rejection::bad("unusable Contact"));
+        }
+        let response = self.registrar.register(now, username, request, flow)?;
         self.addresses.insert(flow.remote, now + EXPIRES.max_expires);
-        Ok(done)
+        Ok(response)
     }
 
     /// Where a user is registered now, best first, and the way to each.
-    pub(crate) fn contacts(&self, now: Moment, username: &str) -> Vec<(Uri, Flow)> {
+    pub(crate) fn flows(&self, now: Moment, username: &str) -> Vec<(Uri, Flow)> {
         self.registrar.bindings(now, username).into_iter().map(|b| (b.uri.clone(), b.flow)).collect()
     }
 
-    /// Whether the device has registered anywhere.
-    pub(crate) fn is_registered(&self, now: Moment, device: &Device) -> bool {
-        device.credentials.as_ref().is_some_and(|c| !self.registrar.bindings(now, &c.username).is_empty())
+    /// The way to one contact of a user.
+    pub(crate) fn flow_of(&self, now: Moment, username: &str, contact: &Uri) -> Option<Flow> {
+        self.registrar.bindings(now, username).into_iter().find(|binding| binding.uri == *contact).map(|b| b.flow)
+    }
+
+    /// All contacts of a device, as others are told of them.
+    pub(crate) fn contacts(&self, now: Moment, device: &Device) -> Vec<Contact> {
+        let username = device.credentials.as_ref().map(|c| c.username.as_str());
+        let registered = username.map(|username| self.registrar.bindings(now, username)).unwrap_or_default();
+        registered.into_iter().filter_map(|binding| contact(&binding.uri, &binding.flow)).collect()
     }
 
     /// Whether a phone has registered from this address lately.
@@ -132,12 +149,11 @@ impl Registry {
 
     /// Forgets the registrations of a device that is no more.
     pub(crate) fn remove(&mut self, username: &str) {
-        // The directory's own change reports that it cannot be reached.
-        let _ = self.registrar.remove(username);
+        self.registrar.remove(username);
     }
 
-    /// Forgets what has expired.
-    pub(crate) fn expire(&mut self, now: Moment) -> Vec<Change> {
+    /// Forgets what has expired; gives the users who lost a contact.
+    pub(crate) fn expire(&mut self, now: Moment) -> Vec<Arc<str>> {
         if self.sweep_at <= now {
             self.sweep_at = now + SWEEP;
             self.addresses.retain(|_, until| *until > now);
@@ -149,8 +165,8 @@ impl Registry {
         }
     }
 
-    /// Forgets what was registered over a connection that is gone.
-    pub(crate) fn connection_closed(&mut self, connection: u64) -> Vec<Change> {
+    /// Forgets what was registered over a connection that is gone; gives the users who lost a contact.
+    pub(crate) fn connection_closed(&mut self, connection: u64) -> Vec<Arc<str>> {
         self.registrar.connection_closed(connection)
     }
 
@@ -158,4 +174,9 @@ impl Registry {
     pub(crate) fn registrations(&self) -> usize {
         self.registrar.len()
     }
+}
+
+/// A registered contact, as others are told of it; `None` when it is nothing that could be dialled.
+fn contact(uri: &Uri, flow: &Flow) -> Option<Contact> {
+    Contact::new(std::str::from_utf8(uri.as_bytes()).ok()?, flow.remote.ip()).ok()
 }

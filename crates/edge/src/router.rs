@@ -1,5 +1,7 @@
 //! Which worker a message, a command or a media event belongs to.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use carillon_acd::ids::{CallId, LegId};
 use carillon_acd::leg::LegCommand;
@@ -22,6 +24,8 @@ pub(crate) enum Input {
     },
     /// A connection could not be opened or is gone.
     Broken(Flow),
+    /// The other edge at this address is gone.
+    EdgeGone(SocketAddr),
     /// A call asks something of a leg.
     Command(LegId, LegCommand),
     /// A call has failed: end what legs it has.
@@ -87,6 +91,12 @@ impl Router {
         | MediaEvent::PlayFinished { stream, .. }
         | MediaEvent::Silent { stream }) = event;
         self.inboxes[self.of_call(stream.call)].push(Lane::Control, Input::Media(event));
+    }
+
+    pub(crate) fn edge_gone(&self, address: SocketAddr) {
+        for inbox in &self.inboxes {
+            inbox.push(Lane::Control, Input::EdgeGone(address));
+        }
     }
 
     pub(crate) fn shut_down(&self, until: Moment) {

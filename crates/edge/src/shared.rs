@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use carillon_acd::ids::DeviceId;
-use carillon_acd::leg::Reachability;
+use carillon_acd::leg::{Contact, Reachability};
 use carillon_media::{Source, music};
+use carillon_sip::relay::Seal;
 use carillon_sip::{Moment, Transport};
 
 use crate::config::{Callbacks, EdgeConfig, Stats};
 use crate::datapath::Datapath;
-use crate::directory::Directory;
+use crate::directory::{Device, Directory, Target};
+use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::router::Router;
 use crate::tcp::Connections;
@@ -28,6 +30,8 @@ pub(crate) struct Counters {
     pub(crate) malformed: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) overflowed: AtomicU64,
+    pub(crate) relayed: AtomicU64,
+    pub(crate) unrelayed: AtomicU64,
 }
 
 /// One more.
@@ -40,6 +44,10 @@ pub(crate) struct Shared {
     pub(crate) config: EdgeConfig,
     pub(crate) callbacks: Callbacks,
     pub(crate) directory: ArcSwap<Directory>,
+    /// The other edges.
+    pub(crate) peers: ArcSwap<Peers>,
+    /// Proves what we have passed on between them and our phones.
+    pub(crate) seal: Seal,
     pub(crate) registry: Mutex<Registry>,
     pub(crate) router: Arc<Router>,
     pub(crate) udp: UdpSocket,
@@ -56,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) music: OnceLock<Source>,
     pub(crate) ringing: Source,
     pub(crate) start: Instant,
+    /// The address that peers are told.
+    pub(crate) sent_by: SocketAddr,
     /// Our host in a From URI.
     pub(crate) sent_by_host: String,
     /// Our Contact value over UDP and over TCP.
@@ -86,9 +96,18 @@ impl Shared {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn report_reachability(&self, device: &DeviceId, reachable: bool) {
-        let (agent, device) = (device.agent.clone(), device.index);
-        (self.callbacks.on_reachability)(Reachability { agent, device, reachable });
+    /// Tells where a user's device is now. The registry is held meanwhile, so that reports keep the order of what they
+    /// report.
+    pub(crate) fn report_user(&self, now: Moment, registry: &Registry, username: &str) {
+        let directory = self.directory.load();
+        if let Some(device) = directory.device_by_username(username) {
+            self.report(&device.id, contacts_of(&directory, registry, now, device));
+        }
+    }
+
+    pub(crate) fn report(&self, device: &DeviceId, contacts: Vec<Contact>) {
+        let (agent, device, edge) = (device.agent.clone(), device.index, self.config.node);
+        (self.callbacks.on_reachability)(Reachability { agent, device, edge, contacts });
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -107,9 +126,17 @@ impl Shared {
             silenced: get(&c.silenced),
             malformed: get(&c.malformed),
             refused: get(&c.refused),
+            relayed: get(&c.relayed),
+            unrelayed: get(&c.unrelayed),
             overflowed: get(&c.overflowed) + inboxes.map(|i| self.router.inbox(i).overflowed()).sum::<u64>(),
         }
     }
+}
+
+/// Where a device can be reached from here: at its fixed contact, and where it has registered.
+pub(crate) fn contacts_of(directory: &Directory, registry: &Registry, now: Moment, device: &Device) -> Vec<Contact> {
+    let fixed = directory.fixed_contact(&device.id).and_then(Target::contact);
+    fixed.into_iter().chain(registry.contacts(now, device)).collect()
 }
 
 impl std::fmt::Debug for Shared {

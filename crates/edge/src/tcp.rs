@@ -162,6 +162,11 @@ impl Connections {
         }
     }
 
+    /// Whether this connection is open.
+    pub(crate) fn is_open(&self, id: u64) -> bool {
+        self.table().by_id.contains_key(&id)
+    }
+
     /// How many are open or being opened.
     pub(crate) fn len(&self) -> usize {
         self.table().by_id.len()

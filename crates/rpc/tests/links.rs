@@ -66,7 +66,7 @@ impl Node {
 
 fn reachable(device: u8) -> Message {
     let anna = AgentId::new("default".parse().unwrap(), "anna".parse().unwrap());
-    Message::Agent(anna, agent::Event::Reachable { device, reachable: true })
+    Message::Agent(anna, agent::Event::Reachable { device, edge: NodeId(1), contacts: Vec::new() })
 }
 
 fn envelope(device: u8) -> wire::Envelope {

@@ -2,8 +2,8 @@
 //!
 //! Nothing here owns a socket, clock, task or random number. The wire is read by [`Message::parse`] (datagrams) or
 //! [`stream::Framer`] (streams); [`endpoint::Endpoint`] runs the four transaction machines of RFC 3261 §17 and tells
-//! through [`endpoint::Effect`] what to send and what happened; [`dialog`], [`auth`], [`registrar`] and [`overload`]
-//! are the parts from which a user agent builds the rest.
+//! through [`endpoint::Effect`] what to send and what happened; [`dialog`], [`auth`], [`registrar`], [`relay`] and
+//! [`overload`] are the parts from which a user agent builds the rest.
 
 pub mod auth;
 pub mod check;
@@ -14,6 +14,7 @@ pub mod message;
 pub mod overload;
 mod reason;
 pub mod registrar;
+pub mod relay;
 mod status;
 pub mod stream;
 mod time;
@@ -28,4 +29,4 @@ pub use reason::Reason;
 pub use status::StatusCode;
 pub use time::Moment;
 pub use tokens::Tokens;
-pub use uri::{Host, Scheme, Uri, UriError, escape_user};
+pub use uri::{Host, Scheme, Uri, UriError, escape_user, unescape_user};

@@ -53,15 +53,6 @@ pub struct Binding {
     cseq: u32,
 }
 
-/// What changed for one address-of-record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It got its first contact.
-    Reachable(String),
-    /// Its last contact went.
-    Unreachable(String),
-}
-
 /// The contacts of one address-of-record, and when the first of them expires (as the timer queue has it).
 #[derive(Debug, Default)]
 struct Record {
@@ -90,8 +81,8 @@ impl Registrar {
         Registrar { config, records: HashMap::new(), timers: BTreeSet::new() }
     }
 
-    /// Performs an authenticated REGISTER for `aor`: gives the 200 with all contacts, and whether the reachability
-    /// changed. All of the request is performed, or nothing.
+    /// Performs an authenticated REGISTER for `aor`: gives the 200 with all contacts. All of the request is performed, or
+    /// nothing.
     ///
     /// # Errors
     /// 400 for a misused `*`, 423 for a short expiration, 500 when an older request comes after a newer one.
@@ -101,7 +92,7 @@ impl Registrar {
         aor: &str,
         request: &Request,
         flow: Flow,
-    ) -> Result<(ResponseBuilder, Option<Change>), Rejection> {
+    ) -> Result<ResponseBuilder, Rejection> {
         let mut bindings: Vec<Binding> = self.bindings(now, aor).into_iter().cloned().collect();
         match self.wishes(now, request, flow)? {
             Some(wishes) => {
@@ -120,7 +111,8 @@ impl Registrar {
         for binding in &bindings {
             response = response.header(Header::Contact, binding.contact(now));
         }
-        Ok((response, self.store(aor, bindings)))
+        self.store(aor, bindings);
+        Ok(response)
     }
 
     /// What the Contacts ask for; `None` for `*`.
@@ -181,27 +173,30 @@ impl Registrar {
         self.bindings(now, aor).iter().any(|b| b.flow == *flow)
     }
 
-    /// Removes what has expired by `now`.
-    pub fn expire(&mut self, now: Moment) -> Vec<Change> {
-        let mut changes = Vec::new();
+    /// Removes what has expired by `now`; gives the addresses-of-record that lost a contact.
+    pub fn expire(&mut self, now: Moment) -> Vec<Arc<str>> {
+        let mut changed = Vec::new();
         while let Some((_, aor)) = self.timers.first().filter(|(at, _)| *at <= now).cloned() {
-            changes.extend(self.retain(&aor, |b| b.expires_at > now));
+            self.retain(&aor, |b| b.expires_at > now);
+            changed.push(aor);
         }
-        changes
+        changed
     }
 
-    /// Removes the bindings that came over a connection that is closed: nobody can be reached over it any more.
-    pub fn connection_closed(&mut self, connection: u64) -> Vec<Change> {
+    /// Removes the bindings that came over a connection that is closed: nobody can be reached over it any more. Gives the
+    /// addresses-of-record that lost a contact.
+    pub fn connection_closed(&mut self, connection: u64) -> Vec<Arc<str>> {
         let over = |b: &Binding| b.flow.connection == Some(connection);
         let affected = self.records.iter().filter(|(_, record)| record.bindings.iter().any(over));
         let mut aors: Vec<Arc<str>> = affected.map(|(aor, _)| aor.clone()).collect();
         aors.sort_unstable();
-        aors.iter().filter_map(|aor| self.retain(aor, |b| !over(b))).collect()
+        aors.iter().for_each(|aor| self.retain(aor, |b| !over(b)));
+        aors
     }
 
     /// Removes all bindings of `aor`, for example because its device was deleted.
-    pub fn remove(&mut self, aor: &str) -> Option<Change> {
-        self.retain(aor, |_| false)
+    pub fn remove(&mut self, aor: &str) {
+        self.retain(aor, |_| false);
     }
 
     /// When [`Registrar::expire`] has to be called next.
@@ -219,27 +214,22 @@ impl Registrar {
         self.records.is_empty()
     }
 
-    fn retain(&mut self, aor: &str, keep: impl Fn(&Binding) -> bool) -> Option<Change> {
-        let bindings = self.records.get(aor)?.bindings.iter().filter(|b| keep(b)).cloned().collect();
-        self.store(aor, bindings)
+    fn retain(&mut self, aor: &str, keep: impl Fn(&Binding) -> bool) {
+        let Some(record) = self.records.get(aor) else { return };
+        let bindings = record.bindings.iter().filter(|b| keep(b)).cloned().collect();
+        self.store(aor, bindings);
     }
 
-    /// Sets the contacts of `aor`, and tells whether it became reachable or unreachable.
-    fn store(&mut self, aor: &str, bindings: Vec<Binding>) -> Option<Change> {
+    /// Sets the contacts of `aor`.
+    fn store(&mut self, aor: &str, bindings: Vec<Binding>) {
         let aor: Arc<str> = self.records.get_key_value(aor).map_or_else(|| aor.into(), |(key, _)| key.clone());
         let before = self.records.remove(&aor).unwrap_or_default();
         if let Some(at) = before.scheduled {
             self.timers.remove(&(at, aor.clone()));
         }
-        let (was, is) = (!before.bindings.is_empty(), !bindings.is_empty());
         if let Some(at) = bindings.iter().map(|b| b.expires_at).min() {
             self.timers.insert((at, aor.clone()));
             self.records.insert(aor.clone(), Record { bindings, scheduled: Some(at) });
-        }
-        match (was, is) {
-            (false, true) => Some(Change::Reachable(aor.to_string())),
-            (true, false) => Some(Change::Unreachable(aor.to_string())),
-            (true, true) | (false, false) => None,
         }
     }
 }

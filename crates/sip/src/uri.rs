@@ -276,10 +276,7 @@ impl Uri {
 
     /// The user part with `%XX` resolved, when that is UTF-8.
     pub fn user_text(&self) -> Option<Cow<'_, str>> {
-        match self.user()? {
-            Cow::Borrowed(b) => std::str::from_utf8(b).ok().map(Cow::Borrowed),
-            Cow::Owned(b) => String::from_utf8(b).ok().map(Cow::Owned),
-        }
+        unescape_user(self.user_raw()?)
     }
 
     /// The password as written. RFC 3261 §19.1.1 advises against it; it is read so that it can be kept.
@@ -408,6 +405,14 @@ pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The text that a user part means, its `%XX` resolved; `None` when that is no UTF-8.
+pub fn unescape_user(raw: &[u8]) -> Option<Cow<'_, str>> {
+    match unescape(raw) {
+        Cow::Borrowed(b) => std::str::from_utf8(b).ok().map(Cow::Borrowed),
+        Cow::Owned(b) => String::from_utf8(b).ok().map(Cow::Owned),
+    }
 }
 
 /// Escapes `text` so that it can stand as the user part of a SIP URI (RFC 3261 §25.1 `user`). What needs no escape

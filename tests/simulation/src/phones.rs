@@ -62,7 +62,7 @@ impl Phones {
     /// The agent whose device a leg rings.
     pub(crate) fn agent_of(&self, leg: LegId) -> Option<&AgentId> {
         match &self.legs.get(&leg)?.target {
-            DialTarget::Device(device) => Some(&device.agent),
+            DialTarget::Device { device, .. } => Some(&device.agent),
             DialTarget::Trunk { .. } => None,
         }
     }
@@ -84,7 +84,7 @@ impl Phones {
                 }
                 line = Some(*leg);
             }
-            if let DialTarget::Device(device) = &phone.target {
+            if let DialTarget::Device { device, .. } = &phone.target {
                 match agents.iter().find(|(agent, _)| **agent == device.agent) {
                     Some((agent, call)) if *call != leg.call => {
                         return Err(format!("{agent} is wanted by {call} and by {}", leg.call));

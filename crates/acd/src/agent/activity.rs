@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::gather::Request;
-use super::{Agent, DeviceKind, Effect, IdleTime, Purpose, Refusal, Released, ReservationId};
+use super::{Agent, Effect, GrantedDevice, IdleTime, Purpose, Refusal, Released, ReservationId};
 use crate::call::{Event as CallEvent, FromAgent};
 use crate::ids::{CallId, DeviceId, QueueId};
 use crate::time::Moment;
@@ -145,7 +145,7 @@ impl Agent {
             }
             Purpose::Direct => {
                 self.doing.hold().map_or(Ok(()), |_| Err(Refusal::Busy))?;
-                self.devices.ringable().next().map(|_| Origin::Direct).ok_or(Refusal::Unreachable)
+                self.devices.can_ring().then_some(Origin::Direct).ok_or(Refusal::Unreachable)
             }
             Purpose::Own => self.doing.hold().map_or(Ok(Origin::Own), |_| Err(Refusal::Busy)),
         }
@@ -168,7 +168,7 @@ impl Agent {
             Doing::WrapUp { .. } => return Err(Refusal::WrapUp),
             Doing::Idle => {}
         }
-        self.devices.ringable().next().map(|_| ()).ok_or(Refusal::Unreachable)
+        self.devices.can_ring().then_some(()).ok_or(Refusal::Unreachable)
     }
 
     /// A queue that was refused sees him wrongly; it is told at once, not at the next refresh.
@@ -198,8 +198,8 @@ impl Agent {
 
     fn granted(&self, reservation: ReservationId) -> FromAgent {
         let own = matches!(&self.doing, Doing::Held(hold) if hold.origin == Origin::Own);
-        let id = |(index, kind): (u8, DeviceKind)| (DeviceId { agent: self.id.clone(), index }, kind);
-        let devices = if own { Vec::new() } else { self.devices.ringable().map(id).collect() };
+        let device = |(index, kind, at)| GrantedDevice { id: DeviceId { agent: self.id.clone(), index }, kind, at };
+        let devices = if own { Vec::new() } else { self.devices.to_ring().map(device).collect() };
         FromAgent::Granted { reservation, devices }
     }
 

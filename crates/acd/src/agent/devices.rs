@@ -1,33 +1,52 @@
-//! Which of an agent's devices can ring.
+//! Which of an agent's devices can ring, and where they are.
 
 use std::time::Duration;
 
 use super::DeviceKind;
+use crate::ids::NodeId;
+use crate::leg::{Contact, Location};
 use crate::time::Moment;
 
 /// How long the devices rest after none of them could be made to ring: a registration that leads nowhere must not be
 /// dialled at the speed of the network.
 const REST: Duration = Duration::from_secs(5);
 
+/// Locations that are kept of one device; those that were reported longest ago are forgotten.
+const MAX_LOCATIONS: usize = 32;
+
+#[derive(Clone, Debug)]
+struct Device {
+    kind: DeviceKind,
+    /// What was reported last comes first.
+    at: Vec<Location>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Devices {
-    all: Vec<(DeviceKind, bool)>,
+    all: Vec<Device>,
     rest_until: Option<Moment>,
 }
 
 impl Devices {
     pub(super) fn new(kinds: &[DeviceKind]) -> Self {
-        Devices { all: kinds.iter().map(|&kind| (kind, false)).collect(), rest_until: None }
+        Devices { all: kinds.iter().map(|&kind| Device { kind, at: Vec::new() }).collect(), rest_until: None }
     }
 
-    /// A device that comes back ends the rest of all: something has changed.
-    pub(super) fn set(&mut self, device: u8, reachable: bool) {
-        if let Some(known) = self.all.get_mut(usize::from(device)) {
-            if reachable && !known.1 {
-                self.rest_until = None;
-            }
-            known.1 = reachable;
+    /// Takes what an edge knows of a device. A contact that is new there ends the rest of all: something has changed.
+    pub(super) fn report(&mut self, device: u8, edge: NodeId, contacts: Vec<Contact>) {
+        let Some(device) = self.all.get_mut(usize::from(device)) else { return };
+        let reported: Vec<Location> = contacts.into_iter().map(|contact| Location { edge, contact }).collect();
+        if reported.iter().any(|location| !device.at.contains(location)) {
+            self.rest_until = None;
         }
+        device.at.retain(|known| known.edge != edge);
+        device.at.splice(0..0, reported);
+        device.at.truncate(MAX_LOCATIONS);
+    }
+
+    /// Nobody is reached through an edge that has died; its phones will register elsewhere.
+    pub(super) fn edge_gone(&mut self, edge: NodeId) {
+        self.all.iter_mut().for_each(|device| device.at.retain(|known| known.edge != edge));
     }
 
     pub(super) fn rest(&mut self, now: Moment) {
@@ -44,25 +63,45 @@ impl Devices {
         self.rest_until
     }
 
-    /// Those that may ring now, with their places.
-    pub(super) fn ringable(&self) -> impl Iterator<Item = (u8, DeviceKind)> {
+    fn ringable(&self) -> impl Iterator<Item = (u8, &Device)> {
         let resting = self.rest_until.is_some();
-        (0_u8..)
-            .zip(&self.all)
-            .filter(move |(_, (_, reachable))| *reachable && !resting)
-            .map(|(i, (kind, _))| (i, *kind))
+        (0_u8..).zip(&self.all).filter(move |(_, device)| !device.at.is_empty() && !resting)
+    }
+
+    /// Whether any device may ring now.
+    pub(super) fn can_ring(&self) -> bool {
+        self.ringable().next().is_some()
+    }
+
+    /// Those that may ring now, with their places in the list and where they are.
+    pub(super) fn to_ring(&self) -> impl Iterator<Item = (u8, DeviceKind, Vec<Location>)> {
+        self.ringable().map(|(index, device)| (index, device.kind, device.locations()))
     }
 
     /// Ringable hardware phones, and other ringable devices.
     pub(super) fn counts(&self) -> (u8, u8) {
-        self.ringable().fold((0, 0), |(hardware, soft), (_, kind)| match kind {
+        self.ringable().fold((0, 0), |(hardware, soft), (_, device)| match device.kind {
             DeviceKind::Hardware => (hardware + 1, soft),
             DeviceKind::Browser | DeviceKind::Desktop | DeviceKind::Mobile => (hardware, soft + 1),
         })
     }
 
     pub(super) fn reachable(&self) -> usize {
-        self.all.iter().filter(|(_, reachable)| *reachable).count()
+        self.all.iter().filter(|device| !device.at.is_empty()).count()
+    }
+}
+
+impl Device {
+    /// One location for each contact. One contact is one binding, wherever it was registered (RFC 3261 §10.3): at two
+    /// edges it is a phone that has moved, which must not ring twice, and it is where it was reported last.
+    fn locations(&self) -> Vec<Location> {
+        let mut locations: Vec<Location> = Vec::with_capacity(self.at.len());
+        for location in &self.at {
+            if locations.iter().all(|known| known.contact.uri() != location.contact.uri()) {
+                locations.push(location.clone());
+            }
+        }
+        locations
     }
 }
 
@@ -70,19 +109,72 @@ impl Devices {
 mod tests {
     use super::*;
 
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+
+    fn contact(user: &str) -> Contact {
+        Contact::new(&format!("sip:{user}@10.0.0.7"), "192.0.2.9".parse().unwrap()).unwrap()
+    }
+
+    fn places(devices: &Devices) -> Vec<(u32, String)> {
+        let of = |location: Location| (location.edge.0, location.contact.uri().replace("@10.0.0.7", ""));
+        devices.to_ring().flat_map(|(_, _, at)| at).map(of).collect()
+    }
+
     #[test]
     fn devices_rest_until_the_time_is_over_or_one_comes_back() {
         let start = Moment::START;
         let mut devices = Devices::new(&[DeviceKind::Hardware, DeviceKind::Browser]);
-        devices.set(0, true);
-        devices.set(7, true);
+        devices.report(0, A, vec![contact("desk")]);
+        devices.report(7, A, vec![contact("unknown")]);
         assert_eq!(devices.counts(), (1, 0));
         devices.rest(start);
         assert_eq!((devices.counts(), devices.reachable()), ((0, 0), 1));
         devices.expire(start + REST);
         assert_eq!(devices.counts(), (1, 0));
         devices.rest(start);
-        devices.set(1, true);
+        devices.report(0, A, vec![contact("desk")]);
+        assert_eq!(devices.counts(), (0, 0), "a refresh is no news");
+        devices.report(1, A, vec![contact("page")]);
         assert_eq!(devices.counts(), (1, 1));
+        devices.rest(start);
+        devices.report(0, B, vec![contact("desk")]);
+        assert_eq!(devices.counts(), (1, 1), "a phone that has moved is worth a try");
+    }
+
+    #[test]
+    fn a_device_is_reachable_as_long_as_one_edge_has_it() {
+        let mut devices = Devices::new(&[DeviceKind::Hardware]);
+        devices.report(0, A, vec![contact("desk")]);
+        devices.report(0, B, vec![contact("mobile"), contact("tablet")]);
+        assert_eq!(places(&devices), [(2, "sip:mobile".into()), (2, "sip:tablet".into()), (1, "sip:desk".into())]);
+        devices.report(0, A, Vec::new());
+        assert_eq!(devices.reachable(), 1);
+        devices.edge_gone(A);
+        assert_eq!(devices.reachable(), 1);
+        devices.edge_gone(B);
+        assert_eq!((devices.reachable(), devices.can_ring()), (0, false));
+    }
+
+    #[test]
+    fn a_phone_that_moves_is_where_it_was_reported_last() {
+        let mut devices = Devices::new(&[DeviceKind::Hardware]);
+        devices.report(0, A, vec![contact("desk")]);
+        devices.report(0, B, vec![contact("desk")]);
+        assert_eq!(places(&devices), [(2, "sip:desk".into())]);
+        devices.report(0, A, vec![contact("desk")]);
+        assert_eq!(places(&devices), [(1, "sip:desk".into())]);
+        devices.edge_gone(A);
+        assert_eq!(places(&devices), [(2, "sip:desk".into())], "what the other edge holds is worth a try");
+    }
+
+    #[test]
+    fn the_locations_of_a_device_are_bounded() {
+        let mut devices = Devices::new(&[DeviceKind::Hardware]);
+        for edge in 0..50 {
+            devices.report(0, NodeId(edge), vec![contact(&format!("phone{edge}"))]);
+        }
+        let places = places(&devices);
+        assert_eq!((places.len(), places[0].0), (MAX_LOCATIONS, 49));
     }
 }

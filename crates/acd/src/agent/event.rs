@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::call;
-use crate::ids::{AgentId, CallId, Epoch, Extension, QueueId};
+use crate::ids::{AgentId, CallId, DeviceId, Epoch, Extension, NodeId, QueueId};
+use crate::leg::{Contact, Location};
 use crate::offer::OfferId;
 use crate::queue;
 use crate::rank::Bid;
@@ -109,6 +110,17 @@ pub enum Purpose {
     Own,
 }
 
+/// A device that a granted call may ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedDevice {
+    /// Which.
+    pub id: DeviceId,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// Where it is, the latest first.
+    pub at: Vec<Location>,
+}
+
 /// How a reservation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Released {
@@ -127,12 +139,20 @@ pub enum Released {
 pub enum Event {
     /// The machine begins to live: it tells its queues.
     Start,
-    /// A device became reachable or was lost.
+    /// An edge says where a device is (see [`Reachability`](crate::leg::Reachability)). He can be reached if any edge has a
+    /// contact of any of his devices.
     Reachable {
         /// Its place in the list of devices.
         device: u8,
-        /// Whether it can ring.
-        reachable: bool,
+        /// The edge that reports.
+        edge: NodeId,
+        /// All contacts of the device at this edge now; none when it is gone from there.
+        contacts: Vec<Contact>,
+    },
+    /// An edge has died, and with it the ways to all phones that were registered there.
+    EdgeGone {
+        /// Which.
+        edge: NodeId,
     },
     /// A call wants him. The answer is [`call::FromAgent`]. The call sends it again every 10 s until [`Event::Connected`]
     /// or [`Event::Release`]; a repetition renews the lease.

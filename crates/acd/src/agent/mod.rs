@@ -11,8 +11,8 @@ mod gather;
 mod status;
 
 pub use event::{
-    AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, IdleReset, Membership, Purpose, Refusal, Released,
-    ReservationId, SavedAvailability, Standing, Version,
+    AgentStatus, CommandRefusal, Config, DeviceKind, Effect, Event, GrantedDevice, IdleReset, Membership, Purpose,
+    Refusal, Released, ReservationId, SavedAvailability, Standing, Version,
 };
 
 use activity::{Doing, Second};
@@ -91,7 +91,8 @@ impl Agent {
         self.expire(now, out);
         match event {
             Event::Start | Event::Wake => {}
-            Event::Reachable { device, reachable } => self.devices.set(device, reachable),
+            Event::Reachable { device, edge, contacts } => self.devices.report(device, edge, contacts),
+            Event::EdgeGone { edge } => self.devices.edge_gone(edge),
             Event::Reserve { reservation, purpose } => self.reserve(now, reservation, purpose, out),
             Event::Connected { reservation, queue } => self.connected(now, reservation, queue, out),
             Event::Release { reservation, why } => self.release(now, reservation, why, out),

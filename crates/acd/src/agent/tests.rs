@@ -6,6 +6,7 @@ use super::{
 };
 use crate::call::{self, FromAgent};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
+use crate::leg::Contact;
 use crate::offer::OfferId;
 use crate::queue;
 use crate::rank::Bid;
@@ -25,6 +26,12 @@ fn name(text: &str) -> Name {
 
 fn queue_id(text: &str) -> QueueId {
     QueueId::new(name("default"), name(text))
+}
+
+const EDGE: NodeId = NodeId(1);
+
+fn desk_phone() -> Contact {
+    Contact::new("sip:anna@10.0.0.7", [192, 0, 2, 9].into()).unwrap()
 }
 
 fn reservation(number: u64, n: u32) -> ReservationId {
@@ -57,7 +64,7 @@ impl Desk {
         let id = AgentId::new(name("default"), name("anna"));
         let mut desk = Desk { agent: Agent::new(now, id, config, saved, Epoch(1)), now, out: Vec::new() };
         desk.tell(Event::Start);
-        desk.tell(Event::Reachable { device: 0, reachable: true });
+        desk.tell(Event::Reachable { device: 0, edge: EDGE, contacts: vec![desk_phone()] });
         desk.said();
         desk
     }
@@ -223,7 +230,7 @@ fn qu_6_every_reason_not_to_take_a_call_has_its_name() {
     desk.command(&AgentCommand::LogOut).unwrap();
     assert_eq!(ask(&mut desk, "support"), Some(Refusal::LoggedOut));
     desk.command(&AgentCommand::Ready).unwrap();
-    desk.tell(Event::Reachable { device: 0, reachable: false });
+    desk.tell(Event::Reachable { device: 0, edge: EDGE, contacts: Vec::new() });
     assert_eq!(ask(&mut desk, "support"), Some(Refusal::Unreachable));
 }
 

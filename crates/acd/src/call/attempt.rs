@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::core::Core;
-use crate::agent::{DeviceKind, Event as AgentEvent, Purpose, Refusal, Released, ReservationId};
-use crate::ids::{AgentId, DeviceId, LegId};
+use crate::agent::{DeviceKind, Event as AgentEvent, GrantedDevice, Purpose, Refusal, Released, ReservationId};
+use crate::ids::{AgentId, LegId};
 use crate::leg::{Cause, DialTarget, LegCommand, LegEvent};
 use crate::offer::Offered;
 use crate::record::Happened;
@@ -86,7 +86,7 @@ impl Attempt {
         self.tries.iter().any(|t| t.reservation == reservation && !matches!(t.stage, Stage::Over(_)))
     }
 
-    pub(super) fn granted(&mut self, core: &mut Core, reservation: ReservationId, devices: &[(DeviceId, DeviceKind)]) {
+    pub(super) fn granted(&mut self, core: &mut Core, reservation: ReservationId, devices: &[GrantedDevice]) {
         let Some(attempt) = self.tries.iter_mut().find(|t| t.reservation == reservation) else { return };
         // A repeated grant finds him ringing.
         if !matches!(attempt.stage, Stage::Reserving { .. }) {
@@ -248,10 +248,10 @@ impl Try {
     }
 
     /// Dials his devices: the hardware phones up to the limit of the offer, the others all (Spec: QU-10).
-    fn dial(&self, core: &mut Core, devices: &[(DeviceId, DeviceKind)]) -> Vec<LegId> {
+    fn dial(&self, core: &mut Core, devices: &[GrantedDevice]) -> Vec<LegId> {
         let mut hardware = 0;
         let mut legs = Vec::with_capacity(devices.len());
-        for (device, kind) in devices {
+        for GrantedDevice { id, kind, at } in devices {
             if *kind == DeviceKind::Hardware {
                 hardware += 1;
                 if hardware > self.hardware_limit {
@@ -261,7 +261,7 @@ impl Try {
             let leg = core.next_leg();
             core.write(Happened::Dialled { leg, agent: Some(self.agent.clone()), number: None });
             let (caller, partner) = (core.incoming.caller.clone(), core.caller_leg());
-            let (target, ring_for) = (DialTarget::Device(device.clone()), self.ring_for);
+            let (target, ring_for) = (DialTarget::Device { device: id.clone(), at: at.clone() }, self.ring_for);
             core.leg(leg, LegCommand::Dial { target, caller, partner, ring_for });
             legs.push(leg);
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::agent::{self, DeviceKind, Refusal, ReservationId};
-use crate::ids::{AgentId, DeviceId, Epoch, LegId, QueueId};
+use crate::agent::{self, GrantedDevice, Refusal, ReservationId};
+use crate::ids::{AgentId, Epoch, LegId, QueueId};
 use crate::leg::{LegCommand, LegEvent};
 use crate::offer::Offer;
 use crate::queue::{self, Overflow};
@@ -87,7 +87,7 @@ pub enum FromAgent {
         /// Which reservation.
         reservation: ReservationId,
         /// The devices to ring; none when he is the caller himself.
-        devices: Vec<(DeviceId, DeviceKind)>,
+        devices: Vec<GrantedDevice>,
     },
     /// He is not.
     Refused {

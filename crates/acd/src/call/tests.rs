@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Call, Config, Effect, Event, FromAgent, FromQueue, gone};
-use crate::agent::{self, DeviceKind, Purpose, Refusal, Released, ReservationId};
+use crate::agent::{self, DeviceKind, GrantedDevice, Purpose, Refusal, Released, ReservationId};
 use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId, QueueId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use crate::offer::{Offer, OfferId, Offered};
@@ -127,7 +127,8 @@ impl Line {
     }
 
     fn grant(&mut self, agent: &str, n: u32) {
-        let devices = vec![(DeviceId { agent: agent_id(agent), index: 0 }, DeviceKind::Hardware)];
+        let id = DeviceId { agent: agent_id(agent), index: 0 };
+        let devices = vec![GrantedDevice { id, kind: DeviceKind::Hardware, at: Vec::new() }];
         let granted = FromAgent::Granted { reservation: reservation(n), devices };
         self.tell(Event::Agent(agent_id(agent), granted));
     }

@@ -10,11 +10,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use anyhow::Context;
 use carillon_acd::agent;
 use carillon_acd::ids::{Epoch, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_acd::time::Moment;
 use carillon_actors::{Center, Owned, Title};
+use carillon_cluster::directory::Directory;
 use carillon_cluster::member::Node;
 use carillon_cluster::node::{Cluster, Input, Notice};
 use carillon_cluster::ownership::{Message as CoreMessage, Tenure, Timing};
@@ -57,6 +59,16 @@ struct Works {
     center: Center,
     edge: Option<Edge>,
     holdings: Holdings,
+    directory: Directory,
+    me: NodeId,
+}
+
+impl Works {
+    /// The election that made this node the owner of a shard, if it is.
+    fn tenure(&self, shard: Shard) -> Option<Tenure> {
+        let owner = self.directory.owner(shard).filter(|owner| owner.node == self.me)?;
+        Some(Tenure { shard, epoch: owner.epoch })
+    }
 }
 
 /// How a member is started; see [`Member::begin`].
@@ -73,21 +85,20 @@ pub(crate) struct Beginning {
 impl Member {
     /// Joins the cluster of `space` as `me`, whose links come in at `listener`. Owners start with [`Beginning::run`]: the
     /// center that they live in needs the membership to reach other nodes.
-    pub(crate) fn begin(me: Node, timing: Timing, space: Space, listener: TcpListener) -> Beginning {
+    pub(crate) fn begin(me: Node, timing: Timing, space: Space, listener: TcpListener) -> anyhow::Result<Beginning> {
         let (heard, inputs) = mpsc::channel(UNHEARD);
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
         let myself = Myself { node: me.id, boot: me.boot };
         let links = Links::new(myself, inbox(heard, works.clone(), reports.clone()));
         let start = Instant::now();
         let id = me.id;
-        let (cluster, notices) = Cluster::start(me, timing, space, start);
+        let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
         let membership = Membership { cluster, links, me: id };
         let tasks = vec![
             tokio::spawn(serve(listener, membership.links.clone())),
             tokio::spawn(hear(membership.cluster.clone(), inputs)),
-            tokio::spawn(follow_nodes(membership.clone())),
         ];
-        Beginning { membership, notices, start, works, reports, tasks, timing }
+        Ok(Beginning { membership, notices, start, works, reports, tasks, timing })
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
@@ -106,8 +117,10 @@ impl Beginning {
         everything: impl IntoIterator<Item = Owned>,
     ) -> Member {
         // Nobody else sets it.
-        let _ = self.works.set(Works { center, edge, holdings: Holdings::new(everything) });
         let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
+        let (directory, me) = (membership.cluster.directory().clone(), membership.me);
+        let _ = self.works.set(Works { center, edge, holdings: Holdings::new(everything), directory, me });
+        tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone())));
         tasks.push(tokio::spawn(self.obey()));
         Member { membership, tasks }
     }
@@ -269,10 +282,8 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, reports: Arc<R
                 }
             }
             message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
-                if let (Some(works), Some(message)) = (works.get(), Message::from_wire(message))
-                    && let Err(not_here) = works.center.deliver(message)
-                {
-                    tracing::debug!(node = from.0, %not_here, "a message went astray");
+                if let (Some(works), Some(message)) = (works.get(), Message::from_wire(message)) {
+                    deliver(works, &reports, from, message);
                 }
             }
         }),
@@ -280,6 +291,18 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, reports: Arc<R
             // As above: the core also hears who is registered.
             let _ = links.try_send(if boot.is_some() { Input::LinkUp(node) } else { Input::LinkDown(node) });
         }),
+    }
+}
+
+/// A message for an actor of this node. Where phones are is not said again for minutes: it waits for an owner that is about
+/// to start. Everything else is repeated by who said it.
+fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
+    let news = matches!(&message, Message::Agent(_, agent::Event::Reachable { .. })).then(|| message.clone());
+    let Err(not_here) = works.center.deliver(message) else { return };
+    let subject = news.as_ref().and_then(holdings::subject);
+    match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
+        (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]),
+        (Some(_) | None, _) => tracing::debug!(node = from.0, %not_here, "a message went astray"),
     }
 }
 
@@ -301,8 +324,8 @@ fn take_report(works: Option<&Works>, reports: &Reports, tenures: &[Tenure], mes
 
 /// What the registrar reports of a device, for its owner.
 fn reachability(report: Reachability) -> Message {
-    let Reachability { agent, device, reachable } = report;
-    Message::Agent(agent, agent::Event::Reachable { device, reachable })
+    let Reachability { agent, device, edge, contacts } = report;
+    Message::Agent(agent, agent::Event::Reachable { device, edge, contacts })
 }
 
 /// The epoch of the first owner of an election.
@@ -332,11 +355,26 @@ async fn hear(cluster: Cluster, mut inputs: mpsc::Receiver<Input>) {
     }
 }
 
-/// Links follow the list of nodes.
-async fn follow_nodes(membership: Membership) {
+/// Where a node speaks SIP, if it does.
+fn edge_of(node: &Node) -> Option<(NodeId, SocketAddr)> {
+    Some((node.id, node.addresses.signalling.first()?.parse().ok()?))
+}
+
+/// Links and edges follow the list of nodes.
+async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>) {
     let mut nodes = membership.cluster.nodes();
+    let mut edges: Vec<(NodeId, SocketAddr)> = Vec::new();
     loop {
         let known = nodes.borrow_and_update().clone();
+        let before = std::mem::replace(&mut edges, known.iter().filter_map(|it| edge_of(&it.node)).collect());
+        if let Some(works) = works.get() {
+            if let Some(edge) = &works.edge {
+                edge.update_peers(edges.iter().copied());
+            }
+            for (gone, _) in before.iter().filter(|(node, _)| edges.iter().all(|(edge, _)| edge != node)) {
+                works.center.edge_gone(*gone);
+            }
+        }
         let peers: Vec<(NodeId, SocketAddr)> = known
             .iter()
             .filter(|it| it.node.id != membership.me)

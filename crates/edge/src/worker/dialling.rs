@@ -1,9 +1,10 @@
 //! Legs that we dial: every contact is a branch, the first answer wins (RFC 3261 §13.2).
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use carillon_acd::ids::{DeviceId, LegId, TrunkId};
-use carillon_acd::leg::{CallerId, Cause, DialTarget, LegEvent};
+use carillon_acd::leg::{CallerId, Cause, DialTarget, LegEvent, Location};
 use carillon_media::{Direction, Negotiated};
 use carillon_sip::check::{ALLOW, SDP};
 use carillon_sip::dialog::{Dialog, DialogId};
@@ -28,6 +29,10 @@ struct Way {
     uri: Uri,
     flow: Flow,
     back: WayBack,
+    /// The edge that it leads through, as a Route value.
+    through: Option<String>,
+    /// Where the peer's audio will come from if it is behind NAT.
+    source: IpAddr,
 }
 
 impl Worker {
@@ -45,13 +50,12 @@ impl Worker {
             return;
         }
         let ways = match target {
-            DialTarget::Device(device) => self.ways_to_device(now, device),
+            DialTarget::Device { device, at } => self.ways_to_device(now, device, at),
             DialTarget::Trunk { trunk, number } => self.way_through(trunk, number.as_str()).into_iter().collect(),
         };
         let Some(first) = ways.first() else { return self.report(id, LegEvent::Failed(Cause::Unreachable)) };
         let codec = self.legs.get(&partner).and_then(|partner| partner.audio.codec());
-        let peer = first.flow.remote.ip();
-        let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, peer);
+        let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, first.source);
         let offer = match audio.offer(&self.shared.datapath, codec, Direction::SendRecv) {
             Ok(offer) => offer,
             Err(error) => {
@@ -74,15 +78,41 @@ impl Worker {
         self.insert_leg(id, Leg::new(audio, State::Dialling(dialling)));
     }
 
-    /// Every contact of a device: its fixed one, and where it has registered.
-    fn ways_to_device(&self, now: Moment, id: &DeviceId) -> Vec<Way> {
+    /// Every contact of a device: its fixed one, those that are registered here, and those at other edges. A contact that
+    /// its owner knows to be at another edge has moved there, whatever we remember of it.
+    fn ways_to_device(&self, now: Moment, id: &DeviceId, at: &[Location]) -> Vec<Way> {
         let directory = self.shared.directory.load();
         let fixed = directory.fixed_contact(id).map(way_to);
+        let mut ways: Vec<Way> = fixed.into_iter().collect();
         let username = directory.device(id).and_then(|device| device.credentials.as_ref()).map(|c| c.username.as_str());
-        let registered = username.map(|username| self.shared.registry().contacts(now, username)).unwrap_or_default();
-        let registered =
-            registered.into_iter().map(|(uri, flow)| Way { uri, flow, back: WayBack { pinned: true, trunk: None } });
-        fixed.into_iter().chain(registered).take(MAX_BRANCHES).collect()
+        let Some(username) = username else { return ways };
+        let is_fixed = |location: &&Location| ways.first().is_some_and(|way| is_at(&way.uri, location));
+        let elsewhere = at.iter().filter(|location| location.edge != self.shared.config.node);
+        let elsewhere: Vec<&Location> = elsewhere.filter(|location| !is_fixed(location)).collect();
+        let mut registered = self.shared.registry().flows(now, username);
+        registered.retain(|(uri, _)| !elsewhere.iter().any(|location| is_at(uri, location)));
+        ways.extend(registered.into_iter().map(|(uri, flow)| Way {
+            uri,
+            flow,
+            back: WayBack { pinned: true, trunk: None },
+            through: None,
+            source: flow.remote.ip(),
+        }));
+        ways.extend(elsewhere.into_iter().filter_map(|location| self.way_through_edge(username, location)));
+        ways.truncate(MAX_BRANCHES);
+        ways
+    }
+
+    /// The way to a contact that is registered at another edge: that one knows the flow to the phone (RFC 3327 §5.3).
+    fn way_through_edge(&self, username: &str, location: &Location) -> Option<Way> {
+        let edge = self.shared.peers.load().address(location.edge)?;
+        Some(Way {
+            uri: location.contact.uri().parse().ok()?,
+            flow: Flow::udp(0, edge),
+            back: WayBack::default(),
+            through: Some(format!("<sip:{}@{edge};lr>", escape_user(username))),
+            source: location.contact.source(),
+        })
     }
 
     /// The way to a number through a trunk.
@@ -108,17 +138,20 @@ impl Worker {
         offer: &str,
     ) -> Branch {
         let from = format!("{};tag={}", self.caller_address(caller), self.endpoint.token());
-        let request = RequestBuilder::new(Method::Invite, &way.uri)
+        let mut request = RequestBuilder::new(Method::Invite, &way.uri)
             .from(from)
             .to(format!("<{}>", way.uri))
             .call_id(self.fresh_call_id())
             .header(Header::Contact, self.shared.contact(way.flow.transport))
             .header(Header::Allow, ALLOW)
             .body(SDP, offer.to_owned());
+        if let Some(edge) = &way.through {
+            request = request.header(Header::Route, edge);
+        }
         let unchallenged = way.back.trunk.as_ref().map(|_| Box::new(request.clone()));
         let key = self.endpoint.send_request(now, way.flow, request);
         self.clients.insert(key, Purpose::Dial { leg, branch });
-        Branch { invite: Some(key), flow: way.flow, way: way.back, unchallenged }
+        Branch { invite: Some(key), flow: way.flow, way: way.back, source: way.source, unchallenged }
     }
 
     /// Who calls, as the phone that rings shows it.
@@ -180,6 +213,9 @@ impl Worker {
         self.note_early_dialog(id, branch, flow, response);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let State::Dialling(dialling) = &mut leg.state else { return };
+        if let Some(branch) = dialling.branches.get(branch) {
+            leg.audio.comes_from(branch.source);
+        }
         let media =
             !response.body().is_empty() && leg.audio.take_answer(&self.shared.datapath, response.body()).is_ok();
         let news = !dialling.alerted || (media && !dialling.early_media);
@@ -216,12 +252,16 @@ impl Worker {
     ) {
         let Some(leg) = self.legs.get(&id) else { return };
         let State::Dialling(dialling) = &leg.state else { return };
-        let way = dialling.branches.get(branch).map(|branch| branch.way.clone()).unwrap_or_default();
+        let Some((way, source)) = dialling.branches.get(branch).map(|branch| (branch.way.clone(), branch.source))
+        else {
+            return;
+        };
         let line = self.acknowledge(key, flow, way.clone(), response);
         self.leave_to_forks(now, key, way, Cause::AnsweredElsewhere);
         let Some(line) = line else { return self.on_branch_failed(now, id, branch, 502) };
         self.stop_branches(now, id, Some(branch), Cause::AnsweredElsewhere);
         let Some(leg) = self.legs.get_mut(&id) else { return };
+        leg.audio.comes_from(source);
         let body = response.body();
         let agreed = if body.is_empty() && leg.audio.negotiated().is_some() {
             Ok(())
@@ -291,6 +331,23 @@ impl Worker {
         }
     }
 
+    /// The edge at this address is gone, and with it whoever would answer what we ring through it.
+    pub(super) fn stop_ringing_through(&mut self, edge: SocketAddr) {
+        let now = self.shared.now();
+        let dialling = self.legs.iter().filter_map(|(id, leg)| match &leg.state {
+            State::Dialling(dialling) => Some((*id, dialling)),
+            State::Asked(_) | State::Talking(_) | State::Parting(_) => None,
+        });
+        let branches = dialling.flat_map(|(id, dialling)| (0..).zip(&dialling.branches).map(move |b| (id, b)));
+        let lost: Vec<(LegId, usize)> =
+            branches.filter(|(_, (_, branch))| branch.flow == Flow::udp(0, edge)).map(|(id, (n, _))| (id, n)).collect();
+        for (id, branch) in lost {
+            if self.stop_branch(now, id, branch, Cause::Unreachable) {
+                self.on_branch_failed(now, id, branch, StatusCode::BAD_GATEWAY.code());
+            }
+        }
+    }
+
     /// Nobody answered in time.
     pub(super) fn give_up_dialling(&mut self, now: Moment, id: LegId) {
         let Some(State::Dialling(dialling)) = self.legs.get(&id).map(|leg| &leg.state) else { return };
@@ -302,24 +359,37 @@ impl Worker {
 
     /// Cancels every branch but `winner`; who answers all the same is hung up.
     pub(super) fn stop_branches(&mut self, now: Moment, id: LegId, winner: Option<usize>, cause: Cause) {
-        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        let Some(State::Dialling(dialling)) = self.legs.get(&id).map(|leg| &leg.state) else { return };
+        for branch in (0..dialling.branches.len()).filter(|branch| Some(*branch) != winner) {
+            self.stop_branch(now, id, branch, cause);
+        }
+    }
+
+    /// Cancels one branch; `false` when it has failed before.
+    fn stop_branch(&mut self, now: Moment, id: LegId, branch: usize, cause: Cause) -> bool {
+        let Some(State::Dialling(dialling)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return false };
+        let Some(branch) = dialling.branches.get_mut(branch) else { return false };
+        let Some(key) = branch.invite.take() else { return false };
         let reason = match cause {
             Cause::AnsweredElsewhere => Some(Reason::completed_elsewhere()),
             _ => None,
         };
-        for (index, branch) in dialling.branches.iter_mut().enumerate() {
-            let Some(key) = branch.invite.take_if(|_| Some(index) != winner) else { continue };
-            let stray = Purpose::Stray { way: branch.way.clone(), cause, answered: false };
-            self.clients.insert(key, stray);
-            if self.endpoint.cancel(now, key, reason.as_ref()).is_err() {
-                self.clients.remove(&key);
-            }
+        let stray = Purpose::Stray { way: branch.way.clone(), cause, answered: false };
+        self.clients.insert(key, stray);
+        if self.endpoint.cancel(now, key, reason.as_ref()).is_err() {
+            self.clients.remove(&key);
         }
+        true
     }
 }
 
 /// The way to a fixed contact or a trunk.
 fn way_to(target: &Target) -> Way {
     let flow = Flow { transport: target.transport, local: 0, remote: target.addr, connection: None };
-    Way { uri: target.uri.clone(), flow, back: WayBack::default() }
+    Way { uri: target.uri.clone(), flow, back: WayBack::default(), through: None, source: target.addr.ip() }
+}
+
+/// Whether a contact of ours and a reported one are the same, byte for byte.
+fn is_at(uri: &Uri, location: &Location) -> bool {
+    uri.as_bytes() == location.contact.uri().as_bytes()
 }

@@ -10,6 +10,7 @@ mod hold;
 mod incoming;
 mod media;
 mod registrations;
+mod relay;
 mod requests;
 mod senders;
 mod talking;
@@ -284,6 +285,10 @@ impl Worker {
                     self.forget_connection(flow);
                 }
             }
+            Input::EdgeGone(address) => {
+                self.stop_ringing_through(address);
+                self.perform();
+            }
             Input::Command(leg, command) => {
                 self.handle_command(leg, command);
                 self.perform();
@@ -312,6 +317,7 @@ impl Worker {
         }
         let now = self.shared.now();
         match Message::parse(bytes) {
+            Ok(message) if self.relay(now, flow, &message) => {}
             Ok(message) => {
                 if let Message::Request(request) = &message
                     && !self.may_speak(now, &flow, request)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Center, Phone, Talk, device_id, registering, sdp, trunk, trunk_id};
+use crate::support::{Center, Phone, Talk, device, registering, sdp, trunk, trunk_id};
 use carillon_acd::ids::{CallId, LegId, NodeId};
 use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent};
 
@@ -15,7 +15,7 @@ fn dial(center: &Center, target: DialTarget, ring_for: Duration) {
 }
 
 fn anna() -> DialTarget {
-    DialTarget::Device(device_id("anna"))
+    device("anna")
 }
 
 fn answer_of(phone: &Phone) -> String {
@@ -158,7 +158,7 @@ fn a_phone_that_says_nothing_was_never_reached() {
     dial(&center, anna(), Duration::from_millis(300));
     phone.expect_request("INVITE");
     center.expect_event(LEG, LegEvent::Failed(Cause::Unreachable));
-    dial(&center, DialTarget::Device(device_id("ivan")), LONG);
+    dial(&center, device("ivan"), LONG);
     center.expect_event(LEG, LegEvent::Failed(Cause::Unreachable));
     center.expect_all_gone();
 }

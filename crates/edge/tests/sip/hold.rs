@@ -3,9 +3,9 @@
 use std::net::UdpSocket;
 
 use crate::support::scene::{Talker, agent_sdp, assert_both_heard, caller_sdp, ends, scene};
-use crate::support::{Phone, device_id, sdp};
+use crate::support::{Phone, device, sdp};
 use carillon_acd::ids::LegId;
-use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent};
+use carillon_acd::leg::{CallerId, Cause, LegCommand, LegEvent};
 
 fn caller_says(direction: &str) -> String {
     sdp("127.0.9.2:4000".parse().unwrap(), "0 8 101", direction)
@@ -243,7 +243,7 @@ fn a_caller_whom_one_agent_held_is_heard_by_the_next() {
     s.center.expect_event(b.leg, LegEvent::Ended(Cause::Normal));
 
     let next = LegId { call: b.caller.call, n: 2 };
-    let target = DialTarget::Device(device_id("piotr"));
+    let target = device("piotr");
     let (caller, ring_for) = (CallerId::default(), std::time::Duration::from_secs(20));
     s.center.command(next, LegCommand::Dial { target, caller, partner: b.caller, ring_for });
     let invite = s.agent.expect_request("INVITE");

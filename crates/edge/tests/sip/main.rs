@@ -8,6 +8,7 @@ mod early;
 mod hold;
 mod races;
 mod registration;
+mod relay;
 mod senders;
 mod support;
 mod tcp;

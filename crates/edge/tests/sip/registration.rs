@@ -99,14 +99,33 @@ fn several_contacts_live_side_by_side_and_leave_one_by_one() {
     let center = center();
     let (desk, mobile) = (Phone::new("127.0.9.2", center.addr()), Phone::new("127.0.9.3", center.addr()));
     desk.register("anna", "MD5", 600);
-    center.expect_reachable("anna", true);
+    center.expect_contacts("anna", &[&desk]);
     let both = mobile.register("anna", "MD5", 600);
+    center.expect_contacts("anna", &[&desk, &mobile]);
     assert_eq!(both.headers("Contact").join(",").matches("sip:phone@").count(), 2, "{}", both.text);
     desk.register("anna", "MD5", 0);
     assert_eq!(center.edge.stats().registrations, 1);
-    assert!(center.reachability.recv_timeout(crate::support::QUIET).is_err(), "one contact is left");
+    center.expect_contacts("anna", &[&mobile]);
+    mobile.register("anna", "MD5", 600);
+    center.expect_contacts("anna", &[&mobile]);
     mobile.register("anna", "MD5", 0);
-    center.expect_reachable("anna", false);
+    center.expect_contacts("anna", &[]);
+    assert_eq!(center.edge.stats().registrations, 0);
+}
+
+#[test]
+fn a_contact_that_no_edge_could_dial_is_refused() {
+    let center = center();
+    let phone = Phone::new("127.0.9.2", center.addr());
+    for contact in [format!("sip:{}@10.0.0.7", "x".repeat(1_100)), "sip:\u{fc}@10.0.0.7".into()] {
+        let talk = Talk { uri: format!("sip:{}", center.addr()), ..phone.talk("anna", "anna") };
+        phone.request("REGISTER", &talk, 1, "", "");
+        let challenge = phone.expect(401);
+        let answer = authorization(&challenge, "MD5", "REGISTER", &talk.uri, "anna", "anna-secret", 1);
+        let text = phone.text("REGISTER", &talk, 2, &answer, "");
+        phone.send(&text.replace(&format!("sip:phone@{}", phone.addr()), &contact));
+        assert!(phone.expect(400).start_line().contains("unusable Contact"));
+    }
     assert_eq!(center.edge.stats().registrations, 0);
 }
 

@@ -1,101 +1,19 @@
 //! SIP over TCP: framing, keep-alives, reuse of the phone's connection.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use carillon_acd::ids::{CallId, LegId, NodeId};
-use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent};
+use carillon_acd::leg::{CallerId, Cause, LegCommand, LegEvent};
 
-use crate::support::{Center, Msg, PATIENCE, authorization, device_id, fixed, registering, sdp, trunk};
-
-/// A peer on one TCP connection.
-struct Wire {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-impl Wire {
-    fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Wire { stream, buffer: Vec::new() }
-    }
-
-    fn connect(edge: SocketAddr) -> Self {
-        Self::new(TcpStream::connect(edge).unwrap())
-    }
-
-    fn here(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
-    }
-
-    fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn more(&mut self) -> usize {
-        let mut chunk = [0; 4_096];
-        let length = self.stream.read(&mut chunk).unwrap();
-        self.buffer.extend_from_slice(&chunk[..length]);
-        length
-    }
-
-    /// The next message that is not 100.
-    fn recv(&mut self) -> Msg {
-        loop {
-            if let Some(head) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-                let message = Msg::new(&self.buffer[..head + 4]);
-                let length = head + 4 + message.header("Content-Length").parse::<usize>().unwrap();
-                if self.buffer.len() >= length {
-                    let message = Msg::new(&self.buffer.drain(..length).collect::<Vec<_>>());
-                    if message.status() != 100 {
-                        return message;
-                    }
-                    continue;
-                }
-            }
-            assert_ne!(self.more(), 0, "closed");
-        }
-    }
-
-    fn expect_closed(&mut self) {
-        while self.more() > 0 {}
-    }
-
-    fn request(&self, method: &str, user: &str, edge: SocketAddr, cseq: u32, extra: &str, body: &str) -> String {
-        let here = self.here();
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        format!(
-            "{method} sip:{user}@{edge} SIP/2.0\r\nVia: SIP/2.0/TCP {here};branch=z9hG4bKt{cseq}{method}\r\nFrom: <sip:{user}@{edge}>;tag=f\r\n\
-             To: <sip:{user}@{edge}>\r\nCall-ID: tcp{}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\nContact: <sip:{user}@{here};transport=tcp>\r\n\
-             {extra}{kind}Content-Length: {}\r\n\r\n{body}",
-            here.port(),
-            body.len()
-        )
-    }
-
-    fn respond(&mut self, request: &Msg, status: &str, body: &str) {
-        let here = self.here();
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        let to = request.header("To");
-        let to = if to.contains("tag=") { to.to_owned() } else { format!("{to};tag=tcp") };
-        self.send(&format!(
-            "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:x@{here};transport=tcp>\r\n{kind}\
-             Content-Length: {}\r\n\r\n{body}",
-            request.header("Via"),
-            request.header("From"),
-            request.header("Call-ID"),
-            request.header("CSeq"),
-            body.len()
-        ));
-    }
-}
+use crate::support::wire::Wire;
+use crate::support::{Center, authorization, device, fixed, registering, sdp, trunk};
 
 const LEG: LegId = LegId { call: CallId { node: NodeId(1), boot: 7, number: 77 }, n: 1 };
 
 fn dial(center: &Center) {
     let caller = CallerId { number: "1".into(), name: String::new() };
-    let target = DialTarget::Device(device_id("anna"));
+    let target = device("anna");
     let ring_for = Duration::from_secs(30);
     center.command(LEG, LegCommand::Dial { target, caller, partner: LegId::caller(LEG.call), ring_for });
 }
@@ -120,13 +38,7 @@ fn a_phone_is_rung_over_the_connection_on_which_it_registered() {
     let center = Center::start(vec![registering("anna")], vec![]);
     let edge = center.addr();
     let mut phone = Wire::connect(edge);
-    phone.send(&phone.request("REGISTER", "anna", edge, 1, "", ""));
-    let challenge = phone.recv();
-    assert_eq!(challenge.status(), 401);
-    let uri = format!("sip:anna@{edge}");
-    let answer = authorization(&challenge, "SHA-256", "REGISTER", &uri, "anna", "anna-secret", 1);
-    phone.send(&phone.request("REGISTER", "anna", edge, 2, &answer, ""));
-    assert_eq!(phone.recv().status(), 200);
+    phone.register("anna", edge);
     center.expect_reachable("anna", true);
     dial(&center);
     answer_over(&mut phone, &center);

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use carillon_acd::agent::{Event, Purpose, Released};
-use carillon_acd::ids::AgentId;
+use carillon_acd::ids::{AgentId, NodeId};
 use carillon_acd::rank::Bid;
 
-use super::ids::{Named, micros, reservation};
+use super::ids::{Named, contact, micros, reservation};
 use super::wire::reserve::{self, Purpose as WirePurpose};
 use super::wire::to_agent::Event as Wire;
 use super::{Message, wire};
 
 pub(super) fn to_wire(agent: &AgentId, event: &Event) -> Option<wire::ToAgent> {
     let event = match event {
-        Event::Reachable { device, reachable } => {
-            Wire::Reachable(wire::Reachable { device: u32::from(*device), reachable: *reachable })
-        }
+        Event::Reachable { device, edge, contacts } => Wire::Reachable(wire::Reachable {
+            device: u32::from(*device),
+            edge: edge.0,
+            contacts: contacts.iter().map(Into::into).collect(),
+        }),
         Event::Reserve { reservation, purpose } => {
             let purpose = Some(purpose_to_wire(purpose));
             Wire::Reserve(wire::Reserve { reservation: Some((*reservation).into()), purpose })
@@ -28,7 +30,8 @@ pub(super) fn to_wire(agent: &AgentId, event: &Event) -> Option<wire::ToAgent> {
             reservation: Some((*reservation).into()),
             why: wire::Released::from(*why).into(),
         }),
-        Event::Start | Event::Wake => return None,
+        // Every node sees by itself which edges are gone.
+        Event::EdgeGone { .. } | Event::Start | Event::Wake => return None,
     };
     Some(wire::ToAgent { agent: Some(agent.to_name()), event: Some(event) })
 }
@@ -36,7 +39,11 @@ pub(super) fn to_wire(agent: &AgentId, event: &Event) -> Option<wire::ToAgent> {
 pub(super) fn from_wire(it: wire::ToAgent) -> Option<Message> {
     let agent = AgentId::from_name(it.agent)?;
     let event = match it.event? {
-        Wire::Reachable(it) => Event::Reachable { device: u8::try_from(it.device).ok()?, reachable: it.reachable },
+        Wire::Reachable(it) => Event::Reachable {
+            device: u8::try_from(it.device).ok()?,
+            edge: NodeId(it.edge),
+            contacts: it.contacts.into_iter().map(contact).collect::<Option<_>>()?,
+        },
         Wire::Reserve(it) => {
             Event::Reserve { reservation: reservation(it.reservation)?, purpose: purpose_from_wire(it.purpose?)? }
         }

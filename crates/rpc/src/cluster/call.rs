@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use carillon_acd::agent::{DeviceKind, Refusal};
+use carillon_acd::agent::{DeviceKind, GrantedDevice, Refusal};
 use carillon_acd::call::{Event, FromAgent, FromQueue};
 use carillon_acd::ids::{AgentId, CallId, DeviceId, Epoch, QueueId};
 use carillon_acd::offer::{Offer, Offered};
 use carillon_acd::queue::{Overflow, OverflowReason, Then};
 
-use super::ids::{Named, micros, reservation};
+use super::ids::{Named, location, micros, reservation};
 use super::wire::overflow::Then as WireThen;
 use super::wire::to_call::Event as Wire;
 use super::{Message, wire};
@@ -123,9 +123,10 @@ fn from_agent_to_wire(agent: &AgentId, said: &FromAgent) -> Option<Wire> {
     let name = Some(agent.to_name());
     Some(match said {
         FromAgent::Granted { reservation, devices } => {
-            let device = |(device, kind): &(DeviceId, DeviceKind)| wire::Device {
-                index: u32::from(device.index),
-                kind: wire::DeviceKind::from(*kind).into(),
+            let device = |device: &GrantedDevice| wire::Device {
+                index: u32::from(device.id.index),
+                kind: wire::DeviceKind::from(device.kind).into(),
+                at: device.at.iter().map(Into::into).collect(),
             };
             let devices = devices.iter().map(device).collect();
             Wire::Granted(wire::Granted { agent: name, reservation: Some((*reservation).into()), devices })
@@ -146,7 +147,8 @@ fn granted_from_wire(it: wire::Granted) -> Option<Event> {
     let agent = AgentId::from_name(it.agent)?;
     let device = |it: wire::Device| {
         let id = DeviceId { agent: agent.clone(), index: u8::try_from(it.index).ok()? };
-        Some((id, it.kind().into()))
+        let kind = it.kind().into();
+        Some(GrantedDevice { id, kind, at: it.at.into_iter().map(location).collect::<Option<_>>()? })
     };
     let devices = it.devices.into_iter().map(device).collect::<Option<_>>()?;
     let said = FromAgent::Granted { reservation: reservation(it.reservation)?, devices };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::ReservationId;
 use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId, SoundId};
+use carillon_acd::leg::{Contact, Location};
 use carillon_acd::offer::OfferId;
 use carillon_acd::ticket::Sequence;
 
@@ -80,6 +81,26 @@ impl From<ReservationId> for wire::ReservationId {
     fn from(id: ReservationId) -> Self {
         wire::ReservationId { call: Some(id.call.into()), n: id.n }
     }
+}
+
+impl From<&Contact> for wire::Contact {
+    fn from(it: &Contact) -> Self {
+        wire::Contact { uri: it.uri().to_owned(), source: it.source().to_string() }
+    }
+}
+
+pub(super) fn contact(it: wire::Contact) -> Option<Contact> {
+    Contact::new(&it.uri, it.source.parse().ok()?).ok()
+}
+
+impl From<&Location> for wire::Location {
+    fn from(it: &Location) -> Self {
+        wire::Location { edge: it.edge.0, contact: Some((&it.contact).into()) }
+    }
+}
+
+pub(super) fn location(it: wire::Location) -> Option<Location> {
+    Some(Location { edge: NodeId(it.edge), contact: contact(it.contact?)? })
 }
 
 pub(super) fn reservation(it: Option<wire::ReservationId>) -> Option<ReservationId> {

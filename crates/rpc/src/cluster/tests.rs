@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use carillon_acd::agent::{
-    AgentStatus, DeviceKind, Event as ToAgent, Purpose, Refusal, Released, ReservationId, Standing, Version,
+    AgentStatus, DeviceKind, Event as ToAgent, GrantedDevice, Purpose, Refusal, Released, ReservationId, Standing,
+    Version,
 };
 use carillon_acd::call::{Event as ToCall, FromAgent, FromQueue};
 use carillon_acd::ids::{AgentId, CallId, DeviceId, Epoch, NodeId, QueueId, SoundId};
+use carillon_acd::leg::{Contact, Location};
 use carillon_acd::offer::{Offer, OfferId, Offered};
 use carillon_acd::queue::{Enqueue, Event as ToQueue, Left, Overflow, OverflowReason, Progress, Then};
 use carillon_acd::rank::Ranking;
@@ -31,6 +33,10 @@ fn queue() -> QueueId {
 
 fn sound() -> SoundId {
     SoundId::new("default".parse().unwrap(), "closed".parse().unwrap())
+}
+
+fn contact(source: &str) -> Contact {
+    Contact::new("sip:anna@10.0.0.7:5062;ob", source.parse().unwrap()).unwrap()
 }
 
 fn seconds(n: u64) -> Duration {
@@ -61,7 +67,9 @@ fn what_an_agent_is_told_crosses() {
     for queue in [None, Some(queue())] {
         crosses(Message::Agent(agent("anna"), ToAgent::Connected { reservation: RESERVATION, queue }));
     }
-    crosses(Message::Agent(agent("anna"), ToAgent::Reachable { device: 255, reachable: true }));
+    for contacts in [Vec::new(), vec![contact("192.0.2.9"), contact("2001:db8::9")]] {
+        crosses(Message::Agent(agent("anna"), ToAgent::Reachable { device: 255, edge: NodeId(7), contacts }));
+    }
 }
 
 #[test]
@@ -126,7 +134,9 @@ fn what_a_call_is_told_crosses() {
     }
     let from_agent = |said| crosses(Message::Call(CALL, ToCall::Agent(agent("anna"), said)));
     let kinds = [DeviceKind::Hardware, DeviceKind::Browser, DeviceKind::Desktop, DeviceKind::Mobile];
-    let devices = (0..).zip(kinds).map(|(index, kind)| (DeviceId { agent: agent("anna"), index }, kind)).collect();
+    let at = vec![Location { edge: NodeId(7), contact: contact("192.0.2.9") }];
+    let device = |(index, kind)| GrantedDevice { id: DeviceId { agent: agent("anna"), index }, kind, at: at.clone() };
+    let devices = (0..).zip(kinds).map(device).collect();
     from_agent(FromAgent::Granted { reservation: RESERVATION, devices });
     let refusals = [
         Refusal::Busy,
@@ -159,7 +169,7 @@ fn what_is_not_understood_is_dropped() {
     assert_eq!(Message::from_wire(wire::envelope::Message::ToCall(unknown)), None);
     let nameless = wire::ToAgent {
         agent: Some(wire::ObjectName { tenant: "default".into(), name: "Not a name".into() }),
-        event: Some(wire::to_agent::Event::Reachable(wire::Reachable { device: 0, reachable: true })),
+        event: Some(wire::to_agent::Event::Reachable(wire::Reachable::default())),
     };
     assert_eq!(Message::from_wire(wire::envelope::Message::ToAgent(nameless)), None);
     // A newer version sends an envelope with a message that has no number here yet.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, Agent, SavedAvailability};
 use carillon_acd::call::{self, Call, FromAgent};
-use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, QueueId};
-use carillon_acd::leg::{Incoming, LegCommand, LegEvent};
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
+use carillon_acd::leg::{Contact, Incoming, LegCommand, LegEvent, Location};
 use carillon_acd::queue::{self, Queue};
 use carillon_acd::record::Record;
 use carillon_acd::route::Routing;
@@ -20,6 +20,13 @@ use carillon_acd::view::AgentCommand;
 
 use agenda::{Agenda, Due};
 use slots::{Owner, Place, Slot};
+
+/// Where a simulated phone has registered. No simulated edge dials by it, so one place serves all.
+fn registration(agent: &AgentId, device: u8) -> Location {
+    let uri = format!("sip:{}-{device}@192.0.2.1", agent.name);
+    let contact = Contact::new(&uri, [192, 0, 2, 1].into()).expect("a name makes a short printable URI");
+    Location { edge: NodeId(1), contact }
+}
 
 /// What one machine says to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,7 +194,8 @@ impl<E> Engine<E> {
         }
         self.soon.push_back(Due::Message(Message::Agent(id.clone(), agent::Event::Start)));
         for device in 0..devices {
-            let event = agent::Event::Reachable { device, reachable: true };
+            let Location { edge, contact } = registration(&id, device);
+            let event = agent::Event::Reachable { device, edge, contacts: vec![contact] };
             self.soon.push_back(Due::Message(Message::Agent(id.clone(), event)));
         }
         let calls: Vec<CallId> = self.calls.keys().copied().collect();

@@ -4,7 +4,7 @@ use crate::flow::Flow;
 use crate::message::{Headers, Method, Request};
 
 /// The bytes that identify a transaction, in one allocation.
-pub(super) type TransactionId = Box<[u8]>;
+pub(crate) type TransactionId = Box<[u8]>;
 
 /// Joins parts, each after its length, so that different parts never give the same bytes.
 fn join(parts: &[&[u8]]) -> TransactionId {
@@ -19,7 +19,7 @@ fn join(parts: &[&[u8]]) -> TransactionId {
 
 /// The id of the transaction that `request` belongs to. ACK and CANCEL are looked up as `method` INVITE to find their
 /// INVITE.
-pub(super) fn transaction(request: &Request, method: &Method, flow: &Flow) -> TransactionId {
+pub(crate) fn transaction(request: &Request, method: &Method, flow: &Flow) -> TransactionId {
     let via = request.via();
     match via.unique_branch() {
         Some(branch) => join(&[b"3261", method.as_bytes(), branch, via.sent_by()]),

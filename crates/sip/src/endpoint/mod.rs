@@ -5,7 +5,7 @@
 //! [`Endpoint::deadline`].
 
 mod client;
-mod id;
+pub(crate) mod id;
 mod server;
 
 use crate::check::Policy;

@@ -19,7 +19,7 @@ pub(crate) fn copy_value(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn field(out: &mut Vec<u8>, header: Header, value: &[u8]) {
+pub(super) fn field(out: &mut Vec<u8>, header: Header, value: &[u8]) {
     out.extend_from_slice(header.name().as_bytes());
     out.extend_from_slice(b": ");
     copy_value(value, out);

@@ -6,6 +6,7 @@
 //! checked by [`crate::check`] or when it is used, because a peer's odd header must not cost a call (RFC 4475).
 
 mod builder;
+mod edit;
 mod error;
 mod header;
 mod headers;
@@ -27,6 +28,7 @@ pub use params::Params;
 pub use peek::{peek_call_id, peek_is_initial_invite};
 pub use via::Via;
 
+pub(crate) use edit::Edit;
 pub(crate) use via::COOKIE;
 
 use crate::status::StatusCode;

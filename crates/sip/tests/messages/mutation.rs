@@ -5,8 +5,9 @@ use super::common::{endpoint, files, source, torture};
 use bytes::Bytes;
 use carillon_sip::endpoint::{Effect, Endpoint};
 use carillon_sip::message::{peek_call_id, peek_is_initial_invite};
+use carillon_sip::relay::{self, Onward};
 use carillon_sip::stream::Framer;
-use carillon_sip::{Flow, Header, Message, Moment, ResponseBuilder, StatusCode};
+use carillon_sip::{Flow, Header, Headers, Message, Moment, ResponseBuilder, StatusCode};
 use std::time::Duration;
 
 /// Marsaglia's xorshift64: reproducible, and enough to choose bytes.
@@ -77,6 +78,34 @@ fn look_at(message: &Message) {
     }
 }
 
+/// Passes a message on as a relay does. What comes out is the same message again, but for the headers of a proxy.
+fn pass_on(message: &Message) {
+    let (before, count) = (message.headers(), |h: &Headers, header| h.list(header).count());
+    let (bytes, vias, routes) = match message {
+        Message::Request(request) => {
+            let routes = count(before, Header::Route).min(2);
+            let via = "SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKrelay.1";
+            let onward = Onward { source: source(), routes, via, record_route: &["<sip:192.0.2.2;lr>".to_owned()] };
+            (
+                relay::request(request, &onward).ok(),
+                count(before, Header::Via) + 1,
+                count(before, Header::Route) - routes,
+            )
+        }
+        Message::Response(response) => {
+            (relay::response(response), count(before, Header::Via).saturating_sub(1), count(before, Header::Route))
+        }
+    };
+    let Some(bytes) = bytes else { return };
+    let Ok(after) = Message::parse(bytes) else {
+        // The Via below the top is not read before it is the top.
+        return assert!(matches!(message, Message::Response(_)), "{:?}", before.as_bytes());
+    };
+    let after = after.headers();
+    assert_eq!((count(after, Header::Via), count(after, Header::Route)), (vias, routes), "{:?}", before.as_bytes());
+    assert_eq!((after.call_id(), after.from_raw(), after.body()), (before.call_id(), before.from_raw(), before.body()));
+}
+
 /// Takes the effects; answers every other request. What is sent has to be a message again.
 fn drain(endpoint: &mut Endpoint, now: Moment, random: &mut Random) {
     while let Some(effect) = endpoint.poll() {
@@ -116,6 +145,7 @@ fn a_hundred_thousand_damaged_messages() {
             Ok(message) => {
                 parsed += 1;
                 look_at(&message);
+                pass_on(&message);
                 endpoint.handle_message(now, flow, message);
             }
             Err(error) => endpoint.handle_malformed(flow, &error),

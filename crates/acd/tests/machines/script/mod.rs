@@ -15,6 +15,8 @@
 //! anna break · anna ready · anna logout · anna end wrap-up      what an agent wishes
 //! anna joins support · anna leaves support                      login and logout per queue
 //! anna offline · anna online · anna dead · anna alive           registration lost and back; a phone that cannot ring
+//! anna online at edge 2 · anna offline at edge 2                the same at another edge; the calls are on edge 1
+//! edge 2 is gone                                                and with it the way to all phones that registered there
 //! wait 20s                                                      time passes
 //! show agents · show queues                                     how it is now
 //! ```
@@ -25,14 +27,13 @@ mod tell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use carillon_acd::agent;
 use carillon_acd::call;
 use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId, Name, NodeId, QueueId, TrunkId};
 use carillon_acd::leg::{Cause, LegEvent, Source};
 use carillon_acd::time::Moment;
 use carillon_acd::view::{Activity, AgentCommand};
 
-use crate::world::{Message, World};
+use crate::world::{EDGE, Message, World};
 use setup::Setup;
 
 #[derive(Default)]
@@ -117,6 +118,10 @@ impl Script {
                 let leg = self.world().phones.outside().ok_or("no number outside is called")?;
                 self.leg(leg, phone_event(what)?)
             }
+            ["edge", edge, "is", "gone"] => {
+                self.world().edge_is_gone(edge_id(edge)?);
+                Ok(())
+            }
             ["wait", time] => self.wait(seconds(time)?),
             ["show", "agents"] => self.show_agents(),
             ["show", "queues"] => self.show_queues(),
@@ -172,8 +177,10 @@ impl Script {
             ["end", "wrap-up"] => AgentCommand::EndWrapUp,
             ["joins", queue] => AgentCommand::QueueLogIn(queue_id(queue)?),
             ["leaves", queue] => AgentCommand::QueueLogOut(queue_id(queue)?),
-            ["online"] => return self.reachable(&agent, device.unwrap_or(0), true),
-            ["offline"] => return self.reachable(&agent, device.unwrap_or(0), false),
+            ["online"] => return self.registers(&agent, device, EDGE, true),
+            ["offline"] => return self.registers(&agent, device, EDGE, false),
+            ["online", "at", "edge", edge] => return self.registers(&agent, device, edge_id(edge)?, true),
+            ["offline", "at", "edge", edge] => return self.registers(&agent, device, edge_id(edge)?, false),
             ["dead"] => {
                 self.world().phones.dead.push(agent);
                 return Ok(());
@@ -194,16 +201,19 @@ impl Script {
         Ok(())
     }
 
-    fn reachable(&mut self, agent: &AgentId, device: u8, reachable: bool) -> Result<(), String> {
-        let event = agent::Event::Reachable { device, reachable };
-        self.world().deliver(Message::Agent(agent.clone(), event));
+    fn registers(&mut self, agent: &AgentId, device: Option<u8>, edge: NodeId, there: bool) -> Result<(), String> {
+        self.world().registers(agent, device.unwrap_or(0), edge, there);
         Ok(())
     }
 }
 
+fn edge_id(number: &str) -> Result<NodeId, String> {
+    number.parse().map(NodeId).map_err(|_| format!("{number:?} is no number of an edge"))
+}
+
 fn call_id(number: &str) -> Result<CallId, String> {
     let number = number.parse().map_err(|_| format!("{number:?} is no number of a call"))?;
-    Ok(CallId { node: NodeId(1), boot: 1, number })
+    Ok(CallId { node: EDGE, boot: 1, number })
 }
 
 fn phone_event(what: &[&str]) -> Result<LegEvent, String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_acd::call::{self, FromQueue};
 use carillon_acd::ids::{AgentId, LegId};
-use carillon_acd::leg::{Cause, DialTarget, LegCommand, Playback};
+use carillon_acd::leg::{Cause, DialTarget, LegCommand, Location, Playback};
 use carillon_acd::record::{Happened, Outcome, Record};
 use carillon_acd::time::Moment;
 use carillon_acd::view::{Activity, Availability};
@@ -98,12 +98,13 @@ impl Script {
         match command {
             LegCommand::Dial { target, ring_for, caller, .. } => {
                 let name = target_name(target);
-                if matches!(target, DialTarget::Device(device) if self.world().phones.dead.contains(&device.agent)) {
+                if matches!(target, DialTarget::Device { device, .. } if self.world().phones.dead.contains(&device.agent))
+                {
                     return Some(format!("{name} cannot be reached for call {}", leg.call.number));
                 }
                 self.names.insert(leg, name.clone());
                 let shown = match target {
-                    DialTarget::Device(_) => String::new(),
+                    DialTarget::Device { at, .. } => through(leg, at),
                     DialTarget::Trunk { .. } => format!(", showing {}", caller.number),
                 };
                 Some(format!("{name} rings for call {}, for {} s{shown}", leg.call.number, ring_for.as_secs()))
@@ -166,9 +167,15 @@ fn agent_name(agent: &AgentId, device: u8) -> String {
     if device == 0 { format!("{}'s phone", agent.name) } else { format!("{}'s device {device}", agent.name) }
 }
 
+/// The other edges that a call has to pass to reach a phone.
+fn through(leg: LegId, at: &[Location]) -> String {
+    let elsewhere = at.iter().map(|location| location.edge).filter(|edge| *edge != leg.call.node);
+    elsewhere.map(|edge| format!(", through edge {}", edge.0)).collect()
+}
+
 fn target_name(target: &DialTarget) -> String {
     match target {
-        DialTarget::Device(device) => agent_name(&device.agent, device.index),
+        DialTarget::Device { device, .. } => agent_name(&device.agent, device.index),
         DialTarget::Trunk { trunk, number } => format!("{number} through {}", trunk.name),
     }
 }

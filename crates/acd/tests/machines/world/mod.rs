@@ -11,7 +11,7 @@ use carillon_acd::agent::{self, Agent};
 use carillon_acd::call::{self, Call};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId, TrunkId};
 use carillon_acd::invariant::{self, Violation};
-use carillon_acd::leg::{CallerId, Incoming, LegCommand, LegEvent, Source};
+use carillon_acd::leg::{CallerId, Contact, Incoming, LegCommand, LegEvent, Source};
 use carillon_acd::queue::{self, Queue};
 use carillon_acd::record::Record;
 use carillon_acd::rng::Rng;
@@ -20,6 +20,9 @@ use carillon_acd::time::{Moment, Now, WallTime};
 use carillon_acd::view::AgentCommand;
 
 use phones::Phones;
+
+/// The edge of all calls, and of all phones that did not register elsewhere.
+pub(crate) const EDGE: NodeId = NodeId(1);
 
 /// What is under way.
 #[derive(Clone, Debug)]
@@ -111,14 +114,30 @@ impl World {
         self.agents.insert(id.clone(), Agent::new(self.clock(), id.clone(), config, saved, Epoch(epoch)));
         self.deliver(Message::Agent(id.clone(), agent::Event::Start));
         for device in 0..devices {
-            self.deliver(Message::Agent(id.clone(), agent::Event::Reachable { device, reachable: true }));
+            self.registers(&id, device, EDGE, true);
+        }
+    }
+
+    /// A device of an agent registers at an edge, or leaves it.
+    pub(crate) fn registers(&mut self, agent: &AgentId, device: u8, edge: NodeId, there: bool) {
+        let uri = format!("sip:{}-{device}@10.0.0.7", agent.name);
+        let contact = Contact::new(&uri, [192, 0, 2, 9].into()).unwrap();
+        let contacts = if there { vec![contact] } else { Vec::new() };
+        self.deliver(Message::Agent(agent.clone(), agent::Event::Reachable { device, edge, contacts }));
+    }
+
+    /// The membership of nodes says that an edge is no more.
+    pub(crate) fn edge_is_gone(&mut self, edge: NodeId) {
+        let agents: Vec<AgentId> = self.agents.keys().cloned().collect();
+        for agent in agents {
+            self.deliver(Message::Agent(agent, agent::Event::EdgeGone { edge }));
         }
     }
 
     /// A new call; it starts at once.
     pub(crate) fn call(&mut self, source: Source, caller: &str, dialled: &str) -> CallId {
         self.next_call += 1;
-        let call = CallId { node: NodeId(1), boot: 1, number: self.next_call };
+        let call = CallId { node: EDGE, boot: 1, number: self.next_call };
         let caller = CallerId { number: caller.to_owned(), name: String::new() };
         let incoming = Incoming { call, source, dialled: dialled.to_owned(), to_user: dialled.to_owned(), caller };
         let machine = Call::new(self.clock(), incoming, Arc::clone(&self.routing), Arc::clone(&self.call_config));

@@ -41,7 +41,7 @@ impl Phones {
         match command {
             LegCommand::Dial { target, ring_for, .. } => {
                 self.legs.insert(leg, Phone { target: target.clone(), answered: false });
-                let dead = matches!(target, DialTarget::Device(device) if self.dead.contains(&device.agent));
+                let dead = matches!(target, DialTarget::Device { device, .. } if self.dead.contains(&device.agent));
                 if dead {
                     self.plan(now, leg, LegEvent::Failed(Cause::Unreachable));
                 } else {
@@ -134,7 +134,7 @@ impl Phones {
     /// The leg to a device of `agent`, the newest first; `device` by its place when it matters.
     pub(crate) fn of_agent(&self, agent: &AgentId, device: Option<u8>) -> Option<LegId> {
         let is = |phone: &Phone| match &phone.target {
-            DialTarget::Device(id) => id.agent == *agent && device.is_none_or(|index| id.index == index),
+            DialTarget::Device { device: id, .. } => id.agent == *agent && device.is_none_or(|index| id.index == index),
             DialTarget::Trunk { .. } => false,
         };
         self.legs.iter().rev().find(|(_, phone)| is(phone)).map(|(leg, _)| *leg)
@@ -157,7 +157,7 @@ impl Phones {
             {
                 panic!("{leg} and {other} are connected with one caller");
             }
-            if let DialTarget::Device(device) = &phone.target {
+            if let DialTarget::Device { device, .. } = &phone.target {
                 let call = *agents.entry(&device.agent).or_insert(leg.call);
                 assert_eq!(call, leg.call, "{} is wanted by two calls", device.agent);
             }

@@ -2,6 +2,7 @@
 //! edge's own SIP is used here, so both cannot be wrong in the same way.
 
 pub mod scene;
+pub mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use carillon_acd::ids::{AgentId, DeviceId, LegId, Name, NodeId, TrunkId};
-use carillon_acd::leg::{Incoming, LegCommand, LegEvent, Reachability};
+use carillon_acd::leg::{Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability};
 use carillon_edge::{Callbacks, Credentials, Device, Directory, Edge, EdgeConfig, Stats, Trunk};
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -28,6 +29,11 @@ pub fn name(s: &str) -> Name {
 
 pub fn device_id(agent: &str) -> DeviceId {
     DeviceId { agent: AgentId::new(name("default"), name(agent)), index: 0 }
+}
+
+/// An agent's phone, wherever the edge knows it to be.
+pub fn device(agent: &str) -> DialTarget {
+    DialTarget::Device { device: device_id(agent), at: Vec::new() }
 }
 
 pub fn trunk_id() -> TrunkId {
@@ -126,7 +132,16 @@ impl Center {
     #[track_caller]
     pub fn expect_reachable(&self, agent: &str, reachable: bool) {
         let told = self.reachability.recv_timeout(PATIENCE).expect("a reachability");
-        assert_eq!((told.agent.name.as_str(), told.reachable), (agent, reachable));
+        assert_eq!((told.agent.name.as_str(), !told.contacts.is_empty()), (agent, reachable));
+    }
+
+    /// The next report names these phones' contacts at this edge.
+    #[track_caller]
+    pub fn expect_contacts(&self, agent: &str, phones: &[&Phone]) {
+        let told = self.reachability.recv_timeout(PATIENCE).expect("a reachability");
+        assert_eq!((told.agent.name.as_str(), told.device, told.edge), (agent, 0, NodeId(1)));
+        let contact = |phone: &&Phone| Contact::new(&format!("sip:phone@{}", phone.addr()), phone.addr().ip()).unwrap();
+        assert_eq!(told.contacts, phones.iter().map(contact).collect::<Vec<_>>());
     }
 
     #[track_caller]
@@ -194,6 +209,16 @@ impl Msg {
         let head = self.text.split("\r\n\r\n").next().unwrap_or("");
         let lines = head.lines().skip(1).filter_map(|l| l.split_once(':'));
         lines.filter(|(n, _)| n.trim().eq_ignore_ascii_case(name)).map(|(_, v)| v.trim()).collect()
+    }
+
+    /// The same header with all its lines, to be copied into an answer.
+    pub fn lines_of(&self, name: &str) -> String {
+        self.headers(name).iter().map(|value| format!("{name}: {value}\r\n")).collect()
+    }
+
+    /// The Route lines of who was called, in the dialog that this request opens (RFC 3261 §12.1.1).
+    pub fn routes(&self) -> String {
+        self.lines_of("Record-Route").replace("Record-Route", "Route")
     }
 
     #[track_caller]
@@ -374,12 +399,12 @@ impl Phone {
 
     /// A response to a received request.
     pub fn respond(&self, request: &Msg, status: &str, tag: &str, extra: &str, body: &str) {
-        let vias: String = request.headers("Via").iter().map(|v| format!("Via: {v}\r\n")).collect();
+        let (vias, routes) = (request.lines_of("Via"), request.lines_of("Record-Route"));
         let to = request.header("To");
         let to = if to.contains(";tag=") || tag.is_empty() { to.to_owned() } else { format!("{to};tag={tag}") };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         self.send(&format!(
-            "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:phone@{}>\r\n{extra}{kind}\
+            "SIP/2.0 {status}\r\n{vias}{routes}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:phone@{}>\r\n{extra}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             request.header("From"),
             request.header("Call-ID"),
@@ -401,13 +426,19 @@ impl Phone {
 
     /// Registers as `user`; panics unless it ends with 200.
     pub fn register(&self, user: &str, algorithm: &str, expires: u32) -> Msg {
+        self.register_as(user, &format!("sip:phone@{}", self.addr()), algorithm, expires)
+    }
+
+    /// The same with another contact, as a phone behind NAT has it.
+    pub fn register_as(&self, user: &str, contact: &str, algorithm: &str, expires: u32) -> Msg {
         let mut talk = self.talk(user, user);
         talk.uri = format!("sip:{}", self.edge);
         let extra = format!("Expires: {expires}\r\n");
         self.request("REGISTER", &talk, 1, &extra, "");
         let challenge = self.expect(401);
         let answer = authorization(&challenge, algorithm, "REGISTER", &talk.uri, user, &format!("{user}-secret"), 1);
-        self.request("REGISTER", &talk, 2, &format!("{extra}{answer}"), "");
+        let text = self.text("REGISTER", &talk, 2, &format!("{extra}{answer}"), "");
+        self.send(&text.replace(&format!("sip:phone@{}", self.addr()), contact));
         self.expect(200)
     }
 }

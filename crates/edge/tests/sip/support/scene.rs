@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_acd::ids::LegId;
-use carillon_acd::leg::{DialTarget, LegCommand, LegEvent};
+use carillon_acd::leg::{LegCommand, LegEvent};
 use carillon_edge::{Directory, EdgeConfig};
 
-use super::{Center, Msg, Phone, Talk, device_id, fixed, sdp, trunk};
+use super::{Center, Msg, Phone, Talk, device, fixed, sdp, trunk};
 
 /// A carrier, a center, and one agent's phone.
 pub struct Scene {
@@ -109,7 +109,7 @@ impl Scene {
         self.center.command(
             leg,
             LegCommand::Dial {
-                target: DialTarget::Device(device_id("piotr")),
+                target: device("piotr"),
                 caller: carillon_acd::leg::CallerId { number: "12.5-000000".into(), name: "Jane \"J\" Doe".into() },
                 partner: caller,
                 ring_for: Duration::from_secs(20),
