@@ -108,6 +108,8 @@ async fn cl_5_calls_and_offers_go_on_while_etcd_is_frozen() -> Result<()> {
     are_served_in_order(&mut anna, callers).await?;
     scene.etcd().signal("CONT").await?;
     scene.until_all_own().await?;
+    anna.register(Duration::ZERO).await?;
+    scene.until_idle("anna").await?;
     let (mut anna, callers) = one_talks_and_the_others_wait(&scene, edge, 1).await?;
     are_served_in_order(&mut anna, callers).await?;
     scene.stop().await

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use carillon_acd::ids::{DeviceId, SoundId, TrunkId};
+use carillon_acd::ids::{AgentId, DeviceId, SoundId, TrunkId};
 use carillon_acd::leg::Contact;
 use carillon_media::Source;
 use carillon_sip::{Transport, Uri};
@@ -178,6 +178,11 @@ impl Directory {
     /// All devices, in the order given.
     pub fn devices(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().map(|(device, _)| device)
+    }
+
+    /// The devices of one agent, in the order of his list.
+    pub(crate) fn devices_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Device> {
+        (0..=u8::MAX).map_while(move |index| self.device(&DeviceId { agent: agent.clone(), index }))
     }
 
     /// The usernames that can register.

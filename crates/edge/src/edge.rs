@@ -174,7 +174,7 @@ impl Edge {
             edge: self.shared.config.node,
             contacts: contacts_of(&directory, &registry, now, device),
         };
-        directory.devices().filter(|device| device.id.agent == *agent).map(report).collect()
+        directory.devices_of(agent).map(report).collect()
     }
 
     /// Where SIP is spoken, with the real port.

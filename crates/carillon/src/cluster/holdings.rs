@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use carillon_acd::ids::AgentId;
 use carillon_actors::Owned;
 use carillon_cluster::ownership::Tenure;
 use carillon_cluster::shard::Shard;
@@ -38,6 +39,14 @@ impl Holdings {
             by_shard.entry(shard(&owned)).or_default().push(owned);
         }
         Holdings(by_shard)
+    }
+
+    /// All agents.
+    pub(super) fn agents(&self) -> impl Iterator<Item = &AgentId> {
+        self.0.values().flatten().filter_map(|owned| match owned {
+            Owned::Agent(agent) => Some(agent),
+            Owned::Queue(_) => None,
+        })
     }
 
     /// What falls into a shard.

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use carillon_acd::agent;
-use carillon_acd::ids::{Epoch, NodeId};
+use carillon_acd::ids::{AgentId, Epoch, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_acd::time::Moment;
 use carillon_actors::{Center, Owned, Title};
@@ -27,7 +27,7 @@ use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::link::{Inbox, Links, Myself, probe};
 use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -60,13 +60,23 @@ struct Works {
     edge: Option<Edge>,
     holdings: Holdings,
     directory: Directory,
-    me: NodeId,
+    membership: Membership,
 }
 
 impl Works {
+    /// What was said of phones while there was no link to `node` is lost: it is said again for the agents that it owns.
+    fn tell_where_phones_are(&self, node: NodeId) {
+        let Some(edge) = &self.edge else { return };
+        let owned_there = |agent: &AgentId| self.directory.of_agent(agent).is_some_and(|owner| owner.node == node);
+        for agent in self.holdings.agents().filter(|agent| owned_there(agent)) {
+            let reports = edge.reachability(agent).into_iter().filter(|report| !report.contacts.is_empty());
+            reports.for_each(|report| self.membership.carry(reachability(report)));
+        }
+    }
+
     /// The election that made this node the owner of a shard, if it is.
     fn tenure(&self, shard: Shard) -> Option<Tenure> {
-        let owner = self.directory.owner(shard).filter(|owner| owner.node == self.me)?;
+        let owner = self.directory.owner(shard).filter(|owner| owner.node == self.membership.me)?;
         Some(Tenure { shard, epoch: owner.epoch })
     }
 }
@@ -78,6 +88,7 @@ pub(crate) struct Beginning {
     start: Instant,
     works: Arc<OnceLock<Works>>,
     reports: Arc<Reports>,
+    links_changed: Arc<Notify>,
     tasks: Vec<JoinHandle<()>>,
     timing: Timing,
 }
@@ -88,8 +99,9 @@ impl Member {
     pub(crate) fn begin(me: Node, timing: Timing, space: Space, listener: TcpListener) -> anyhow::Result<Beginning> {
         let (heard, inputs) = mpsc::channel(UNHEARD);
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
+        let links_changed: Arc<Notify> = Arc::default();
         let myself = Myself { node: me.id, boot: me.boot };
-        let links = Links::new(myself, inbox(heard, works.clone(), reports.clone()));
+        let links = Links::new(myself, inbox(heard, works.clone(), reports.clone(), links_changed.clone()));
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
@@ -98,7 +110,7 @@ impl Member {
             tokio::spawn(serve(listener, membership.links.clone())),
             tokio::spawn(hear(membership.cluster.clone(), inputs)),
         ];
-        Ok(Beginning { membership, notices, start, works, reports, tasks, timing })
+        Ok(Beginning { membership, notices, start, works, reports, links_changed, tasks, timing })
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
@@ -118,9 +130,10 @@ impl Beginning {
     ) -> Member {
         // Nobody else sets it.
         let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
-        let (directory, me) = (membership.cluster.directory().clone(), membership.me);
-        let _ = self.works.set(Works { center, edge, holdings: Holdings::new(everything), directory, me });
-        tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone())));
+        let (directory, holdings) = (membership.cluster.directory().clone(), Holdings::new(everything));
+        let works = Works { center, edge, holdings, directory, membership: membership.clone() };
+        let _ = self.works.set(works);
+        tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone(), self.links_changed.clone())));
         tasks.push(tokio::spawn(self.obey()));
         Member { membership, tasks }
     }
@@ -243,18 +256,22 @@ impl Membership {
     /// Sends a message to the node of its call or of its owner. Between two owners it is lost: whoever sent it has a
     /// deadline.
     pub(crate) fn carry(&self, message: Message) {
-        let to = match &message {
-            Message::Call(call, _) => Some(call.node),
-            Message::Agent(agent, _) => self.cluster.directory().of_agent(agent).map(|owner| owner.node),
-            Message::Queue(queue, _) => self.cluster.directory().of_queue(queue).map(|owner| owner.node),
-        };
-        let Some(to) = to.filter(|to| *to != self.me) else {
+        let Some(to) = self.owner(&message).filter(|to| *to != self.me) else {
             return tracing::debug!(?message, "nobody owns it at this moment");
         };
         if let Some(envelope) = message.to_wire()
             && let Err(error) = self.links.send(to, envelope)
         {
             tracing::debug!(%error, ?message, "not sent");
+        }
+    }
+
+    /// The node of a message's call, or that owns its agent or queue.
+    fn owner(&self, message: &Message) -> Option<NodeId> {
+        match message {
+            Message::Call(call, _) => Some(call.node),
+            Message::Agent(agent, _) => self.cluster.directory().of_agent(agent).map(|owner| owner.node),
+            Message::Queue(queue, _) => self.cluster.directory().of_queue(queue).map(|owner| owner.node),
         }
     }
 
@@ -265,8 +282,13 @@ impl Membership {
 }
 
 /// What links bring: for actors at once, for the core through a queue.
-fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, reports: Arc<Reports>) -> Inbox {
-    let links = heard.clone();
+fn inbox(
+    heard: mpsc::Sender<Input>,
+    works: Arc<OnceLock<Works>>,
+    reports: Arc<Reports>,
+    links_changed: Arc<Notify>,
+) -> Inbox {
+    let (links, late) = (heard.clone(), works.clone());
     Inbox {
         on_message: Arc::new(move |from, message| match message {
             Wire::Core(it) => {
@@ -290,19 +312,26 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, reports: Arc<R
         on_link: Arc::new(move |node, boot| {
             // As above: the core also hears who is registered.
             let _ = links.try_send(if boot.is_some() { Input::LinkUp(node) } else { Input::LinkDown(node) });
+            links_changed.notify_one();
+            if let (Some(_), Some(works)) = (boot, late.get()) {
+                works.tell_where_phones_are(node);
+            }
         }),
     }
 }
 
 /// A message for an actor of this node. Where phones are is not said again for minutes: it waits for an owner that is about
-/// to start. Everything else is repeated by who said it.
+/// to start here, or goes on to the one that is elsewhere. Everything else is repeated by who said it.
 fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
     let news = matches!(&message, Message::Agent(_, agent::Event::Reachable { .. })).then(|| message.clone());
     let Err(not_here) = works.center.deliver(message) else { return };
     let subject = news.as_ref().and_then(holdings::subject);
     match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
         (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]),
-        (Some(_) | None, _) => tracing::debug!(node = from.0, %not_here, "a message went astray"),
+        // The sender has not heard yet who the owner is; but two who take each other for it do not play ball.
+        (Some(news), None) if works.membership.owner(&news) != Some(from) => works.membership.carry(news),
+        (Some(_), None) => tracing::debug!(node = from.0, %not_here, "where a phone is, went astray"),
+        (None, _) => tracing::debug!(node = from.0, %not_here, "a message went astray"),
     }
 }
 
@@ -360,29 +389,28 @@ fn edge_of(node: &Node) -> Option<(NodeId, SocketAddr)> {
     Some((node.id, node.addresses.signalling.first()?.parse().ok()?))
 }
 
-/// Links and edges follow the list of nodes.
-async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>) {
+/// Links and edges follow the list of nodes. Who has vanished from the list is still there as long as its link works: the
+/// coordinator may have lost its memory, and calls must not suffer for it.
+async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) {
     let mut nodes = membership.cluster.nodes();
-    let mut edges: Vec<(NodeId, SocketAddr)> = Vec::new();
+    let mut present: HashMap<NodeId, Node> = HashMap::new();
     loop {
-        let known = nodes.borrow_and_update().clone();
-        let before = std::mem::replace(&mut edges, known.iter().filter_map(|it| edge_of(&it.node)).collect());
+        let (registered, linked) = (nodes.borrow_and_update().clone(), membership.links.up());
+        let before = present.clone();
+        present.retain(|node, _| linked.contains(node));
+        let others = registered.iter().filter(|it| it.node.id != membership.me);
+        present.extend(others.map(|it| (it.node.id, it.node.clone())));
+        let link = |node: &Node| Some((node.id, node.addresses.link.parse().ok()?));
+        membership.links.set_peers(&present.values().filter_map(link).collect::<Vec<_>>());
         if let Some(works) = works.get() {
             if let Some(edge) = &works.edge {
-                edge.update_peers(edges.iter().copied());
+                edge.update_peers(present.values().filter_map(edge_of));
             }
-            for (gone, _) in before.iter().filter(|(node, _)| edges.iter().all(|(edge, _)| edge != node)) {
-                works.center.edge_gone(*gone);
-            }
+            before.keys().filter(|node| !present.contains_key(node)).for_each(|gone| works.center.edge_gone(*gone));
         }
-        let peers: Vec<(NodeId, SocketAddr)> = known
-            .iter()
-            .filter(|it| it.node.id != membership.me)
-            .filter_map(|it| Some((it.node.id, it.node.addresses.link.parse().ok()?)))
-            .collect();
-        membership.links.set_peers(&peers);
-        if nodes.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = nodes.changed() => if changed.is_err() { return },
+            () = links_changed.notified() => {}
         }
     }
 }
