@@ -333,14 +333,14 @@ impl Worker {
 
     /// The edge at this address is gone, and with it whoever would answer what we ring through it.
     pub(super) fn stop_ringing_through(&mut self, edge: SocketAddr) {
-        let now = self.shared.now();
-        let dialling = self.legs.iter().filter_map(|(id, leg)| match &leg.state {
-            State::Dialling(dialling) => Some((*id, dialling)),
-            State::Asked(_) | State::Talking(_) | State::Parting(_) => None,
-        });
-        let branches = dialling.flat_map(|(id, dialling)| (0..).zip(&dialling.branches).map(move |b| (id, b)));
-        let lost: Vec<(LegId, usize)> =
-            branches.filter(|(_, (_, branch))| branch.flow == Flow::udp(0, edge)).map(|(id, (n, _))| (id, n)).collect();
+        let (now, through) = (self.shared.now(), Flow::udp(0, edge));
+        let mut lost: Vec<(LegId, usize)> = Vec::new();
+        for (id, leg) in &self.legs {
+            if let State::Dialling(dialling) = &leg.state {
+                let through_it = (0..).zip(&dialling.branches).filter(|(_, branch)| branch.flow == through);
+                lost.extend(through_it.map(|(n, _)| (*id, n)));
+            }
+        }
         for (id, branch) in lost {
             if self.stop_branch(now, id, branch, Cause::Unreachable) {
                 self.on_branch_failed(now, id, branch, StatusCode::BAD_GATEWAY.code());
