@@ -1,18 +1,20 @@
-//! Where a message for a call, an agent or a queue goes. Today every owner lives on this node; when they live on many,
-//! this file learns to ask the directory and to use a link, and nobody else notices.
+//! Where a message for a call, an agent or a queue goes: to an actor of this node, or out of it. Nobody else knows the
+//! difference.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use carillon_acd::ids::{AgentId, CallId, QueueId};
+use carillon_acd::ids::{AgentId, CallId, NodeId, QueueId};
 use carillon_acd::leg::Incoming;
 use carillon_acd::time::WallTime;
 use carillon_acd::{agent, call, queue};
+use carillon_rpc::cluster::Message;
 use ractor::ActorRef;
 
 use crate::agent::AgentMessage;
 use crate::call::CallMessage;
 use crate::clock::Clock;
+use crate::owned::{NotHere, Owned};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
@@ -29,6 +31,8 @@ pub(crate) struct LivingCall {
 
 /// Everybody's address, and the ways out of the node.
 pub(crate) struct Addresses {
+    /// This node: its calls carry its number.
+    node: NodeId,
     pub(crate) clock: Clock,
     pub(crate) ports: Ports,
     pub(crate) statistics: Statistics,
@@ -38,8 +42,9 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn new(clock: Clock, ports: Ports, statistics: Statistics) -> Self {
+    pub(crate) fn new(node: NodeId, clock: Clock, ports: Ports, statistics: Statistics) -> Self {
         Addresses {
+            node,
             clock,
             ports,
             statistics,
@@ -49,8 +54,17 @@ impl Addresses {
         }
     }
 
-    /// Tells a call's actor. A call that is over answers through [`call::gone`], so that no owner waits for it.
+    /// Tells a call.
     pub(crate) fn tell_call(&self, call: CallId, event: call::Event) {
+        if call.node == self.node {
+            self.tell_call_here(call, event);
+        } else {
+            (self.ports.elsewhere)(Message::Call(call, event));
+        }
+    }
+
+    /// Tells a call's actor. A call that is over answers through [`call::gone`], so that no owner waits for it.
+    fn tell_call_here(&self, call: CallId, event: call::Event) {
         let actor = self.shard(call).get(&call).map(|living| living.actor.clone());
         let Some(actor) = actor else { return self.answer_for_the_gone(call, event) };
         if let Err(refused) = actor.send_message(CallMessage::Event(event)) {
@@ -66,11 +80,11 @@ impl Addresses {
         }
     }
 
-    /// Tells an agent's owner. Without one the message is lost, as any message may be: the sender has a deadline.
+    /// Tells an agent's owner, on whatever node that is.
     pub(crate) fn tell_agent(&self, agent: &AgentId, event: agent::Event) {
         match self.agent(agent) {
             Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
-            None => tracing::debug!(%agent, "no owner for agent"),
+            None => (self.ports.elsewhere)(Message::Agent(agent.clone(), event)),
         }
     }
 
@@ -78,8 +92,25 @@ impl Addresses {
     pub(crate) fn tell_queue(&self, queue: &QueueId, event: queue::Event) {
         match self.queue(queue) {
             Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
-            None => tracing::debug!(%queue, "no owner for queue"),
+            None => (self.ports.elsewhere)(Message::Queue(queue.clone(), event)),
         }
+    }
+
+    /// Hands on what came from another node. It does not leave this one again.
+    pub(crate) fn deliver(&self, message: Message) -> Result<(), NotHere> {
+        match message {
+            Message::Call(call, event) if call.node == self.node => self.tell_call_here(call, event),
+            Message::Call(call, _) => return Err(NotHere::Call(call)),
+            Message::Agent(id, event) => match self.agent(&id) {
+                Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
+                None => return Err(NotHere::Owned(Owned::Agent(id))),
+            },
+            Message::Queue(id, event) => match self.queue(&id) {
+                Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
+                None => return Err(NotHere::Owned(Owned::Queue(id))),
+            },
+        }
+        Ok(())
     }
 
     pub(crate) fn agent(&self, agent: &AgentId) -> Option<ActorRef<AgentMessage>> {
@@ -119,6 +150,16 @@ impl Addresses {
 
     pub(crate) fn queue_lives(&self, id: QueueId, actor: ActorRef<QueueMessage>) {
         self.queues.write().unwrap_or_else(PoisonError::into_inner).insert(id, actor);
+    }
+
+    /// `None` when it had no owner here.
+    pub(crate) fn agent_leaves(&self, id: &AgentId) -> Option<ActorRef<AgentMessage>> {
+        self.agents.write().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// `None` when it had no owner here.
+    pub(crate) fn queue_leaves(&self, id: &QueueId) -> Option<ActorRef<QueueMessage>> {
+        self.queues.write().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
     /// Starts a call's actor and gives it its address in one step: a call may be over before `start` returns, and must

@@ -10,6 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
+use crate::owned::Title;
 
 /// What an agent's mailbox takes.
 pub(crate) enum AgentMessage {
@@ -28,6 +29,7 @@ pub(crate) struct AgentActor;
 
 pub(crate) struct AgentState {
     id: AgentId,
+    title: Title,
     machine: Box<Agent>,
     addresses: Arc<Addresses>,
     alarm: Alarm,
@@ -39,15 +41,16 @@ pub(crate) struct AgentState {
 impl Actor for AgentActor {
     type Msg = AgentMessage;
     type State = AgentState;
-    type Arguments = (AgentId, Box<Agent>, Arc<Addresses>);
+    type Arguments = (AgentId, Box<Agent>, Title, Arc<Addresses>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<AgentMessage>,
-        (id, machine, addresses): Self::Arguments,
+        (id, machine, title, addresses): Self::Arguments,
     ) -> Result<AgentState, ActorProcessingErr> {
         let (alarm, sheet) = (Alarm::default(), Sheet::default());
-        let mut state = AgentState { id, machine, addresses, alarm, effects: Vec::new(), sheet, periods: Vec::new() };
+        let (effects, periods) = (Vec::new(), Vec::new());
+        let mut state = AgentState { id, title, machine, addresses, alarm, effects, sheet, periods };
         state.handle(Event::Start);
         state.set_alarm(&myself);
         Ok(state)
@@ -61,6 +64,8 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             AgentMessage::Event(event) => state.handle(event),
+            // Who asked is told that nobody answers.
+            AgentMessage::Command(..) if !state.title.holds() => {}
             AgentMessage::Alarm => {
                 if state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment()) {
                     state.handle(Event::Wake);
@@ -77,6 +82,9 @@ impl Actor for AgentActor {
 
 impl AgentState {
     fn handle(&mut self, event: Event) {
+        if !self.title.holds() {
+            return;
+        }
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.perform(effects);

@@ -3,12 +3,19 @@
 use std::sync::Arc;
 
 use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::stats::Follower;
+use carillon_acd::time::Now;
 use carillon_acd::view::CallView;
+use carillon_rpc::cluster::Message;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
+use crate::owned::Owned;
+
+/// The epoch of the new owner of something; `None` for what has no new owner.
+pub(crate) type NewOwners = Arc<dyn Fn(&Owned) -> Option<Epoch> + Send + Sync>;
 
 /// What a call's mailbox takes.
 pub(crate) enum CallMessage {
@@ -16,6 +23,8 @@ pub(crate) enum CallMessage {
     Event(Event),
     /// A snapshot, please.
     View(RpcReplyPort<CallView>),
+    /// There are new owners: what of theirs does this call hold?
+    Held(NewOwners, RpcReplyPort<Vec<Message>>),
     /// The timer fired.
     Alarm,
 }
@@ -63,6 +72,10 @@ impl Actor for CallActor {
                     state.set_alarm(&myself);
                 }
             }
+            CallMessage::Held(new, reply) => {
+                // As below.
+                let _ = reply.send(state.held(&myself, &new));
+            }
             CallMessage::View(reply) => {
                 // A reader that has gone away does not concern the call.
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
@@ -82,6 +95,23 @@ impl CallState {
         }
         self.effects = effects;
         self.set_alarm(myself);
+    }
+
+    fn held(&mut self, myself: &ActorRef<CallMessage>, new: &NewOwners) -> Vec<Message> {
+        let now: Now = self.addresses.clock.now();
+        let (mut effects, mut held) = (Vec::new(), Vec::new());
+        let queue = |queue: &QueueId| new(&Owned::Queue(queue.clone()));
+        let agent = |agent: &AgentId| new(&Owned::Agent(agent.clone()));
+        self.machine.tell_new_owners(now, queue, agent, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::ToQueue(queue, event) => held.push(Message::Queue(queue, event)),
+                Effect::ToAgent(agent, event) => held.push(Message::Agent(agent, event)),
+                Effect::Leg(..) | Effect::Finished(_) => self.perform(myself, effect),
+            }
+        }
+        self.set_alarm(myself);
+        held
     }
 
     fn perform(&mut self, myself: &ActorRef<CallMessage>, effect: Effect) {

@@ -4,26 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_acd::agent::SavedAvailability;
 use carillon_acd::call::Call;
-use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, QueueId};
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
 use carillon_acd::stats::Definitions;
 use carillon_acd::time::Now;
 use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
 use carillon_acd::{agent, call, queue};
+use carillon_rpc::cluster::Message as Carried;
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, ActorRuntime, Message, RpcReplyPort};
 
 use crate::address::{Addresses, LivingCall};
 use crate::agent::AgentMessage;
-use crate::call::{CallActor, CallMessage};
+use crate::call::{CallActor, CallMessage, NewOwners};
 use crate::clock::Clock;
+use crate::owned::{NotHere, Owned, Title};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
-use crate::supervisor::{Supervisor, SupervisorArguments};
+use crate::supervisor::{Order, Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -55,8 +56,8 @@ pub enum CenterError {
 pub struct Objects {
     /// The compiled routing tables.
     pub routing: Routing,
-    /// Every agent, with what he wanted when the node last ran.
-    pub agents: Vec<(AgentId, agent::Config, SavedAvailability)>,
+    /// Every agent.
+    pub agents: Vec<(AgentId, agent::Config)>,
     /// Every queue.
     pub queues: Vec<(QueueId, queue::Config)>,
     /// The time limits of calls.
@@ -71,31 +72,63 @@ pub struct Center {
     addresses: Arc<Addresses>,
     routing: Arc<Routing>,
     call_config: Arc<call::Config>,
-    supervisor: ActorRef<()>,
+    supervisor: ActorRef<Order>,
     /// Calls begin on the edge's threads, which are not the runtime's.
     runtime: tokio::runtime::Handle,
 }
 
 impl Center {
-    /// Starts an owner for every queue and agent. `epoch` must be higher than any that an earlier run used, with room
-    /// for the owners of this run (see [`carillon_acd::ids::Epoch`]); `seed` names the random choices.
+    /// A center on `node` that owns nothing yet: see [`Center::own`]. `seed` names the random choices.
     ///
     /// # Errors
     /// When the supervisor cannot be started.
     pub async fn start(
+        node: NodeId,
         clock: Clock,
         ports: Ports,
         objects: Objects,
-        epoch: Epoch,
         seed: u64,
     ) -> Result<Self, ractor::SpawnErr> {
         let statistics = Statistics::new(clock.now().wall, objects.definitions.clone());
-        let addresses = Arc::new(Addresses::new(clock, ports, statistics));
+        let addresses = Arc::new(Addresses::new(node, clock, ports, statistics));
         let (routing, call_config) = (Arc::new(objects.routing.clone()), Arc::new(objects.calls.clone()));
-        let arguments = SupervisorArguments { addresses: addresses.clone(), objects, epoch, seed };
+        let arguments = SupervisorArguments { addresses: addresses.clone(), objects, seed };
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await?;
         let runtime = tokio::runtime::Handle::current();
         Ok(Center { addresses, routing, call_config, supervisor, runtime })
+    }
+
+    /// Starts owners on this node, and hands them what living calls and registrars hold of them ([`Center::held`]). Epochs
+    /// must be higher than those of all owners before.
+    ///
+    /// # Errors
+    /// [`CenterError::Timeout`].
+    pub async fn own(&self, what: Vec<(Owned, Title)>, held: Vec<Carried>) -> Result<(), CenterError> {
+        ask(&self.supervisor, &"the supervisor", |reply| Order::Own(what, held, reply)).await
+    }
+
+    /// Ends owners of this node: another node owns these from now on.
+    ///
+    /// # Errors
+    /// [`CenterError::Timeout`].
+    pub async fn disown(&self, what: Vec<Owned>) -> Result<(), CenterError> {
+        ask(&self.supervisor, &"the supervisor", |reply| Order::Disown(what, reply)).await
+    }
+
+    /// What the calls of this node hold of those who have new owners: their tickets and reservations. From now on they heed
+    /// no older owner. `new` tells the epoch of a new owner, `None` for everything else.
+    pub async fn held(&self, new: impl Fn(&Owned) -> Option<Epoch> + Send + Sync + 'static) -> Vec<Carried> {
+        let new: NewOwners = Arc::new(new);
+        let held = ask_all(self.addresses.calls(), |reply| CallMessage::Held(new.clone(), reply)).await;
+        held.into_iter().flatten().collect()
+    }
+
+    /// Hands on what came from another node. Never blocks.
+    ///
+    /// # Errors
+    /// [`NotHere`], so that the sender can be told to look elsewhere.
+    pub fn deliver(&self, message: Carried) -> Result<(), NotHere> {
+        self.addresses.deliver(message)
     }
 
     /// A call came in at the edge. Never blocks. When it returns the call has its address, so that no event of its legs
@@ -125,6 +158,22 @@ impl Center {
     pub fn reachability(&self, change: Reachability) {
         let Reachability { agent, device, edge, contacts } = change;
         self.addresses.tell_agent(&agent, agent::Event::Reachable { device, edge, contacts });
+    }
+
+    /// An edge has died: nobody is rung through it any more. Never blocks.
+    pub fn edge_gone(&self, edge: NodeId) {
+        for (_, agent) in self.addresses.agents() {
+            // One that ends at this moment need not know.
+            let _ = agent.send_message(AgentMessage::Event(agent::Event::EdgeGone { edge }));
+        }
+    }
+
+    /// Whether a queue or an agent has its owner on this node.
+    pub fn owns(&self, owned: &Owned) -> bool {
+        match owned {
+            Owned::Queue(queue) => self.addresses.queue(queue).is_some(),
+            Owned::Agent(agent) => self.addresses.agent(agent).is_some(),
+        }
     }
 
     /// Every agent, by id.
@@ -285,7 +334,7 @@ where
 }
 
 /// Asks all at once; those that end meanwhile or do not answer in time are left out.
-async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: fn(RpcReplyPort<R>) -> M) -> Vec<R>
+async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
 where
     M: Message,
     R: Send + 'static,

@@ -1,10 +1,14 @@
 //! The one place of a node that reads the clocks for its machines.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use carillon_acd::time::{Moment, Now, WallTime};
 
-/// The node's clocks. Monotonic time counts from the moment this was made.
+/// A node that starts takes over callers who have waited since long before: their waiting must have begun after the
+/// beginning of its time. Longer than any call may last.
+const BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The node's clocks. Monotonic time counts from 30 days before the moment this was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -22,8 +26,8 @@ impl Clock {
     }
 
     /// The monotonic clock alone.
-    pub(crate) fn moment(&self) -> Moment {
-        Moment::at(self.start.elapsed())
+    pub fn moment(&self) -> Moment {
+        Moment::at(BEFORE + self.start.elapsed())
     }
 }
 

@@ -7,6 +7,7 @@ mod alarm;
 mod call;
 mod center;
 mod clock;
+mod owned;
 mod ports;
 mod queue;
 mod statistics;
@@ -14,5 +15,6 @@ mod supervisor;
 
 pub use center::{Center, CenterError, Objects};
 pub use clock::Clock;
+pub use owned::{NotHere, Owned, Title};
 pub use ports::Ports;
 pub use statistics::Statistics;

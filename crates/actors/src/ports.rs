@@ -7,6 +7,7 @@ use carillon_acd::ids::{AgentId, CallId, LegId};
 use carillon_acd::leg::LegCommand;
 use carillon_acd::record::Record;
 use carillon_acd::stats::Period;
+use carillon_rpc::cluster::Message;
 
 /// The ways out. None of them may block.
 #[derive(Clone)]
@@ -15,6 +16,9 @@ pub struct Ports {
     pub leg: Arc<dyn Fn(LegId, LegCommand) + Send + Sync>,
     /// Ends every leg of a call whose actor has failed.
     pub abandon: Arc<dyn Fn(CallId) + Send + Sync>,
+    /// Sends a message to the node on which a call lives, or which owns an agent or a queue. It may be lost on the way, as
+    /// any message may.
+    pub elsewhere: Arc<dyn Fn(Message) + Send + Sync>,
     /// Reports the devices of an agent whose new owner knows none of them.
     pub announce: Arc<dyn Fn(&AgentId) + Send + Sync>,
     /// Keeps the record of a call that is over.
@@ -23,6 +27,8 @@ pub struct Ports {
     pub note: Arc<dyn Fn(Period) + Send + Sync>,
     /// Keeps what an agent wants across restarts.
     pub save: Arc<dyn Fn(AgentId, SavedAvailability) + Send + Sync>,
+    /// What was kept of an agent last.
+    pub saved: Arc<dyn Fn(&AgentId) -> SavedAvailability + Send + Sync>,
 }
 
 impl std::fmt::Debug for Ports {

@@ -9,6 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
+use crate::owned::Title;
 
 /// What a queue's mailbox takes.
 pub(crate) enum QueueMessage {
@@ -26,6 +27,7 @@ pub(crate) enum QueueMessage {
 pub(crate) struct QueueActor;
 
 pub(crate) struct QueueState {
+    title: Title,
     machine: Box<Queue>,
     addresses: Arc<Addresses>,
     alarm: Alarm,
@@ -35,14 +37,14 @@ pub(crate) struct QueueState {
 impl Actor for QueueActor {
     type Msg = QueueMessage;
     type State = QueueState;
-    type Arguments = (Box<Queue>, Arc<Addresses>);
+    type Arguments = (Box<Queue>, Title, Arc<Addresses>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<QueueMessage>,
-        (machine, addresses): Self::Arguments,
+        (machine, title, addresses): Self::Arguments,
     ) -> Result<QueueState, ActorProcessingErr> {
-        let mut state = QueueState { machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
+        let mut state = QueueState { title, machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
         state.set_alarm(&myself);
         Ok(state)
     }
@@ -74,6 +76,9 @@ impl Actor for QueueActor {
 
 impl QueueState {
     fn handle(&mut self, event: Event) {
+        if !self.title.holds() {
+            return;
+        }
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         for effect in effects.drain(..) {

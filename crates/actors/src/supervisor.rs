@@ -1,33 +1,42 @@
-//! Who notices that an actor has failed, and what follows: a queue or an agent gets a new owner with a higher epoch, and
-//! the living calls tell it what it needs to know; a call is taken down and its record closed, exactly once.
+//! Who starts and ends the owners of queues and agents, notices that an actor has failed, and knows what follows: a queue
+//! or an agent gets a new owner with a higher epoch, and the living calls tell it what it needs to know; a call is taken
+//! down and its record closed, exactly once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use carillon_acd::agent::{Agent, SavedAvailability};
+use carillon_acd::agent::Agent;
 use carillon_acd::call::{self, FromAgent};
-use carillon_acd::ids::{AgentId, Epoch, QueueId};
+use carillon_acd::ids::{AgentId, QueueId};
 use carillon_acd::leg::Cause;
 use carillon_acd::queue::Queue;
 use carillon_acd::record::{Happened, Outcome, Record, Transition};
 use carillon_acd::{agent, queue};
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use carillon_rpc::cluster::Message;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::address::{Addresses, LivingCall};
 use crate::agent::AgentActor;
 use crate::center::Objects;
+use crate::owned::{Owned, Title};
 use crate::queue::QueueActor;
+
+/// What the supervisor is told.
+pub(crate) enum Order {
+    /// Start owners, and hand them what living calls and registrars hold of them. Answered when they all have an address.
+    Own(Vec<(Owned, Title)>, Vec<Message>, RpcReplyPort<()>),
+    /// End owners: another node owns these from now on. Answered when none has an address any more.
+    Disown(Vec<Owned>, RpcReplyPort<()>),
+}
 
 /// The shell; all state is in [`SupervisorState`].
 pub(crate) struct Supervisor;
 
 pub(crate) struct SupervisorState {
     addresses: Arc<Addresses>,
-    agents: HashMap<AgentId, (agent::Config, SavedAvailability)>,
+    agents: HashMap<AgentId, agent::Config>,
     queues: HashMap<QueueId, queue::Config>,
-    /// The epoch of the next owner; each owner of this run gets its own.
-    next_epoch: AtomicU64,
+    titles: HashMap<Owned, Title>,
     seed: u64,
 }
 
@@ -35,51 +44,57 @@ pub(crate) struct SupervisorState {
 pub(crate) struct SupervisorArguments {
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) objects: Objects,
-    pub(crate) epoch: Epoch,
     pub(crate) seed: u64,
 }
 
 impl Actor for Supervisor {
-    /// It takes no orders yet: it starts everybody and replaces those that fail.
-    type Msg = ();
+    type Msg = Order;
     type State = SupervisorState;
     type Arguments = SupervisorArguments;
 
-    /// Every queue and every agent gets its first owner. When this returns they all have an address.
     async fn pre_start(
         &self,
-        myself: ActorRef<()>,
+        _: ActorRef<Order>,
         arguments: SupervisorArguments,
     ) -> Result<SupervisorState, ActorProcessingErr> {
-        let SupervisorArguments { addresses, objects, epoch, seed } = arguments;
-        let (queues, agents): (Vec<_>, Vec<_>) = (
-            objects.queues.iter().map(|(id, _)| id.clone()).collect(),
-            objects.agents.iter().map(|(id, ..)| id.clone()).collect(),
-        );
-        let state = SupervisorState {
+        let SupervisorArguments { addresses, objects, seed } = arguments;
+        Ok(SupervisorState {
             addresses,
-            agents: objects.agents.into_iter().map(|(id, config, saved)| (id, (config, saved))).collect(),
+            agents: objects.agents.into_iter().collect(),
             queues: objects.queues.into_iter().collect(),
-            next_epoch: AtomicU64::new(epoch.0),
+            titles: HashMap::new(),
             seed,
-        };
-        for queue in queues {
-            state.start_queue(queue, myself.get_cell());
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Order>,
+        order: Order,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        // Who gave the order may have gone away, which changes nothing.
+        match order {
+            Order::Own(what, held, reply) => {
+                state.own(what, held, &myself.get_cell());
+                let _ = reply.send(());
+            }
+            Order::Disown(what, reply) => {
+                state.disown(what);
+                let _ = reply.send(());
+            }
         }
-        for agent in agents {
-            state.start_agent(agent, myself.get_cell());
-        }
-        Ok(state)
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<()>,
+        myself: ActorRef<Order>,
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, myself.get_cell()),
+            SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, &myself.get_cell()),
             SupervisionEvent::ActorTerminated(..)
             | SupervisionEvent::ActorStarted(_)
             | SupervisionEvent::ProcessGroupChanged(_) => {}
@@ -89,44 +104,72 @@ impl Actor for Supervisor {
 }
 
 impl SupervisorState {
-    fn epoch(&self) -> Epoch {
-        Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn start_agent(&self, id: AgentId, supervisor: ActorCell) {
-        let Some((config, saved)) = self.agents.get(&id).cloned() else { return };
-        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, self.epoch()));
-        let arguments = (id.clone(), machine, self.addresses.clone());
-        match ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor) {
-            Ok((actor, _)) => {
-                self.addresses.agent_lives(id, actor);
-            }
-            Err(error) => tracing::error!(agent = %id, %error, "no owner for agent"),
+    /// Queues first: an agent who starts tells them at once how he is.
+    fn own(&mut self, mut what: Vec<(Owned, Title)>, mut held: Vec<Message>, supervisor: &ActorCell) {
+        what.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (owned, title) in what {
+            self.retire(&owned);
+            self.start(owned, title, supervisor);
+        }
+        held.sort_by_key(precedence);
+        for message in held {
+            // Whose owner could not be started hears nothing.
+            let _ = self.addresses.deliver(message);
         }
     }
 
-    fn start_queue(&self, id: QueueId, supervisor: ActorCell) {
-        let Some(config) = self.queues.get(&id).cloned() else { return };
-        let (epoch, now) = (self.epoch(), self.addresses.clock.now());
+    fn disown(&mut self, what: Vec<Owned>) {
+        for owned in what {
+            self.titles.remove(&owned);
+            self.retire(&owned);
+        }
+    }
+
+    /// Ends an owner, if there is one. What is in its mailbox is lost, as any message may be.
+    fn retire(&self, owned: &Owned) {
+        match owned {
+            Owned::Queue(queue) => self.addresses.queue_leaves(queue).inspect(|actor| actor.stop(None)).map(drop),
+            Owned::Agent(agent) => self.addresses.agent_leaves(agent).inspect(|actor| actor.stop(None)).map(drop),
+        };
+    }
+
+    fn start(&mut self, owned: Owned, title: Title, supervisor: &ActorCell) {
+        let started = match &owned {
+            Owned::Queue(queue) => self.start_queue(queue, title.clone(), supervisor),
+            Owned::Agent(agent) => self.start_agent(agent, title.clone(), supervisor),
+        };
+        match started {
+            Ok(()) => drop(self.titles.insert(owned, title)),
+            Err(error) => tracing::error!(%owned, %error, "no owner"),
+        }
+    }
+
+    fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
+        // A shard may hold names that this node's configuration does not have.
+        let Some(config) = self.agents.get(id).cloned() else { return Ok(()) };
+        let saved = (self.addresses.ports.saved)(id);
+        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, title.epoch));
+        let arguments = (id.clone(), machine, title, self.addresses.clone());
+        let (actor, _) = ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor.clone())?;
+        self.addresses.agent_lives(id.clone(), actor);
+        Ok(())
+    }
+
+    fn start_queue(&self, id: &QueueId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
+        let Some(config) = self.queues.get(id).cloned() else { return Ok(()) };
+        let (epoch, now) = (title.epoch, self.addresses.clock.now());
         let machine = Box::new(Queue::new(now, id.clone(), config, epoch, self.seed ^ epoch.0));
-        match ractor::ActorRuntime::spawn_linked_instant(
-            None,
-            QueueActor,
-            (machine, self.addresses.clone()),
-            supervisor,
-        ) {
-            Ok((actor, _)) => {
-                self.addresses.queue_lives(id, actor);
-            }
-            Err(error) => tracing::error!(queue = %id, %error, "no owner for queue"),
-        }
+        let arguments = (machine, title, self.addresses.clone());
+        let (actor, _) = ractor::ActorRuntime::spawn_linked_instant(None, QueueActor, arguments, supervisor.clone())?;
+        self.addresses.queue_lives(id.clone(), actor);
+        Ok(())
     }
 
     /// Failures are rare, so who it was is searched for, not kept.
-    fn replace(&self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
+    fn replace(&mut self, failed: ActorId, error: &ActorProcessingErr, supervisor: &ActorCell) {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
-            self.start_agent(agent.clone(), supervisor);
+            self.start_again(Owned::Agent(agent.clone()), supervisor);
             // First his devices, or a call whose phone rings would be refused for want of one.
             (self.addresses.ports.announce)(&agent);
             // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
@@ -137,7 +180,7 @@ impl SupervisorState {
         }
         if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
             tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");
-            return self.start_queue(queue, supervisor);
+            return self.start_again(Owned::Queue(queue), supervisor);
         }
         if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
             tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
@@ -145,6 +188,12 @@ impl SupervisorState {
             if let Some(living) = self.addresses.call_is_over(call) {
                 (self.addresses.ports.record)(self.failed_record(living));
             }
+        }
+    }
+
+    fn start_again(&mut self, owned: Owned, supervisor: &ActorCell) {
+        if let Some(title) = self.titles.get(&owned).map(Title::renewed) {
+            self.start(owned, title, supervisor);
         }
     }
 
@@ -167,5 +216,14 @@ impl SupervisorState {
             cause: Cause::Failed(500),
             transitions: vec![Transition { at: now, what }],
         }
+    }
+}
+
+/// In which order a new owner hears what is held of it: where an agent can be reached, who talks with him, who reserved him.
+const fn precedence(message: &Message) -> u8 {
+    match message {
+        Message::Agent(_, agent::Event::Reachable { .. }) => 0,
+        Message::Agent(_, agent::Event::Connected { .. }) => 1,
+        Message::Agent(..) | Message::Queue(..) | Message::Call(..) => 2,
     }
 }

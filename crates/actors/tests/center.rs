@@ -12,7 +12,8 @@ use carillon_acd::record::{Outcome, Record};
 use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
 use carillon_acd::{call, queue, route};
-use carillon_actors::{Center, CenterError, Clock, Objects, Ports};
+use carillon_actors::{Center, CenterError, Clock, Objects, Owned, Ports, Title};
+use carillon_rpc::cluster::Message;
 use tokio::sync::mpsc;
 
 fn name(text: &str) -> Name {
@@ -53,7 +54,7 @@ fn objects(agents: &[&str]) -> Objects {
             devices: vec![DeviceKind::Hardware],
             queues: vec![membership.clone()],
         };
-        (agent_id(who), config, SavedAvailability::default())
+        (agent_id(who), config)
     };
     let queue = queue::Config {
         display_name: "Support".to_owned(),
@@ -88,6 +89,14 @@ struct Node {
 const CURSED: u64 = 666;
 
 async fn node(agents: &[&str]) -> Node {
+    let elsewhere = Arc::new(|message| panic!("for another node: {message:?}"));
+    let node = idle_node(NodeId(1), agents, elsewhere).await;
+    node.owns_everything(agents, Epoch(1 << 32), Vec::new()).await;
+    node
+}
+
+/// A node that owns nothing.
+async fn idle_node(id: NodeId, agents: &[&str], elsewhere: Arc<dyn Fn(Message) + Send + Sync>) -> Node {
     let commands: Arc<Mutex<VecDeque<(LegId, LegCommand)>>> = Arc::default();
     let center: Arc<OnceLock<Center>> = Arc::default();
     let (record, records) = mpsc::channel(100);
@@ -112,8 +121,10 @@ async fn node(agents: &[&str]) -> Node {
             assert!(agent.name.as_str() != "cursed", "the store has a bug");
             save.try_send((agent, availability)).unwrap();
         }),
+        saved: Arc::new(|_| SavedAvailability::default()),
+        elsewhere,
     };
-    let started = Center::start(Clock::start(), ports, objects(agents), Epoch(1 << 32), 7).await.unwrap();
+    let started = Center::start(id, Clock::start(), ports, objects(agents), 7).await.unwrap();
     let _ = center.set(started.clone());
     Node { center: started, commands, records, saved }
 }
@@ -153,6 +164,12 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMu
 }
 
 impl Node {
+    async fn owns_everything(&self, agents: &[&str], epoch: Epoch, held: Vec<Message>) {
+        let everything = agents.iter().map(|who| Owned::Agent(agent_id(who))).chain([Owned::Queue(support())]);
+        let titles = everything.map(|owned| (owned, Title::forever(epoch))).collect();
+        self.center.own(titles, held).await.unwrap();
+    }
+
     fn phone(&self, who: &str, reachable: bool) {
         self.center.reachability(registered(&agent_id(who), reachable));
     }
@@ -162,8 +179,10 @@ impl Node {
     }
 
     async fn talking(&self, number: u64) {
-        until("talking", async || self.center.call(call_id(number)).await.ok().filter(|v| v.stage == Stage::Talking))
-            .await;
+        until(&format!("call {number} talks"), async || {
+            self.center.call(call_id(number)).await.ok().filter(|v| v.stage == Stage::Talking)
+        })
+        .await;
     }
 }
 
@@ -256,6 +275,71 @@ async fn pl_4_the_live_figures_equal_those_of_the_records() {
     };
     assert_eq!(node.center.statistics().with(sums), sums(&history));
     assert_eq!(sums(&history).len(), 3, "queue, agent and number");
+}
+
+/// Two nodes, each of which hands the other what is not its own. The first takes the calls.
+async fn two_nodes(agents: &[&str]) -> (Node, Node) {
+    let centers: [Arc<OnceLock<Center>>; 2] = Default::default();
+    let to = |center: &Arc<OnceLock<Center>>| -> Arc<dyn Fn(Message) + Send + Sync> {
+        let center = center.clone();
+        // What nobody owns is lost.
+        Arc::new(move |message| drop(center.wait().deliver(message)))
+    };
+    let one = idle_node(NodeId(1), agents, to(&centers[1])).await;
+    let two = idle_node(NodeId(2), agents, to(&centers[0])).await;
+    let _ = centers[0].set(one.center.clone());
+    let _ = centers[1].set(two.center.clone());
+    (one, two)
+}
+
+// spec: CL-1, CL-2, CL-4, QU-8
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_4_a_new_owner_on_another_node_hears_who_waits_and_who_talks() {
+    let (mut one, two) = two_nodes(&["anna"]).await;
+    two.owns_everything(&["anna"], Epoch(10), Vec::new()).await;
+    // She has registered at the node that owns nothing.
+    one.phone("anna", true);
+    one.center.incoming(incoming(1));
+    one.talking(1).await;
+    one.center.incoming(incoming(2));
+    until("one waits", async || two.center.queue(&support()).await.ok().filter(|v| v.waiting == 1)).await;
+    one.center.incoming(incoming(3));
+    until("two wait", async || two.center.queue(&support()).await.ok().filter(|v| v.waiting == 2)).await;
+
+    // Their owner's node dies; the first takes over.
+    two.center.disown(vec![Owned::Queue(support()), Owned::Agent(agent_id("anna"))]).await.unwrap();
+    let mut held = one.center.held(|_| Some(Epoch(20))).await;
+    let Reachability { agent, device, edge, contacts } = registered(&agent_id("anna"), true);
+    held.push(Message::Agent(agent, agent::Event::Reachable { device, edge, contacts }));
+    one.owns_everything(&["anna"], Epoch(20), held).await;
+    let anna = one.center.agent(&agent_id("anna")).await.unwrap();
+    assert_eq!((anna.activity, anna.call), (Activity::Talking, Some(call_id(1))), "she is not given to anybody else");
+    assert_eq!(one.center.queue(&support()).await.unwrap().waiting, 2);
+
+    one.center.leg_event(LegId::caller(call_id(1)), LegEvent::Ended(Cause::Normal));
+    one.talking(2).await;
+    assert_eq!(one.center.call(call_id(3)).await.unwrap().stage, Stage::Waiting, "who came first is served first");
+    assert_eq!(one.record().await.call, call_id(1));
+}
+
+// spec: CL-5
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_5_an_owner_whose_title_is_over_is_silent() {
+    let (one, two) = two_nodes(&["anna"]).await;
+    let may = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let title = || {
+        let may = may.clone();
+        Title::while_it_holds(Epoch(10), Arc::new(move || may.load(std::sync::atomic::Ordering::SeqCst)))
+    };
+    let everything = [Owned::Queue(support()), Owned::Agent(agent_id("anna"))];
+    two.center.own(everything.into_iter().map(|owned| (owned, title())).collect(), Vec::new()).await.unwrap();
+    may.store(false, std::sync::atomic::Ordering::SeqCst);
+    one.phone("anna", true);
+    one.center.incoming(incoming(1));
+    until("it waits", async || one.center.call(call_id(1)).await.ok().filter(|v| v.stage == Stage::Waiting)).await;
+    let refused = two.center.command_agent(&agent_id("anna"), AgentCommand::Break).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(two.center.queue(&support()).await.unwrap().waiting, 0);
 }
 
 // spec: TR-6

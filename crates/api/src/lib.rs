@@ -6,6 +6,7 @@
 
 mod agent;
 mod call;
+mod cluster;
 mod listen;
 mod page;
 mod queue;
@@ -15,4 +16,5 @@ mod server;
 mod statistics;
 mod watch;
 
+pub use cluster::{Nodes, Ownership};
 pub use server::{ApiError, serve};

@@ -1,11 +1,13 @@
 //! Puts the services behind one listener.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_actors::Center;
 use carillon_rpc::DESCRIPTORS;
 use carillon_rpc::v1::agent_service_server::AgentServiceServer;
 use carillon_rpc::v1::call_service_server::CallServiceServer;
+use carillon_rpc::v1::cluster_service_server::ClusterServiceServer;
 use carillon_rpc::v1::queue_service_server::QueueServiceServer;
 use carillon_rpc::v1::record_service_server::RecordServiceServer;
 use carillon_rpc::v1::statistics_service_server::StatisticsServiceServer;
@@ -19,6 +21,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::agent::Agents;
 use crate::call::Calls;
+use crate::cluster::{Cluster, Nodes};
 use crate::listen;
 use crate::queue::Queues;
 use crate::record::Records;
@@ -51,7 +54,7 @@ pub enum ApiError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves the API on `listener` until `shutdown` completes; then it refuses new connections, ends the watches, lets
+/// Serves the API of a node, with `nodes` of its cluster if it is in one, on `listener` until `shutdown` completes; then it refuses new connections, ends the watches, lets
 /// running requests finish for at most 3 s, and returns. Plain text: to be bound to loopback.
 ///
 /// # Errors
@@ -60,6 +63,7 @@ pub async fn serve(
     listener: TcpListener,
     center: Center,
     store: Store,
+    nodes: Option<Arc<dyn Nodes>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ApiError> {
     let reflection =
@@ -95,6 +99,7 @@ pub async fn serve(
                 .max_decoding_message_size(MOST_BYTES),
         )
         .add_service(RecordServiceServer::new(Records::new(store)).max_decoding_message_size(MOST_BYTES))
+        .add_service(ClusterServiceServer::new(Cluster::new(nodes)).max_decoding_message_size(MOST_BYTES))
         .add_service(WatchServiceServer::new(watch).max_decoding_message_size(MOST_BYTES))
         .serve_with_incoming_shutdown(listen::accept(listener), stopping);
 
@@ -118,5 +123,6 @@ async fn set_serving(health: &HealthReporter) {
     health.set_serving::<CallServiceServer<Calls>>().await;
     health.set_serving::<RecordServiceServer<Records>>().await;
     health.set_serving::<StatisticsServiceServer<StatisticsPages>>().await;
+    health.set_serving::<ClusterServiceServer<Cluster>>().await;
     health.set_serving::<WatchServiceServer<Watch>>().await;
 }

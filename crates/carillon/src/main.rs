@@ -1,10 +1,12 @@
 //! Carillon: an open-source contact center that runs as a cluster.
 
 mod cli;
+mod cluster;
 mod node;
 mod objects;
 mod options;
 mod serve;
+mod wishes;
 
 use std::process::ExitCode;
 

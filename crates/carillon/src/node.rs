@@ -7,15 +7,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use carillon_acd::ids::{Epoch, LegId, NodeId};
-use carillon_actors::{Center, Clock, Ports};
+use carillon_actors::{Center, Clock, Owned, Ports, Title};
+use carillon_api::Nodes;
+use carillon_cluster::member::Roles;
+use carillon_cluster::ownership::Timing;
 use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::cluster::config::NodeFile;
+use crate::cluster::{KnownNodes, Member, Membership};
 use crate::objects;
 use crate::options::NodeOptions;
+use crate::wishes::Wishes;
+
+/// The only node's number.
+const NODE: NodeId = NodeId(1);
 
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);
@@ -25,71 +34,129 @@ const EPOCHS_PER_RUN: u64 = 1 << 32;
 
 /// A running node.
 pub(crate) struct Node {
-    edge: Edge,
+    edge: Option<Edge>,
     center: Center,
     store: Store,
-    api: JoinHandle<Result<(), carillon_api::ApiError>>,
-    stop_api: oneshot::Sender<()>,
-    /// Where the API listens, with the real port.
-    pub(crate) api_addr: SocketAddr,
+    api: Option<Api>,
+    member: Option<Member>,
+    /// Where SIP is spoken, with the real port; `None` without the edge role.
+    pub(crate) sip_addr: Option<SocketAddr>,
+    /// Where the API listens, with the real port; `None` without the api role.
+    pub(crate) api_addr: Option<SocketAddr>,
+}
+
+/// The API's task.
+struct Api {
+    served: JoinHandle<Result<(), carillon_api::ApiError>>,
+    stop: oneshot::Sender<()>,
 }
 
 impl Node {
-    /// Starts everything; when it returns, calls are taken.
+    /// Starts everything; when it returns, calls are taken. With `file` the node is one of a cluster.
     pub(crate) async fn start(
         objects: &config::Center,
         data: Option<&Path>,
         options: &NodeOptions,
+        file: Option<&NodeFile>,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(options.api)
-            .await
-            .with_context(|| format!("cannot listen for the API on {}: choose another --api", options.api))?;
-        let api_addr = listener.local_addr()?;
+        let roles = file.map_or(Roles { edge: true, acd: true, api: true }, NodeFile::roles);
+        let boot = boot()?;
+        let api = if roles.api { Some(listen(options.api, "the API", "--api").await?) } else { None };
+        let api_addr = api.as_ref().map(TcpListener::local_addr).transpose()?;
         let store = Store::open(data).await.context("cannot open the call records: see --data")?;
-        let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
-        let saved = store.load_availability().await?;
-        // The actors and the edge call each other. The actors start first: they have no call until the edge brings one.
-        let late_edge: Arc<OnceLock<Edge>> = Arc::default();
-        let ports = ports(&late_edge, store.writer());
-        let center = Center::start(Clock::start(), ports, objects::objects(objects, saved)?, epoch, seed())
+        let wishes = Wishes::new(store.load_availability().await?, store.writer());
+        // The actors, the edge and the cluster call each other. The actors start first: they have no call until the edge
+        // brings one, and own nothing until they are told.
+        let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
+        let ports = ports(&late_edge, &late_member, store.writer(), &wishes);
+        let id = file.map_or(NODE, NodeFile::id);
+        let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
-        let directory = Arc::new(objects::directory(objects)?);
-        let edge = Edge::start(edge_config(options)?, directory, callbacks(&center))?;
-        // It was empty: nobody else sets it.
-        let _ = late_edge.set(edge.clone());
-        let (stop_api, stopped) = oneshot::channel();
-        let api = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), async {
-            let _ = stopped.await;
-        }));
-        Ok(Node { edge, center, store, api, stop_api, api_addr })
-    }
-
-    /// Where SIP is spoken, with the real port.
-    pub(crate) fn sip_addr(&self) -> SocketAddr {
-        self.edge.local_addr()
+        let edge = if roles.edge {
+            let directory = Arc::new(objects::directory(objects)?);
+            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center))?)
+        } else {
+            None
+        };
+        if let Some(edge) = &edge {
+            // It was empty: nobody else sets it, here and below.
+            let _ = late_edge.set(edge.clone());
+        }
+        let sip_addr = edge.as_ref().map(Edge::local_addr);
+        let member = match file {
+            Some(file) => {
+                let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
+                let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
+                let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
+                let beginning = Member::begin(me, Timing::default(), file.space()?, listener)?;
+                let _ = late_member.set(beginning.membership.clone());
+                let member = beginning.run(center.clone(), edge.clone(), everything(objects));
+                wishes.share(member.membership.cluster().space());
+                Some(member)
+            }
+            None => {
+                let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
+                let titles = everything(objects).map(|owned| (owned, Title::forever(epoch))).collect();
+                center.own(titles, Vec::new()).await?;
+                None
+            }
+        };
+        let api = api.map(|listener| {
+            let (stop, stopped) = oneshot::channel();
+            let nodes = member.as_ref().map(|member| -> Arc<dyn Nodes> {
+                Arc::new(KnownNodes::new(member.membership.clone(), everything(objects)))
+            });
+            let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), nodes, async {
+                let _ = stopped.await;
+            }));
+            Api { served, stop }
+        });
+        Ok(Node { edge, center, store, api, member, sip_addr, api_addr })
     }
 
     /// Ends cleanly: the API refuses, calls are hung up and recorded, sockets and files are closed.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        let _ = self.stop_api.send(());
-        tracing::debug!(stats = ?self.edge.stats(), "the edge at the stop");
-        self.center.hang_up_all();
-        let left = self.edge.shutdown(GOODBYE).await;
-        if left.legs > 0 {
-            tracing::warn!(legs = left.legs, "legs did not say goodbye in time");
+        if let Some(member) = self.member {
+            member.leave().await;
         }
-        let served = self.api.await.context("the API's task")?;
+        let served = self.api.map(|api| {
+            let _ = api.stop.send(());
+            api.served
+        });
+        self.center.hang_up_all();
+        if let Some(edge) = self.edge {
+            tracing::debug!(stats = ?edge.stats(), "the edge at the stop");
+            let left = edge.shutdown(GOODBYE).await;
+            if left.legs > 0 {
+                tracing::warn!(legs = left.legs, "legs did not say goodbye in time");
+            }
+        }
+        let served = match served {
+            Some(served) => served.await.context("the API's task")?,
+            None => Ok(()),
+        };
         self.store.close().await.context("cannot close the call records")?;
         served.context("the API")
     }
 }
 
-fn edge_config(options: &NodeOptions) -> anyhow::Result<EdgeConfig> {
+async fn listen(addr: SocketAddr, whom: &str, choose: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("cannot listen for {whom} on {addr}: choose another {choose}"))
+}
+
+/// Tells this run of the node from others.
+fn boot() -> anyhow::Result<u32> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
-    Ok(EdgeConfig {
-        node: NodeId(1),
-        boot: u32::try_from(since_1970.as_secs()).context("this machine's clock is after 2106")?,
+    u32::try_from(since_1970.as_secs()).context("this machine's clock is after 2106")
+}
+
+fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
+    EdgeConfig {
+        node,
+        boot,
         sip_bind: options.sip,
         advertise: options.advertised(),
         rtp_ports: options.rtp_ports.clone(),
@@ -98,7 +165,7 @@ fn edge_config(options: &NodeOptions) -> anyhow::Result<EdgeConfig> {
         max_calls: options.max_calls as usize,
         sip_timers: SipTimers::default(),
         realm: "carillon".to_owned(),
-    })
+    }
 }
 
 fn callbacks(center: &Center) -> Callbacks {
@@ -110,10 +177,22 @@ fn callbacks(center: &Center) -> Callbacks {
     }
 }
 
-/// The first call may come while [`Edge::start`] returns; `wait` bridges those microseconds.
-fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
-    let (legs, abandoned, registrar) = (edge.clone(), edge.clone(), edge.clone());
-    let (notes, availability) = (writer.clone(), writer.clone());
+/// All queues and agents.
+fn everything(objects: &config::Center) -> impl Iterator<Item = Owned> {
+    let queues = objects.queues.iter().map(|queue| Owned::Queue(queue.id.clone()));
+    queues.chain(objects.agents.iter().map(|agent| Owned::Agent(agent.id.clone())))
+}
+
+/// A node without the edge role has no legs, so nothing is asked of the edge that it does not have. With it, the first
+/// call may come while [`Edge::start`] returns; `wait` bridges those microseconds.
+fn ports(
+    edge: &Arc<OnceLock<Edge>>,
+    member: &Arc<OnceLock<Membership>>,
+    writer: RecordWriter,
+    wishes: &Arc<Wishes>,
+) -> Ports {
+    let (legs, abandoned, registrar, member) = (edge.clone(), edge.clone(), edge.clone(), member.clone());
+    let (notes, saving, saved) = (writer.clone(), wishes.clone(), wishes.clone());
     Ports {
         leg: Arc::new(move |leg: LegId, command| {
             if let Err(error) = legs.wait().command(leg, command) {
@@ -121,7 +200,11 @@ fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
             }
         }),
         abandon: Arc::new(move |call| abandoned.wait().abandon(call)),
-        announce: Arc::new(move |agent| registrar.wait().announce(agent)),
+        announce: Arc::new(move |agent| {
+            if let Some(registrar) = registrar.get() {
+                registrar.announce(agent);
+            }
+        }),
         record: Arc::new(move |record| {
             // The writer has logged and counted the loss; there is nobody else to tell.
             let _ = writer.try_write(record);
@@ -130,7 +213,12 @@ fn ports(edge: &Arc<OnceLock<Edge>>, writer: RecordWriter) -> Ports {
             // As with records.
             let _ = notes.try_note(period);
         }),
-        save: Arc::new(move |agent, saved| availability.save_availability(agent, saved)),
+        save: Arc::new(move |agent, wish| saving.save(agent, wish)),
+        saved: Arc::new(move |agent| saved.of(agent)),
+        elsewhere: Arc::new(move |message| match member.get() {
+            Some(member) => member.carry(message),
+            None => tracing::debug!(?message, "there is no other node"),
+        }),
     }
 }
 

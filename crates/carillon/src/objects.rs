@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use carillon_acd::agent::{self, SavedAvailability};
+use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, DeviceId};
 use carillon_acd::stats::Definitions;
 use carillon_acd::{call, queue, route};
@@ -17,16 +17,15 @@ use carillon_store::config::{self, Center};
 /// One ring (Spec: QU-9).
 const RING: Duration = Duration::from_secs(5);
 
-/// What the actors start from. `saved` is what agents wanted when the node last ran.
-pub(crate) fn objects(center: &Center, saved: Vec<(AgentId, SavedAvailability)>) -> anyhow::Result<Objects> {
-    let mut saved: HashMap<AgentId, SavedAvailability> = saved.into_iter().collect();
+/// What the actors start from.
+pub(crate) fn objects(center: &Center) -> anyhow::Result<Objects> {
     let mut memberships = memberships(center);
     let agents = center
         .agents
         .iter()
         .map(|a| {
             let queues = memberships.remove(&a.id).unwrap_or_default();
-            (a.id.clone(), agent_config(a, queues), saved.remove(&a.id).unwrap_or_default())
+            (a.id.clone(), agent_config(a, queues))
         })
         .collect();
     let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(center, q))).collect();

@@ -73,7 +73,7 @@ fn main_address() -> IpAddr {
     ask().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+pub(crate) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let wanted = || "a range of ports like 20000-29998, the first not above the last, at least 1024".to_owned();
     let (first, last) = text.split_once('-').ok_or_else(wanted)?;
     let (first, last): (u16, u16) = (first.parse().map_err(|_| wanted())?, last.parse().map_err(|_| wanted())?);
@@ -87,8 +87,13 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeOptions {
     /// The center: a YAML file, or a folder of them.
-    #[arg(long, value_name = "DIR|FILE")]
-    pub(crate) center: PathBuf,
+    #[arg(long, value_name = "DIR|FILE", required_unless_present = "config", conflicts_with = "config")]
+    pub(crate) center: Option<PathBuf>,
+
+    /// Run as a node of a cluster: its file says who it is, where its center and its data are, and where etcd is. What it
+    /// does not say is taken from the other options.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 
     /// Where call records and the agents' availability are kept.
     #[arg(long, value_name = "DIR", default_value = "carillon-data")]

@@ -11,6 +11,7 @@ use carillon_store::config::{self, Access, Center, Loaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::cluster::config::NodeFile;
 use crate::node::Node;
 use crate::options::{DevOptions, LogFormat, NodeOptions, ServeOptions};
 
@@ -25,9 +26,16 @@ const EXAMPLE: &str = include_str!("../../../examples/center/center.yaml");
 
 /// Runs `carillon serve`.
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
-    let Some(center) = checked(config::load(&options.center)) else { return Ok(BAD_CONFIGURATION.into()) };
-    run(&center, Some(&options.data), &options.node, |node| {
-        println!("carillon serves {}: sip {}, api http://{}", summary(&center), node.sip_addr(), node.api_addr);
+    let file = options.config.as_deref().map(NodeFile::read).transpose()?;
+    let path = file.as_ref().map_or(options.center.as_deref(), |file| Some(&file.center));
+    let path = path.context("--center or --config says what to serve")?;
+    let Some(center) = checked(config::load(path)) else { return Ok(BAD_CONFIGURATION.into()) };
+    let data = file.as_ref().map_or(&options.data, |file| &file.data);
+    let node = file.as_ref().map_or_else(|| options.node.clone(), |file| file.options(options.node.clone()));
+    run(&center, Some(data), &node, file.as_ref(), |node| {
+        let sip = node.sip_addr.map(|addr| format!(", sip {addr}")).unwrap_or_default();
+        let api = node.api_addr.map(|addr| format!(", api http://{addr}")).unwrap_or_default();
+        println!("carillon serves {}{sip}{api}", summary(&center));
     })
 }
 
@@ -38,7 +46,7 @@ pub(crate) fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         None => config::load_str("the built-in example center", EXAMPLE),
     };
     let Some(center) = checked(loaded) else { return Ok(BAD_CONFIGURATION.into()) };
-    run(&center, options.data.as_deref(), &options.node, |node| {
+    run(&center, options.data.as_deref(), &options.node, None, |node| {
         print!("{}", welcome(&center, node, &options.node));
     })
 }
@@ -64,6 +72,7 @@ fn run(
     center: &Center,
     data: Option<&Path>,
     options: &NodeOptions,
+    file: Option<&NodeFile>,
     ready: impl FnOnce(&Node),
 ) -> anyhow::Result<ExitCode> {
     log_to_stderr(options.log_format);
@@ -75,7 +84,7 @@ fn run(
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let node = Node::start(center, data, options).await?;
+        let node = Node::start(center, data, options, file).await?;
         ready(&node);
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -125,10 +134,12 @@ fn summary(center: &Center) -> String {
 /// What a person who has just started `carillon dev` needs to make a first call.
 fn welcome(center: &Center, node: &Node, options: &NodeOptions) -> String {
     use std::fmt::Write as _;
-    let sip = std::net::SocketAddr::new(options.advertised(), node.sip_addr().port());
+    // A node that stands alone has all roles.
+    let (Some(sip), Some(api)) = (node.sip_addr, node.api_addr) else { return String::new() };
+    let sip = std::net::SocketAddr::new(options.advertised(), sip.port());
     let mut text = format!("Carillon is ready: {}.\n\n", summary(center));
     // Writing to a String cannot fail, here and below.
-    let _ = writeln!(text, "  SIP  {sip} (UDP and TCP)      API  http://{}\n", node.api_addr);
+    let _ = writeln!(text, "  SIP  {sip} (UDP and TCP)      API  http://{api}\n");
     let mut phones = comfy_table::Table::new();
     phones.load_style(comfy_table::presets::NOTHING).set_header(["Agent", "Extension", "SIP user", "Password"]);
     for agent in &center.agents {
@@ -160,6 +171,6 @@ fn welcome(center: &Center, node: &Node, options: &NodeOptions) -> String {
         }
     }
     let _ = writeln!(text, "Then call:\n{targets}\n");
-    let _ = writeln!(text, "Watch it with `carillon watch --api http://{}`; Ctrl-C ends it.", node.api_addr);
+    let _ = writeln!(text, "Watch it with `carillon watch --api http://{api}`; Ctrl-C ends it.");
     text
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId, NodeId};
-use carillon_acd::leg::{Contact, LegCommand};
+use carillon_acd::leg::{Contact, LegCommand, Reachability};
 use carillon_media::{Source, tone};
 use carillon_sip::Moment;
 use carillon_sip::check::Policy;
@@ -159,11 +159,22 @@ impl Edge {
 
     /// Reports all devices of an agent again, for an owner who begins without knowing them.
     pub fn announce(&self, agent: &AgentId) {
+        for Reachability { agent, device, contacts, .. } in self.reachability(agent) {
+            self.shared.report(&DeviceId { agent, index: device }, contacts);
+        }
+    }
+
+    /// Where each device of an agent can be reached from here.
+    pub fn reachability(&self, agent: &AgentId) -> Vec<Reachability> {
         let (directory, registry) = (self.shared.directory.load(), self.shared.registry());
         let now = self.shared.now();
-        for device in directory.devices().filter(|device| device.id.agent == *agent) {
-            self.shared.report(&device.id, contacts_of(&directory, &registry, now, device));
-        }
+        let report = |device: &Device| Reachability {
+            agent: agent.clone(),
+            device: device.id.index,
+            edge: self.shared.config.node,
+            contacts: contacts_of(&directory, &registry, now, device),
+        };
+        directory.devices().filter(|device| device.id.agent == *agent).map(report).collect()
     }
 
     /// Where SIP is spoken, with the real port.

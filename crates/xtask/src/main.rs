@@ -88,6 +88,7 @@ fn main() -> Result<()> {
 
 /// Builds the product as it is shipped, and the program of `tests/` that drives it. Returns the product.
 fn build_for(driver: &str) -> Result<PathBuf> {
+    tools::install(&tools::PROTOCOL)?;
     let binary = release_binary()?;
     cargo(&["build", "--package", "carillon-tests", "--bin", driver], &[])?;
     Ok(binary)
@@ -96,7 +97,8 @@ fn build_for(driver: &str) -> Result<PathBuf> {
 /// Unit tests run on the debug build, with its overflow checks; the suites of `tests/` run against the release build, which
 /// demo and bench use too, because 200 phones on two cores leave no room for an unoptimised one.
 fn test() -> Result<()> {
-    tools::install(&[tools::SIPP, tools::BARESIP])?;
+    tools::install(&tools::PROTOCOL)?;
+    tools::install(&[tools::SIPP, tools::BARESIP, tools::ETCD])?;
     let mut all = Tests::default();
     all += test_counted(&["test", "--workspace", "--exclude", "carillon-tests"], &[])?;
     let binary = release_binary()?;
@@ -108,6 +110,7 @@ fn test() -> Result<()> {
 }
 
 fn lint() -> Result<()> {
+    tools::install(&tools::PROTOCOL)?;
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
     purity::check()

@@ -1,6 +1,7 @@
 //! The rules of `crates/README.md` that a machine can check: pure crates stay pure, dependencies point one way.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -9,6 +10,10 @@ use crate::cargo::{cargo_output, metadata, root};
 
 /// Crates that decide and do nothing else.
 const PURE: [&str; 3] = ["acd", "sip", "media"];
+
+/// Folders that decide and do nothing else, inside crates that do more; and what none of their files may name.
+const PURE_FOLDERS: [&str; 1] = ["crates/cluster/src/ownership"];
+const IMPURE_WORDS: [&str; 5] = ["tokio", "Instant", "SystemTime", "rand::", "std::thread"];
 
 /// What must not be anywhere below a pure crate: a runtime, sockets, randomness.
 const IMPURE: [&str; 6] = ["tokio", "mio", "socket2", "rand", "getrandom", "ractor"];
@@ -41,6 +46,9 @@ pub(crate) fn check() -> Result<()> {
         broken.extend(impure_dependencies(name)?);
         broken.extend(unguarded_clocks(name)?);
     }
+    for folder in PURE_FOLDERS {
+        impure_words(&root().join(folder), &mut broken)?;
+    }
     if broken.is_empty() {
         println!("purity: {} are pure, and all dependencies point the right way", PURE.join(", "));
         return Ok(());
@@ -57,6 +65,20 @@ fn impure_dependencies(name: &str) -> Result<Vec<String>> {
     found.sort_unstable();
     found.dedup();
     Ok(found.into_iter().map(|bad| format!("{package} depends on {bad}")).collect())
+}
+
+fn impure_words(folder: &Path, broken: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            impure_words(&path, broken)?;
+            continue;
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let found = IMPURE_WORDS.iter().filter(|word| text.contains(**word));
+        broken.extend(found.map(|word| format!("{} names {word}", path.display())));
+    }
+    Ok(())
 }
 
 fn unguarded_clocks(name: &str) -> Result<Vec<String>> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A program and the Debian package that holds it.
+/// A program, or a file by its whole path, and the Debian package that holds it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tool {
     program: &'static str,
@@ -18,8 +18,16 @@ pub(crate) const SIPP: Tool = Tool { program: "sipp", package: "sip-tester" };
 pub(crate) const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core" };
 /// For the bench's RTP sink.
 pub(crate) const CC: Tool = Tool { program: "cc", package: "gcc" };
+/// The coordinator of a cluster.
+pub(crate) const ETCD: Tool = Tool { program: "etcd", package: "etcd-server" };
+/// For building etcd's client, which compiles etcd's protocol: the compiler, and what the protocol includes.
+pub(crate) const PROTOCOL: [Tool; 2] = [
+    Tool { program: "protoc", package: "protobuf-compiler" },
+    Tool { program: "/usr/include/google/protobuf/empty.proto", package: "libprotobuf-dev" },
+];
 
 fn is_there(program: &str) -> bool {
+    // A whole path joined to any folder stays what it is.
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -210,6 +210,11 @@ impl Attempt {
         self.tries.iter().map(miss).collect()
     }
 
+    /// Those who are reserved, or asked for.
+    pub(super) fn agents(&self) -> impl Iterator<Item = &AgentId> {
+        self.tries.iter().filter(|t| !matches!(t.stage, Stage::Over(_))).map(|t| &t.agent)
+    }
+
     /// The first agent whose phone rings.
     pub(super) fn agent(&self) -> Option<&AgentId> {
         self.tries.iter().find(|t| matches!(t.stage, Stage::Ringing { .. })).map(|t| &t.agent)

@@ -19,7 +19,7 @@ use state::State;
 use talking::End;
 
 use crate::agent::{Event as AgentEvent, Refusal, Released, ReservationId};
-use crate::ids::{AgentId, CallId, LegId, NumberId, QueueId};
+use crate::ids::{AgentId, CallId, Epoch, LegId, NumberId, QueueId};
 use crate::leg::{Cause, Incoming, LegCommand, LegEvent};
 use crate::queue::{Event as QueueEvent, Left};
 use crate::record::{Happened, Outcome, Transition};
@@ -68,6 +68,30 @@ impl Call {
             Event::HangUp => self.stop("hung up by request"),
             Event::Wake => {}
         }
+    }
+
+    /// There are new owners, whose epochs `queue` and `agent` know: says to each of them what this call holds of it (its
+    /// ticket, its reservations), and heeds no older owner of its queue from now on.
+    pub fn tell_new_owners(
+        &mut self,
+        now: Now,
+        queue: impl Fn(&QueueId) -> Option<Epoch>,
+        agent: impl Fn(&AgentId) -> Option<Epoch>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.core.now = now;
+        std::mem::swap(&mut self.core.out, out);
+        if let State::Queued(queued) = &mut self.state
+            && let Some(epoch) = queue(&queued.queue)
+        {
+            queued.renew_for(&mut self.core, epoch);
+        }
+        let mut agents = self.state.agents();
+        agents.extend(self.core.own.as_ref().map(|own| own.agent.clone()));
+        for agent in agents.into_iter().filter(|held| agent(held).is_some()) {
+            self.renew_for(&agent);
+        }
+        std::mem::swap(&mut self.core.out, out);
     }
 
     /// When [`Event::Wake`] is due; `None` once it has ended.

@@ -90,6 +90,13 @@ impl Queued {
         self.epoch == epoch || mutant!(OfferWithoutEpoch)
     }
 
+    /// Announces itself to a new owner.
+    pub(super) fn renew_for(&mut self, core: &mut Core, epoch: Epoch) {
+        if self.heeds(epoch) {
+            self.announce(core);
+        }
+    }
+
     pub(super) fn enqueued(&mut self, core: &mut Core, sequence: Sequence) {
         if self.sequence.is_none() {
             self.sequence = Some(sequence);

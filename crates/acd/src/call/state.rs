@@ -71,6 +71,18 @@ impl State {
         }
     }
 
+    /// The agents that are reserved, or asked for.
+    pub(super) fn agents(&self) -> Vec<AgentId> {
+        match self {
+            State::Queued(queued) => queued.attempt.iter().flat_map(Attempt::agents).cloned().collect(),
+            State::Ringing(attempt) => attempt.agents().cloned().collect(),
+            State::Talking(talk) => talk.agent.iter().map(|(agent, _)| agent.clone()).collect(),
+            State::New | State::Occupying { .. } | State::Playing { .. } | State::Dialling { .. } | State::Ended => {
+                Vec::new()
+            }
+        }
+    }
+
     /// The agent whose phone rings or who talks.
     pub(super) fn agent(&self) -> Option<&AgentId> {
         match self {

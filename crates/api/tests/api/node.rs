@@ -9,7 +9,7 @@ use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, NumberId, QueueId,
 use carillon_acd::leg::{CallerId, Incoming, Source};
 use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
-use carillon_actors::{Center, Clock, Objects, Ports};
+use carillon_actors::{Center, Clock, Objects, Owned, Ports, Title};
 use carillon_api::ApiError;
 use carillon_rpc::v1;
 use carillon_rpc::v1::agent_service_client::AgentServiceClient;
@@ -45,13 +45,19 @@ impl Node {
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
             note: Arc::new(move |period| notes.try_note(period).unwrap()),
             save: Arc::new(|_, _| {}),
+            saved: Arc::new(|_| SavedAvailability::default()),
+            elsewhere: Arc::new(|message| panic!("for another node: {message:?}")),
         };
-        let center = Center::start(Clock::start(), ports, objects(), Epoch(1 << 32), 7).await.unwrap();
+        let center = Center::start(NodeId(1), Clock::start(), ports, objects(), 7).await.unwrap();
+        let everything = ["sales", "support"].map(|queue| Owned::Queue(queue_id(queue))).into_iter();
+        let everything = everything.chain(AGENTS.map(|who| Owned::Agent(AgentId::new(name("default"), name(who)))));
+        let titles = everything.map(|owned| (owned, Title::forever(Epoch(1 << 32)))).collect();
+        center.own(titles, Vec::new()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap_or_default() };
-        let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), shutdown));
+        let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), None, shutdown));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let node = Node { address, center, store, channel, stop, served };
         until("every owner has started", async || {
@@ -155,7 +161,7 @@ fn objects() -> Objects {
             devices: vec![DeviceKind::Hardware],
             queues: vec![membership("sales"), membership("support")],
         };
-        (AgentId::new(name("default"), name(who)), config, SavedAvailability::default())
+        (AgentId::new(name("default"), name(who)), config)
     };
     let queue = |which| {
         let config = queue::Config {

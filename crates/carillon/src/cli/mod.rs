@@ -3,6 +3,7 @@
 mod agent;
 mod api;
 mod board;
+mod cluster;
 mod get;
 mod hang_up;
 mod output;
@@ -31,6 +32,14 @@ pub(crate) enum Command {
     Records(records::RecordsArgs),
     /// Show service levels, waits and occupancy, live or for any period.
     Stats(stats::StatsArgs),
+    /// Show the nodes of the cluster.
+    Nodes(cluster::NodesArgs),
+    /// Show which node owns which queue and which agent.
+    Owners(cluster::OwnersArgs),
+    /// Let a node hand over what it owns and take nothing new; waits until it owns nothing.
+    Drain(cluster::DrainArgs),
+    /// Let a drained node take part again.
+    Undrain(cluster::UndrainArgs),
     /// Run a day's calls, made up or yesterday's, through a configuration, and show what it would do with them.
     Simulate(simulate::SimulateArgs),
 }
@@ -49,6 +58,10 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Watch(args) => watch::run(args).await,
             Command::Records(args) => records::run(args).await,
             Command::Stats(args) => stats::run(args).await,
+            Command::Nodes(args) => cluster::nodes(args).await,
+            Command::Owners(args) => cluster::owners(args).await,
+            Command::Drain(args) => cluster::drain(args).await,
+            Command::Undrain(args) => cluster::undrain(args).await,
             Command::Simulate(args) => simulate::run(&args),
         }
     });

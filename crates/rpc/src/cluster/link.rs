@@ -4,6 +4,7 @@
 
 mod dial;
 mod outgoing;
+mod probe;
 mod serve;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tonic::Streaming;
+
+pub use probe::probe;
 
 use super::wire::link_service_server::LinkServiceServer;
 use super::wire::{self, envelope::Message as Wire};

@@ -48,7 +48,7 @@ impl Message {
             Wire::ToCall(it) => call::from_wire(it),
             Wire::ToAgent(it) => agent::from_wire(it),
             Wire::ToQueue(it) => queue::from_wire(it),
-            Wire::Announce(_) | Wire::Announced(_) => None,
+            Wire::Core(_) | Wire::Held(_) => None,
         }
     }
 }

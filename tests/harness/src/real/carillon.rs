@@ -1,6 +1,6 @@
 //! The product as a process: started with a folder of its own, watched, and ended as an operator would end it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -30,17 +30,38 @@ pub struct Launch {
     pub sip_port: Option<u16>,
     /// More options of the command line.
     pub options: Vec<String>,
+    /// Which node of which cluster it is; `None` for a node that stands alone.
+    pub member: Option<Membership>,
+}
+
+/// A node's place in a cluster.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// Its number, 1 to 99.
+    pub node: u8,
+    /// etcd's client addresses.
+    pub etcd: Vec<String>,
 }
 
 impl Launch {
     /// `carillon serve` with this center.
     pub fn serve(block: Block, center: String) -> Self {
-        Launch { block, center: Some(center), sip_port: None, options: vec![] }
+        Launch { block, center: Some(center), sip_port: None, options: vec![], member: None }
     }
 
     /// `carillon dev`.
     pub fn dev(block: Block) -> Self {
-        Launch { block, center: None, sip_port: None, options: vec![] }
+        Launch { block, center: None, sip_port: None, options: vec![], member: None }
+    }
+
+    /// `carillon serve --config`: a node of a cluster, on an address of its own.
+    pub fn member(block: Block, center: String, node: u8, etcd: Vec<String>) -> Self {
+        Launch { member: Some(Membership { node, etcd }), ..Launch::serve(block, center) }
+    }
+
+    /// Where it lives.
+    fn ip(&self) -> IpAddr {
+        self.member.as_ref().map_or(self.block.center(), |member| self.block.node(member.node))
     }
 
     /// One more option and its value.
@@ -75,11 +96,23 @@ pub fn binary() -> Result<PathBuf> {
     beside.into_iter().find(|p| p.is_file()).context("no `carillon` binary; run `cargo build -p carillon` first")
 }
 
+impl Membership {
+    /// The node's file.
+    fn yaml(&self, link: SocketAddr) -> String {
+        let endpoints: Vec<String> = self.etcd.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
+        format!(
+            "node: {}\ncenter: center.yaml\ndata: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
+            self.node,
+            endpoints.join(", ")
+        )
+    }
+}
+
 impl Carillon {
     /// Starts it and waits until SIP and the API accept connections.
     pub async fn start(launch: Launch) -> Result<Carillon> {
         let folder = TempDir::with_prefix("carillon-").context("a temporary folder")?;
-        let ip = launch.block.center();
+        let ip = launch.ip();
         let sip = match launch.sip_port {
             Some(port) => SocketAddr::new(ip, port),
             None => free_port(ip)?,
@@ -90,7 +123,14 @@ impl Carillon {
             Some(yaml) => {
                 let file = folder.path().join("center.yaml");
                 std::fs::write(&file, yaml).context("center.yaml")?;
-                command.arg("serve").arg("--center").arg(file);
+                match &launch.member {
+                    None => command.arg("serve").arg("--center").arg(file),
+                    Some(member) => {
+                        let node = folder.path().join("node.yaml");
+                        std::fs::write(&node, member.yaml(free_port(ip)?)).context("node.yaml")?;
+                        command.arg("serve").arg("--config").arg(node)
+                    }
+                };
             }
             None => {
                 command.arg("dev");
@@ -141,6 +181,17 @@ impl Carillon {
     /// Its process id.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("carillon has ended")
+    }
+
+    /// Sends it a signal by name: `STOP`, `CONT`, `TERM`.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        process::signal(&self.child, name).await
+    }
+
+    /// Kills it, as a power cut would. Its data folder stays until the returned handle is dropped.
+    pub async fn kill(mut self) -> Result<TempDir> {
+        self.child.kill().await.context("killing carillon")?;
+        Ok(self.folder)
     }
 
     /// CPU time and memory so far.

@@ -2,11 +2,13 @@
 
 pub mod baresip;
 pub mod carillon;
+pub mod etcd;
 pub mod network;
 pub mod process;
 pub mod sipp;
 
 pub use baresip::Baresip;
 pub use carillon::{Carillon, Launch};
+pub use etcd::Etcd;
 pub use network::Block;
 pub use sipp::{Sipp, SippEnd, SippRun};

@@ -36,6 +36,16 @@ impl Block {
         self.ip(2)
     }
 
+    /// Where a node of a cluster lives.
+    pub fn node(self, number: u8) -> IpAddr {
+        self.ip(100 + number)
+    }
+
+    /// Where etcd lives.
+    pub fn etcd(self) -> IpAddr {
+        self.ip(4)
+    }
+
     /// Where the agents' phones live.
     pub fn agents(self) -> IpAddr {
         self.ip(3)

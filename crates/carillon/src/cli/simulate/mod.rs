@@ -57,13 +57,9 @@ pub(crate) struct SimulateArgs {
 
 pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     let loaded = config::load(&args.center)?;
-    let tables = objects(&loaded.center, Vec::new())?;
-    let center = Center {
-        routing: Arc::new(tables.routing),
-        calls: tables.calls,
-        queues: tables.queues,
-        agents: tables.agents.into_iter().map(|(id, config, _)| (id, config)).collect(),
-    };
+    let tables = objects(&loaded.center)?;
+    let center =
+        Center { routing: Arc::new(tables.routing), calls: tables.calls, queues: tables.queues, agents: tables.agents };
     let mut day = match (&args.load, &args.replay) {
         (Some(file), _) => load::read(&loaded.center, &text(file)?, args.seed).with_context(|| in_file(file))?,
         (None, Some(file)) => {

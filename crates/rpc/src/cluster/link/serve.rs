@@ -44,4 +44,8 @@ impl LinkService for Service {
         tokio::spawn(self.shared.clone().live(hello, sender, incoming));
         Ok(Response::new(Box::pin(outgoing.map(Ok))))
     }
+
+    async fn probe(&self, _: Request<wire::ProbeRequest>) -> Result<Response<wire::ProbeResponse>, Status> {
+        Ok(Response::new(wire::ProbeResponse { boot: self.shared.myself.boot }))
+    }
 }

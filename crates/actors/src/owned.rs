@@ -1,0 +1,72 @@
+//! What a node owns of the agents and queues of the cluster: which, in which epoch, and whether it still may.
+
+use std::fmt;
+use std::sync::Arc;
+
+use carillon_acd::ids::{AgentId, CallId, Epoch, QueueId};
+
+/// An agent or a queue: what has one owner in the cluster (Spec: CL-2).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owned {
+    /// A queue.
+    Queue(QueueId),
+    /// An agent.
+    Agent(AgentId),
+}
+
+impl fmt::Display for Owned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owned::Queue(queue) => queue.fmt(f),
+            Owned::Agent(agent) => agent.fmt(f),
+        }
+    }
+}
+
+/// In which epoch a node owns something, and whether it may act as its owner at this moment. An owner that may not is
+/// silent: it takes in nothing and says nothing (Spec: CL-5).
+#[derive(Clone)]
+pub struct Title {
+    /// Higher than that of any owner before. Owners that replace one that failed on this node count on from here, so the
+    /// next epoch of another node leaves room for them.
+    pub epoch: Epoch,
+    may_act: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl Title {
+    /// For as long as the process lives: the only node of its cluster.
+    pub const fn forever(epoch: Epoch) -> Self {
+        Title { epoch, may_act: None }
+    }
+
+    /// As long as `may_act` says so. It is asked before each event, and must be fast.
+    pub fn while_it_holds(epoch: Epoch, may_act: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        Title { epoch, may_act: Some(may_act) }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.may_act.as_ref().is_none_or(|may_act| may_act())
+    }
+
+    /// The next owner's on this node, after one that failed.
+    pub(crate) fn renewed(&self) -> Self {
+        Title { epoch: Epoch(self.epoch.0 + 1), may_act: self.may_act.clone() }
+    }
+}
+
+impl fmt::Debug for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Title({})", self.epoch)
+    }
+}
+
+/// A message came to the wrong node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotHere {
+    /// The call is of another node.
+    #[error("call {0} is not of this node")]
+    Call(CallId),
+    /// This node does not own it.
+    #[error("{0} is not owned by this node")]
+    Owned(Owned),
+}

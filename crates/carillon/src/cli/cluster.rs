@@ -1,0 +1,208 @@
+//! `carillon nodes`, `owners`, `drain`, `undrain`: the cluster and who owns what in it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use carillon_rpc::v1;
+use carillon_rpc::v1::cluster_service_client::ClusterServiceClient;
+use clap::Args;
+use serde::Serialize;
+use tonic::transport::Channel;
+
+use super::api::{Api, MOST_BYTES, said};
+use super::output::{self, Output};
+
+/// How often a drain is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// In which form.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  carillon nodes
+  carillon nodes -o json")]
+pub(crate) struct NodesArgs {
+    /// The form of the answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+
+    #[command(flatten)]
+    api: Api,
+}
+
+/// Whose owners, in which form.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  carillon owners
+  carillon owners support")]
+pub(crate) struct OwnersArgs {
+    /// Only queues and agents of this name. Default: all.
+    name: Option<String>,
+
+    /// The form of the answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+
+    #[command(flatten)]
+    api: Api,
+}
+
+/// Which node.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  carillon drain 2
+  carillon drain 2 --no-wait")]
+pub(crate) struct DrainArgs {
+    /// Its number, as `carillon nodes` shows it.
+    node: u32,
+
+    /// Return at once instead of when it owns nothing any more.
+    #[arg(long)]
+    no_wait: bool,
+
+    #[command(flatten)]
+    api: Api,
+}
+
+/// Which node.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  carillon undrain 2")]
+pub(crate) struct UndrainArgs {
+    /// Its number.
+    node: u32,
+
+    #[command(flatten)]
+    api: Api,
+}
+
+#[derive(Serialize)]
+struct NodeRow {
+    node: u32,
+    roles: Vec<String>,
+    zone: String,
+    version: String,
+    link: String,
+    sip: String,
+    api: String,
+    linked: bool,
+    draining: bool,
+    shards: u32,
+}
+
+#[derive(Serialize)]
+struct OwnerRow {
+    name: String,
+    shard: u32,
+    node: Option<u32>,
+    epoch: u64,
+}
+
+async fn client(api: &Api) -> anyhow::Result<ClusterServiceClient<Channel>> {
+    Ok(ClusterServiceClient::new(api.connect().await?).max_decoding_message_size(MOST_BYTES))
+}
+
+pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
+    let nodes = listed(&mut client(&args.api).await?).await?;
+    let mut out = io::stdout().lock();
+    match args.output {
+        Output::Json => output::write_json(&mut out, &nodes.into_iter().map(NodeRow::from).collect::<Vec<_>>())?,
+        Output::Table => {
+            let mut table =
+                output::table(&["NODE", "ROLES", "ZONE", "SHARDS", "STATE", "SIP", "API", "LINK", "VERSION"]);
+            for node in &nodes {
+                let row = [
+                    node.node.to_string(),
+                    node.roles.join(" "),
+                    node.zone.clone(),
+                    node.shards.to_string(),
+                    state(node).to_owned(),
+                    node.sip.clone(),
+                    node.api.clone(),
+                    node.link.clone(),
+                    node.version.clone(),
+                ];
+                output::add(&mut table, row);
+            }
+            output::write_table(&mut out, &table, "no nodes")?;
+        }
+    }
+    Ok(())
+}
+
+async fn listed(client: &mut ClusterServiceClient<Channel>) -> anyhow::Result<Vec<v1::Node>> {
+    Ok(client.list_nodes(v1::ListNodesRequest {}).await.map_err(said)?.into_inner().nodes)
+}
+
+/// In words.
+const fn state(node: &v1::Node) -> &'static str {
+    match (node.linked, node.draining) {
+        (false, _) => "no link",
+        (true, true) => "draining",
+        (true, false) => "ready",
+    }
+}
+
+pub(super) async fn owners(args: OwnersArgs) -> anyhow::Result<()> {
+    let request = v1::ListOwnersRequest { parent: args.api.parent() };
+    let mut owners = client(&args.api).await?.list_owners(request).await.map_err(said)?.into_inner().owners;
+    if let Some(name) = &args.name {
+        owners.retain(|owner| owner.name == *name || owner.name.rsplit('/').next() == Some(name));
+        anyhow::ensure!(!owners.is_empty(), "no queue and no agent is called {name:?}; `carillon owners` shows all");
+    }
+    let mut out = io::stdout().lock();
+    match args.output {
+        Output::Json => output::write_json(&mut out, &owners.into_iter().map(OwnerRow::from).collect::<Vec<_>>())?,
+        Output::Table => {
+            let mut table = output::table(&["NAME", "SHARD", "NODE", "EPOCH"]);
+            for owner in &owners {
+                let node = owner.node.map_or_else(|| "-".to_owned(), |node| node.to_string());
+                let row = [owner.name.clone(), owner.shard.to_string(), node, owner.epoch.to_string()];
+                output::add(&mut table, row);
+            }
+            output::write_table(&mut out, &table, "no queues and no agents")?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn drain(args: DrainArgs) -> anyhow::Result<()> {
+    let mut client = client(&args.api).await?;
+    client.drain_node(v1::DrainNodeRequest { node: args.node }).await.map_err(said)?;
+    let mut last = None;
+    loop {
+        let nodes = listed(&mut client).await?;
+        let Some(node) = nodes.iter().find(|node| node.node == args.node) else {
+            writeln!(io::stdout(), "node {} has left", args.node)?;
+            return Ok(());
+        };
+        if last != Some(node.shards) {
+            writeln!(io::stdout(), "node {}: {} shards left", args.node, node.shards)?;
+            last = Some(node.shards);
+        }
+        if args.no_wait || node.shards == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+pub(super) async fn undrain(args: UndrainArgs) -> anyhow::Result<()> {
+    let request = v1::UndrainNodeRequest { node: args.node };
+    client(&args.api).await?.undrain_node(request).await.map_err(said)?;
+    writeln!(io::stdout(), "node {}: takes part again", args.node)?;
+    Ok(())
+}
+
+impl From<v1::Node> for NodeRow {
+    fn from(it: v1::Node) -> Self {
+        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards } = it;
+        NodeRow { node, roles, zone, version, link, sip, api, linked, draining, shards }
+    }
+}
+
+impl From<v1::Owner> for OwnerRow {
+    fn from(it: v1::Owner) -> Self {
+        let v1::Owner { name, shard, node, epoch } = it;
+        OwnerRow { name, shard, node, epoch }
+    }
+}

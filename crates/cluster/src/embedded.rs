@@ -1,0 +1,187 @@
+//! The coordinator of a node that stands alone: in process, nothing to install (Spec: CL-7).
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::coordinator::{Change, Coordinator, Entry, Error, Feed, Key, LeaseId, Listing, Revision, Write};
+use crate::memory::Memory;
+use crate::tree::Tree;
+
+/// How many revisions are reserved in the journal at a time. A restart skips what is left of them, so no epoch is ever
+/// given twice, and a claim costs no write to the disk.
+const BLOCK: u64 = 1 << 20;
+
+/// What an embedded coordinator keeps over a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// No revision up to this will be given again.
+    pub reserved: Revision,
+    /// Entries without a lease.
+    pub entries: Vec<Entry>,
+}
+
+/// What is to be added to what is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The new [`Saved::reserved`].
+    pub reserved: Revision,
+    /// Changes of entries without a lease, all or nothing.
+    pub changes: Vec<Change>,
+}
+
+/// Keeps a step where it outlives the process, before the change is done. Called in the order of the changes, never
+/// twice at once; a few times a day for configuration and agents' availability, so it may wait for the disk.
+pub type Journal = Box<dyn FnMut(&Step) -> io::Result<()> + Send>;
+
+/// A coordinator for one node, in process. Give that node [`crate::ownership::Timing::alone`].
+pub struct Embedded {
+    memory: Arc<Memory>,
+    keep: Mutex<Keep>,
+}
+
+struct Keep {
+    journal: Journal,
+    reserved: Revision,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// Goes on from what was saved.
+    ///
+    /// # Errors
+    /// Those of the journal, which reserves the first revisions at once.
+    pub fn open(saved: Saved, journal: Journal) -> io::Result<Self> {
+        let tree = Tree::restored(saved.reserved, saved.entries);
+        let mut keep = Keep { journal, reserved: saved.reserved };
+        keep.save(&tree, Vec::new())?;
+        Ok(Embedded { memory: Arc::new(Memory::new(tree)), keep: Mutex::new(keep) })
+    }
+}
+
+impl Keep {
+    fn save(&mut self, tree: &Tree, changes: Vec<Change>) -> io::Result<()> {
+        // Half a block is for the revisions that ending leases take.
+        let is_short = tree.revision().0 + BLOCK / 2 >= self.reserved.0;
+        if !is_short && changes.is_empty() {
+            return Ok(());
+        }
+        let reserved = if is_short { Revision(tree.revision().0 + BLOCK) } else { self.reserved };
+        (self.journal)(&Step { reserved, changes })?;
+        self.reserved = reserved;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Coordinator for Embedded {
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, Error> {
+        Ok(self.memory.with(|tree, now| tree.grant(now, ttl)))
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), Error> {
+        self.memory.with(|tree, now| tree.keep_alive(now, lease))
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), Error> {
+        self.memory.with(|tree, _| tree.revoke(lease));
+        Ok(())
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, Error> {
+        let mut keep = self.keep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.memory.with(|tree, _| {
+            tree.check(&writes)?;
+            let lasting = tree.lasting_changes(&writes);
+            keep.save(tree, lasting).map_err(|error| Error::Unavailable(format!("the journal: {error}")))?;
+            tree.commit(writes)
+        })
+    }
+
+    async fn list(&self, folder: &Key) -> Result<Listing, Error> {
+        Ok(self.memory.with(|tree, _| tree.list(folder)))
+    }
+
+    fn follow(&self, folder: &Key) -> Feed {
+        let (news, feed) = Feed::new();
+        let (memory, folder) = (Arc::clone(&self.memory), folder.clone());
+        tokio::spawn(async move {
+            let mut seen = None;
+            loop {
+                let next = tokio::select! {
+                    next = memory.news(&folder, &mut seen) => next,
+                    () = news.closed() => return,
+                };
+                if news.send(next).await.is_err() {
+                    return;
+                }
+            }
+        });
+        feed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::coordinator::{Act, Expect};
+
+    fn put(name: &str, lease: Option<LeaseId>) -> Write {
+        let act = Act::Put(Bytes::from_static(b"x"), lease);
+        Write { key: Key(format!("/c/objects/{name}")), expect: Expect::Anything, act }
+    }
+
+    /// Where a journal leaves what it is given.
+    type Disk = Arc<Mutex<Vec<Step>>>;
+
+    fn open(saved: Saved, disk: &Disk) -> Embedded {
+        let disk = Arc::clone(disk);
+        let journal = move |step: &Step| {
+            disk.lock().unwrap().push(step.clone());
+            Ok(())
+        };
+        Embedded::open(saved, Box::new(journal)).unwrap()
+    }
+
+    // spec: CL-7
+    #[tokio::test]
+    async fn cl_7_configuration_outlives_the_process_and_leases_do_not() {
+        let disk = Disk::default();
+        let embedded = open(Saved::default(), &disk);
+        let lease = embedded.grant(Duration::from_secs(60)).await.unwrap();
+        embedded.commit(vec![put("queue", None), put("owner", Some(lease))]).await.unwrap();
+        let last = embedded.commit(vec![put("owner", Some(lease))]).await.unwrap();
+
+        let steps = disk.lock().unwrap().clone();
+        assert_eq!(steps.len(), 2, "the first reservation and the configuration; an owner costs no write");
+        let entries = steps[1].changes.iter().map(|change| match change {
+            Change::Put(entry) => entry.clone(),
+            Change::Deleted(key, _) => panic!("{key:?} was not deleted"),
+        });
+        let saved = Saved { reserved: steps[1].reserved, entries: entries.collect() };
+        let restarted = open(saved, &disk);
+        let listing = restarted.list(&Key("/c/objects".into())).await.unwrap();
+        assert!(listing.entries.iter().map(|entry| &*entry.key.0).eq(["/c/objects/queue"]));
+        assert!(restarted.commit(vec![put("owner", None)]).await.unwrap() > last, "no epoch comes twice");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_is_not_done() {
+        let mut room = true;
+        let journal =
+            move |_: &Step| if std::mem::take(&mut room) { Ok(()) } else { Err(io::Error::other("disk full")) };
+        let embedded = Embedded::open(Saved::default(), Box::new(journal)).unwrap();
+        let answer = embedded.commit(vec![put("queue", None)]).await;
+        assert_eq!(answer, Err(Error::Unavailable("the journal: disk full".into())));
+        assert_eq!(embedded.list(&Key("/c/objects".into())).await.unwrap().entries, []);
+    }
+}

@@ -1,0 +1,380 @@
+//! A node's part in the cluster, running: one task drives the ownership core, another keeps the lease alive, and what
+//! the coordinator takes time for runs beside them.
+
+mod keeper;
+
+use std::sync::Arc;
+
+use carillon_acd::ids::NodeId;
+use carillon_acd::time::Moment;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::acting::Acting;
+use crate::coordinator::Feed;
+use crate::directory::Directory;
+use crate::member::{Node, Registered};
+use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Tenure, Timing};
+use crate::picture::Picture;
+use crate::shard::Shard;
+use crate::space::Space;
+
+/// What may wait to be heard by the core: links and probes of a few hundred nodes, with room.
+const INBOX: usize = 1024;
+
+/// What may wait for the wiring: every shard served and announced at once, twice.
+const NOTICES: usize = 4096;
+
+/// What the links have to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The link to a node works.
+    LinkUp(NodeId),
+    /// It broke.
+    LinkDown(NodeId),
+    /// A node asked for by [`Notice::Probe`] answered.
+    ProbeAnswered(NodeId),
+    /// It did not.
+    ProbeFailed(NodeId),
+    /// A message of another node's core.
+    Received(NodeId, Message),
+}
+
+/// What the node has to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Start to serve a shard, or go on in a newer epoch. The nodes named have not answered yet: what they hold may
+    /// come later.
+    Serve(Tenure, Vec<NodeId>),
+    /// Stop serving a shard. [`Acting`] refuses it already.
+    Stop(Shard),
+    /// Tell `to` all tickets, reservations and registrations of these shards, then send it
+    /// [`Message::Answer`] with the same tenures over the same link.
+    Report {
+        /// The new owner.
+        to: NodeId,
+        /// What it has announced.
+        tenures: Vec<Tenure>,
+    },
+    /// Send a message to a node's core; without a link it is lost.
+    Send(NodeId, Message),
+    /// Ask a node by a new connection whether it lives, within [`Timing::probe`].
+    Probe(NodeId),
+}
+
+/// Where a node stands in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// It may act on what it owns.
+    pub holds: bool,
+    /// It has told the others that it may own shards.
+    pub stands: bool,
+    /// It hands over what it owns.
+    pub draining: bool,
+    /// How many shards it serves.
+    pub serving: usize,
+    /// How many it owns or is about to; a drain is done at zero.
+    pub holdings: usize,
+}
+
+/// A running node, as the rest of the process uses it. Clones are the same node; when the last is dropped, it leaves.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    space: Space,
+    me: NodeId,
+    acting: Acting,
+    directory: Directory,
+    nodes: watch::Receiver<Arc<[Registered]>>,
+    status: watch::Receiver<Status>,
+    inbox: mpsc::Sender<Input>,
+    leave: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+/// The node is no longer part of the cluster, or its task has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node has left the cluster")]
+pub struct Left;
+
+impl Cluster {
+    /// Starts the node that `me` describes. `start` is what its moments count from. What it has to do comes from the
+    /// receiver; a wiring that does not read it stops the core (not the lease's count: that is [`Acting`]'s).
+    ///
+    /// # Errors
+    /// Those of [`Timing::check`].
+    pub fn start(
+        me: Node,
+        timing: Timing,
+        space: Space,
+        start: Instant,
+    ) -> Result<(Cluster, mpsc::Receiver<Notice>), BadTiming> {
+        timing.check()?;
+        let (acting, directory) = (Acting::nothing(), Directory::empty());
+        let (nodes_tx, nodes) = watch::channel(Arc::from([]));
+        let (status_tx, status) = watch::channel(Status::default());
+        let (inbox, inputs) = mpsc::channel(INBOX);
+        let (leave, leaving) = mpsc::channel(1);
+        let (notices, todo) = mpsc::channel(NOTICES);
+        let (heard, events) = mpsc::channel(INBOX);
+        let (updates, entry) = watch::channel(me.clone());
+        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard, trouble: None };
+        let driver = Driver {
+            me: me.id,
+            core: Ownership::new(me.clone(), timing),
+            picture: Picture::new(space.cluster()),
+            feed: space.follow(),
+            updates,
+            space: space.clone(),
+            start,
+            acting: acting.clone(),
+            directory: directory.clone(),
+            nodes: nodes_tx,
+            status: status_tx,
+            notices,
+            work: JoinSet::new(),
+            keeper: tokio::spawn(keeper.run()),
+        };
+        let me = me.id;
+        tokio::spawn(driver.run(inputs, events, leaving));
+        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo))
+    }
+
+    /// This node.
+    pub fn id(&self) -> NodeId {
+        self.me
+    }
+
+    /// The coordinator's part of this cluster.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// What this node may act on, now.
+    pub fn acting(&self) -> &Acting {
+        &self.acting
+    }
+
+    /// Who owns what.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The registered nodes, this one among them, as they change.
+    pub fn nodes(&self) -> watch::Receiver<Arc<[Registered]>> {
+        self.nodes.clone()
+    }
+
+    /// How this node stands, as it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Tells the core what the links have to say; waits while its inbox is full.
+    ///
+    /// # Errors
+    /// [`Left`].
+    pub async fn tell(&self, input: Input) -> Result<(), Left> {
+        self.inbox.send(input).await.map_err(|_| Left)
+    }
+
+    /// Leaves: stops serving at once, and gives up the lease, so that nobody waits for it. Drain first: see
+    /// [`Space::drain`] and [`Status::holdings`].
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.leave.send(done).await.is_ok() {
+            // An error means that the task has ended: so it has left.
+            let _ = left.await;
+        }
+    }
+}
+
+/// The task that drives the core.
+struct Driver {
+    me: NodeId,
+    core: Ownership,
+    picture: Picture,
+    feed: Feed,
+    space: Space,
+    start: Instant,
+    /// What the node says of itself; the keeper writes it when it registers.
+    updates: watch::Sender<Node>,
+    acting: Acting,
+    directory: Directory,
+    nodes: watch::Sender<Arc<[Registered]>>,
+    status: watch::Sender<Status>,
+    notices: mpsc::Sender<Notice>,
+    work: JoinSet<Option<Event>>,
+    keeper: JoinHandle<()>,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut events: mpsc::Receiver<Event>,
+        mut leaving: mpsc::Receiver<oneshot::Sender<()>>,
+    ) {
+        let left = loop {
+            let wake = self.core.deadline().map(|at| self.start + at.since(Moment::START));
+            // The keeper's word comes first: under load, authority must not wait behind what it is needed for.
+            tokio::select! {
+                biased;
+                Some(event) = events.recv() => self.hear(event).await,
+                done = leaving.recv() => break done,
+                Some(done) = self.work.join_next() => match done {
+                    Ok(event) => if let Some(event) = event { self.hear(event).await },
+                    Err(error) => tracing::error!(%error, "a request to the coordinator failed badly"),
+                },
+                news = self.feed.next() => match news {
+                    Some(news) => self.news(news).await,
+                    None => break None,
+                },
+                Some(input) = inputs.recv() => self.hear(Event::from(input)).await,
+                () = sleep_until(wake) => self.hear(Event::Time).await,
+            }
+        };
+        self.leave().await;
+        if let Some(done) = left {
+            // Nobody waits any more when this fails.
+            let _ = done.send(());
+        }
+    }
+
+    async fn news(&mut self, news: crate::coordinator::News) {
+        for event in self.picture.apply(news) {
+            self.hear(event).await;
+        }
+        self.nodes.send_if_modified(|known| {
+            let changed = !known.iter().eq(self.picture.nodes());
+            if changed {
+                *known = self.picture.nodes().cloned().collect();
+            }
+            changed
+        });
+        let draining = self.picture.drains().contains(&self.me);
+        if draining != self.core.is_draining() {
+            self.hear(Event::Drain(draining)).await;
+        }
+    }
+
+    /// Lets the core decide. What the actors must know at once they know before anything is sent or awaited.
+    async fn hear(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        let now = Moment::at(self.start.elapsed());
+        self.core.handle(now, event, &mut effects);
+        self.acting.extend(self.core.until());
+        let mut early = 0;
+        for effect in &effects {
+            match effect {
+                Effect::Serve(tenure, unheard) => {
+                    early += usize::from(!unheard.is_empty());
+                    self.acting.serve(tenure.shard, tenure.epoch);
+                }
+                Effect::Stop(shard) => self.acting.stop(*shard),
+                Effect::Owner(seat) => drop(self.directory.learn(*seat)),
+                Effect::Claim(..)
+                | Effect::HandOver { .. }
+                | Effect::Record { .. }
+                | Effect::Report { .. }
+                | Effect::Send(..)
+                | Effect::Probe(_) => {}
+            }
+        }
+        if early > 0 {
+            tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
+        }
+        for effect in effects {
+            self.perform(effect).await;
+        }
+        self.publish(now);
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        let space = self.space.clone();
+        match effect {
+            Effect::Claim(lease, shards) => {
+                let me = self.me;
+                self.work.spawn(async move {
+                    let answer = space.claim(lease, me, &shards).await;
+                    Some(Event::Claimed(shards.into_iter().map(|(shard, _)| shard).collect(), answer))
+                });
+            }
+            Effect::HandOver { to, lease, tenures } => {
+                self.work.spawn(async move {
+                    let answer = space.hand_over(lease, to, &tenures).await;
+                    Some(Event::HandedOver(tenures.into_iter().map(|tenure| tenure.shard).collect(), answer))
+                });
+            }
+            Effect::Record { lease, draining, standing } => {
+                self.updates.send_modify(|node| (node.draining, node.standing) = (draining, standing));
+                let node = self.updates.borrow().clone();
+                self.work.spawn(async move {
+                    // The core asks again until the feed brings it.
+                    if let Err(error) = space.record(lease, &node).await {
+                        tracing::debug!(%error, node = node.id.0, "entry not written");
+                    }
+                    None
+                });
+            }
+            Effect::Serve(tenure, unheard) => {
+                self.notify(Notice::Serve(tenure, unheard)).await;
+            }
+            Effect::Stop(shard) => self.notify(Notice::Stop(shard)).await,
+            Effect::Report { to, tenures } => self.notify(Notice::Report { to, tenures }).await,
+            Effect::Send(to, message) => self.notify(Notice::Send(to, message)).await,
+            Effect::Probe(node) => self.notify(Notice::Probe(node)).await,
+            Effect::Owner(_) => {}
+        }
+    }
+
+    async fn notify(&self, notice: Notice) {
+        // A process that is ending no longer reads; what it would have done no longer matters.
+        let _ = self.notices.send(notice).await;
+    }
+
+    fn publish(&self, now: Moment) {
+        let status = Status {
+            holds: now < self.core.until(),
+            stands: self.core.stands(),
+            draining: self.core.is_draining(),
+            serving: self.core.serving(),
+            holdings: self.core.holdings(),
+        };
+        self.status.send_if_modified(|known| std::mem::replace(known, status) != status);
+    }
+
+    /// Stops serving, then ends the lease with all that hangs on it, and comes off the roster.
+    async fn leave(&mut self) {
+        self.keeper.abort();
+        let lease = self.core.lease();
+        self.hear(Event::Leave).await;
+        self.work.shutdown().await;
+        let Some(lease) = lease else { return };
+        let gone = async {
+            self.space.coordinator().revoke(lease).await?;
+            self.space.forget(self.me).await
+        };
+        if let Err(error) = gone.await {
+            tracing::warn!(%error, node = self.me.0, "left without a word; the lease will end by itself");
+        }
+    }
+}
+
+impl From<Input> for Event {
+    fn from(input: Input) -> Event {
+        match input {
+            Input::LinkUp(node) => Event::LinkUp(node),
+            Input::LinkDown(node) => Event::LinkDown(node),
+            Input::ProbeAnswered(node) => Event::ProbeAnswered(node),
+            Input::ProbeFailed(node) => Event::ProbeFailed(node),
+            Input::Received(from, message) => Event::Received(from, message),
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,194 @@
+//! Three nodes and an etcd, with phones.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use carillon_tests::center::{Center, NUMBER, password};
+use carillon_tests::real::{Block, Carillon, Etcd, Launch};
+use carillon_tests::records::{self, Record};
+use carillon_tests::sip::{Answering, Call, Phone, PhoneConfig};
+use carillon_tests::suite::SOON;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a take-over may take, with what the machine's other work adds to its 3 s.
+pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(30);
+
+/// A cluster.
+pub(crate) struct Scene {
+    block: Block,
+    etcd: Etcd,
+    nodes: BTreeMap<u8, Carillon>,
+    /// The folders of those that were killed.
+    graves: Vec<TempDir>,
+}
+
+impl Scene {
+    /// Three nodes, one queue `support`, the agent `anna`; everything has an owner.
+    pub(crate) async fn start() -> Result<Scene> {
+        let block = Block::fresh();
+        let etcd = Etcd::start(block.etcd(), 1).await?;
+        let fields = ["wrap_up: 0s", "waiting_sound: music"];
+        let yaml =
+            Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101).yaml();
+        let mut nodes = BTreeMap::new();
+        for node in 1..=3 {
+            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints());
+            nodes.insert(node, Carillon::start(launch).await?);
+        }
+        let scene = Scene { block, etcd, nodes, graves: Vec::new() };
+        scene.until_all_own().await?;
+        Ok(scene)
+    }
+
+    pub(crate) const fn etcd(&self) -> &Etcd {
+        &self.etcd
+    }
+
+    /// The living nodes.
+    pub(crate) fn nodes(&self) -> Vec<u8> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// A living node that is none of these.
+    pub(crate) fn another_than(&self, these: &[u8]) -> u8 {
+        *self.nodes.keys().find(|node| !these.contains(node)).expect("three nodes")
+    }
+
+    fn node(&self, node: u8) -> &Carillon {
+        &self.nodes[&node]
+    }
+
+    /// An agent's phone, registered at `node`.
+    pub(crate) async fn agent(&self, node: u8, name: &str, tone: f64, answering: Answering) -> Result<Phone> {
+        let config = PhoneConfig::agent(self.node(node).sip, name, &password(name), tone);
+        let phone = Phone::start(PhoneConfig { ip: self.block.agents(), answering, ..config }).await?;
+        phone.register(Duration::from_secs(300)).await?;
+        Ok(phone)
+    }
+
+    /// A caller who has dialled [`NUMBER`] at `node`. His phone lives as long as his call.
+    pub(crate) async fn call(&self, node: u8, number: &str, tone: f64) -> Result<Call> {
+        let config = PhoneConfig::caller(self.node(node).sip, self.block.carrier(), number, tone);
+        let phone = Phone::start(config).await?;
+        let call = phone.dial(NUMBER).await?;
+        // The phone's sockets stay open for the rest of the test.
+        std::mem::forget(phone);
+        Ok(call)
+    }
+
+    /// Asks every living node until one of the answers, each with its node's number, is as wanted.
+    async fn until<T>(
+        &self,
+        what: &str,
+        args: &[&str],
+        mut look: impl FnMut(&[(u8, Value)]) -> Option<T>,
+    ) -> Result<T> {
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        let mut last = Vec::new();
+        let looking = async {
+            loop {
+                poll.tick().await;
+                last = Vec::new();
+                for (node, carillon) in &self.nodes {
+                    // One that sleeps does not answer.
+                    let asked = tokio::time::timeout(Duration::from_secs(1), carillon.cli_json(args)).await;
+                    if let Ok(Ok(Value::Array(answer))) = asked {
+                        last.extend(answer.into_iter().map(|one| (*node, one)));
+                    }
+                }
+                if let Some(found) = look(&last) {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(TAKEN_OVER, looking).await;
+        found.with_context(|| {
+            let logs: Vec<String> = self.nodes.iter().map(|(n, it)| format!("== node {n}\n{}", it.log())).collect();
+            format!("never: {what}\n{}", logs.join("\n"))
+        })
+    }
+
+    async fn queues<T>(&self, what: &str, look: impl FnMut(&[(u8, Value)]) -> Option<T>) -> Result<T> {
+        self.until(what, &["get", "queues", "-o", "json"], look).await
+    }
+
+    async fn agents<T>(&self, what: &str, look: impl FnMut(&[(u8, Value)]) -> Option<T>) -> Result<T> {
+        self.until(what, &["get", "agents", "-o", "json"], look).await
+    }
+
+    /// Until the queue and the agent have one owner each.
+    pub(crate) async fn until_all_own(&self) -> Result<()> {
+        self.queues("one owner of the queue", |all| (all.len() == 1).then_some(())).await?;
+        self.agents("one owner of the agent", |all| (all.len() == 1).then_some(())).await
+    }
+
+    /// The node that owns a queue, once there is exactly one.
+    pub(crate) async fn owner_of_queue(&self, name: &str) -> Result<u8> {
+        self.queues("a queue has one owner", |all| only(all, name).map(|(node, _)| *node)).await
+    }
+
+    /// The node that owns an agent, once there is exactly one.
+    pub(crate) async fn owner_of_agent(&self, name: &str) -> Result<u8> {
+        self.agents("an agent has one owner", |all| only(all, name).map(|(node, _)| *node)).await
+    }
+
+    /// Until somebody else owns a queue; the node that sleeps does not count.
+    pub(crate) async fn until_owned_elsewhere(&self, name: &str, sleeps: u8) -> Result<()> {
+        let elsewhere =
+            |all: &[(u8, Value)]| all.iter().any(|(node, it)| *node != sleeps && is(it, name)).then_some(());
+        self.queues("the queue is taken over", elsewhere).await
+    }
+
+    /// Until the owner of a queue knows so many waiting callers.
+    pub(crate) async fn until_waiting(&self, name: &str, count: usize) -> Result<()> {
+        let what = format!("{count} callers wait");
+        self.queues(&what, |all| only(all, name).filter(|(_, it)| it["waiting"] == count).map(drop)).await
+    }
+
+    /// Until the owner of an agent says that this happens to her.
+    pub(crate) async fn until_activity(&self, name: &str, activity: &str) -> Result<()> {
+        let what = format!("{name} is {activity}");
+        self.agents(&what, |all| only(all, name).filter(|(_, it)| it["activity"] == activity).map(drop)).await
+    }
+
+    pub(crate) async fn until_idle(&self, name: &str) -> Result<()> {
+        self.until_activity(name, "idle").await
+    }
+
+    /// The records of a node, once there are so many.
+    pub(crate) async fn records(&self, node: u8, count: usize) -> Result<Vec<Record>> {
+        let records = records::all(self.node(node), count, SOON).await?;
+        ensure!(records.len() == count, "{} records instead of {count}", records.len());
+        Ok(records)
+    }
+
+    /// kill -9.
+    pub(crate) async fn kill(&mut self, node: u8) -> Result<()> {
+        let carillon = self.nodes.remove(&node).context("it lives")?;
+        self.graves.push(carillon.kill().await?);
+        Ok(())
+    }
+
+    pub(crate) async fn signal(&self, node: u8, name: &str) -> Result<()> {
+        self.node(node).signal(name).await
+    }
+
+    /// Ends everything as an operator would; a node that does not end cleanly fails the test.
+    pub(crate) async fn stop(self) -> Result<()> {
+        for (_, node) in self.nodes {
+            node.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+fn is(it: &Value, name: &str) -> bool {
+    it["name"].as_str().is_some_and(|full| full.rsplit('/').next() == Some(name))
+}
+
+fn only<'a>(all: &'a [(u8, Value)], name: &str) -> Option<&'a (u8, Value)> {
+    let mut named = all.iter().filter(|(_, it)| is(it, name));
+    named.next().filter(|_| named.next().is_none())
+}
