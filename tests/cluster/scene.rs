@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use carillon_tests::center::{Center, NUMBER, password};
 use carillon_tests::real::{Block, Carillon, Etcd, Launch};
 use carillon_tests::records::{self, Record};
-use carillon_tests::sip::{Answering, Call, Phone, PhoneConfig};
+use carillon_tests::sip::{Answering, Call, Phone, PhoneConfig, Transport};
 use carillon_tests::suite::SOON;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -63,7 +63,17 @@ impl Scene {
     /// An agent's phone, registered at `node`.
     pub(crate) async fn agent(&self, node: u8, name: &str, tone: f64, answering: Answering) -> Result<Phone> {
         let config = PhoneConfig::agent(self.node(node).sip, name, &password(name), tone);
-        let phone = Phone::start(PhoneConfig { ip: self.block.agents(), answering, ..config }).await?;
+        self.phone(PhoneConfig { answering, ..config }).await
+    }
+
+    /// The same over a connection; it answers at once.
+    pub(crate) async fn connected_agent(&self, node: u8, name: &str, tone: f64) -> Result<Phone> {
+        let config = PhoneConfig::agent(self.node(node).sip, name, &password(name), tone);
+        self.phone(PhoneConfig { transport: Transport::Tcp, ..config }).await
+    }
+
+    async fn phone(&self, config: PhoneConfig) -> Result<Phone> {
+        let phone = Phone::start(PhoneConfig { ip: self.block.agents(), ..config }).await?;
         phone.register(Duration::from_secs(300)).await?;
         Ok(phone)
     }

@@ -86,11 +86,10 @@ impl Worker {
         let mut ways: Vec<Way> = fixed.into_iter().collect();
         let username = directory.device(id).and_then(|device| device.credentials.as_ref()).map(|c| c.username.as_str());
         let Some(username) = username else { return ways };
-        let is_fixed = |location: &&Location| ways.first().is_some_and(|way| is_at(&way.uri, location));
-        let elsewhere = at.iter().filter(|location| location.edge != self.shared.config.node);
-        let elsewhere: Vec<&Location> = elsewhere.filter(|location| !is_fixed(location)).collect();
+        let mut elsewhere: Vec<Way> = at.iter().filter_map(|at| self.way_through_edge(username, at)).collect();
+        elsewhere.retain(|way| ways.iter().all(|fixed| fixed.uri != way.uri));
         let mut registered = self.shared.registry().flows(now, username);
-        registered.retain(|(uri, _)| !elsewhere.iter().any(|location| is_at(uri, location)));
+        registered.retain(|(uri, _)| elsewhere.iter().all(|way| way.uri != *uri));
         ways.extend(registered.into_iter().map(|(uri, flow)| Way {
             uri,
             flow,
@@ -98,12 +97,13 @@ impl Worker {
             through: None,
             source: flow.remote.ip(),
         }));
-        ways.extend(elsewhere.into_iter().filter_map(|location| self.way_through_edge(username, location)));
+        ways.append(&mut elsewhere);
         ways.truncate(MAX_BRANCHES);
         ways
     }
 
-    /// The way to a contact that is registered at another edge: that one knows the flow to the phone (RFC 3327 §5.3).
+    /// The way to a contact that is registered at another edge: that one knows the flow to the phone (RFC 3327 §5.3). `None`
+    /// for what is registered here, and for an edge that is gone.
     fn way_through_edge(&self, username: &str, location: &Location) -> Option<Way> {
         let edge = self.shared.peers.load().address(location.edge)?;
         Some(Way {
@@ -333,14 +333,14 @@ impl Worker {
 
     /// The edge at this address is gone, and with it whoever would answer what we ring through it.
     pub(super) fn stop_ringing_through(&mut self, edge: SocketAddr) {
-        let now = self.shared.now();
-        let dialling = self.legs.iter().filter_map(|(id, leg)| match &leg.state {
-            State::Dialling(dialling) => Some((*id, dialling)),
-            State::Asked(_) | State::Talking(_) | State::Parting(_) => None,
-        });
-        let branches = dialling.flat_map(|(id, dialling)| (0..).zip(&dialling.branches).map(move |b| (id, b)));
-        let lost: Vec<(LegId, usize)> =
-            branches.filter(|(_, (_, branch))| branch.flow == Flow::udp(0, edge)).map(|(id, (n, _))| (id, n)).collect();
+        let (now, through) = (self.shared.now(), Flow::udp(0, edge));
+        let mut lost: Vec<(LegId, usize)> = Vec::new();
+        for (id, leg) in &self.legs {
+            if let State::Dialling(dialling) = &leg.state {
+                let through_it = (0..).zip(&dialling.branches).filter(|(_, branch)| branch.flow == through);
+                lost.extend(through_it.map(|(n, _)| (*id, n)));
+            }
+        }
         for (id, branch) in lost {
             if self.stop_branch(now, id, branch, Cause::Unreachable) {
                 self.on_branch_failed(now, id, branch, StatusCode::BAD_GATEWAY.code());
@@ -387,9 +387,4 @@ impl Worker {
 fn way_to(target: &Target) -> Way {
     let flow = Flow { transport: target.transport, local: 0, remote: target.addr, connection: None };
     Way { uri: target.uri.clone(), flow, back: WayBack::default(), through: None, source: target.addr.ip() }
-}
-
-/// Whether a contact of ours and a reported one are the same, byte for byte.
-fn is_at(uri: &Uri, location: &Location) -> bool {
-    uri.as_bytes() == location.contact.uri().as_bytes()
 }

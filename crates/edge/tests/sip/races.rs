@@ -172,9 +172,14 @@ fn a_caller_who_hangs_up_while_his_hold_is_passed_on_leaves_an_open_line() {
     s.carrier.request("INVITE", &b.caller_talk, 2, "", &says("sendonly"));
     let passed = s.agent.expect_request("INVITE");
     s.carrier.request("BYE", &b.caller_talk, 3, "", "");
-    let mut got = [s.carrier.expect(200), s.carrier.recv()].map(|m| (m.status(), m.cseq_method().to_owned()));
-    got.sort();
-    assert_eq!(got, [(200, "BYE".to_owned()), (487, "INVITE".to_owned())]);
+    let mut left = vec![(200, "BYE"), (487, "INVITE")];
+    while !left.is_empty() {
+        let message = s.carrier.recv();
+        let got = (message.status(), message.cseq_method());
+        // On a slow machine also 100, and the 200 to the first INVITE again.
+        assert!(left.contains(&got) || matches!(got, (100 | 200, "INVITE")), "{}", message.text);
+        left.retain(|wanted| *wanted != got);
+    }
     s.agent.respond(&passed, "200 OK", "", "", &agent_sdp("recvonly"));
     s.agent.expect_request("ACK");
     s.center.expect_event(b.caller, LegEvent::Ended(Cause::Normal));

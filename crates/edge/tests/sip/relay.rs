@@ -407,6 +407,11 @@ fn a_phone_that_moves_rings_once_where_it_is_now() {
     at_a.expect_request("ACK");
     pair.scene.center.expect_event(leg, LegEvent::Failed(Cause::Busy));
     assert_eq!(pair.b.edge.stats().relayed, 3);
+
+    // Nobody knows edge B any more: what A remembers is worth a try.
+    pair.scene.center.edge.update_peers([]);
+    dial(&pair.scene.center, caller, &pair.at);
+    assert_eq!(at_a.expect_request("INVITE").headers("Via").len(), 1);
 }
 
 #[test]
