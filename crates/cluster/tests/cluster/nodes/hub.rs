@@ -61,7 +61,8 @@ impl Hub {
                         Some(_) => Input::ProbeAnswered(node),
                         None => Input::ProbeFailed(node),
                     };
-                    self.tell(me, input).await;
+                    let hub = self.clone();
+                    tokio::spawn(async move { hub.tell(me, input).await });
                 }
             }
         }
