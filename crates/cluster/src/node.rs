@@ -66,6 +66,8 @@ pub enum Notice {
 /// Where a node stands in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// It knows the owners of all shards. Before that it should take no calls: it could not tell old epochs from new.
+    pub informed: bool,
     /// It may act on what it owns.
     pub holds: bool,
     /// It has told the others that it may own shards.
@@ -169,7 +171,8 @@ impl Cluster {
         self.status.clone()
     }
 
-    /// Tells the core what the links have to say; waits while its inbox is full.
+    /// Tells the core what the links have to say; waits while its inbox is full. Not from the task that reads the
+    /// notices: when both are full each would wait for the other.
     ///
     /// # Errors
     /// [`Left`].
@@ -334,6 +337,7 @@ impl Driver {
 
     fn publish(&self, now: Moment) {
         let status = Status {
+            informed: self.core.is_informed(),
             holds: now < self.core.until(),
             stands: self.core.stands(),
             draining: self.core.is_draining(),

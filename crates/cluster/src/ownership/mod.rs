@@ -24,7 +24,9 @@
 //! What makes it safe: no node outside the circle can own shards (see "Joining"), and a node inside is bound by its
 //! promise. When the coordinator is back, leases and keys may be gone. Owners then register anew and claim their keys
 //! again without having stopped, and the promises keep everybody else waiting for them.
-//! A cluster of one acd node asks nobody, and goes on.
+//! A cluster of one acd node asks nobody, and goes on. An acd node that dies while the coordinator is away ends the
+//! consent for all others: its silence cannot be told from that of a node that has found the coordinator. Then they stop
+//! offering until it is back, and callers keep waiting.
 //!
 //! # Joining
 //! A node that those vouching do not know of could own shards behind their back. So a new node stands for shards only
@@ -172,6 +174,11 @@ impl Ownership {
     /// The lease of this node's registration, as far as it knows.
     pub fn lease(&self) -> Option<LeaseId> {
         self.authority.lease()
+    }
+
+    /// Whether this node has heard what all shards' keys say.
+    pub fn is_informed(&self) -> bool {
+        self.seats_known
     }
 
     /// Whether this node may own shards.

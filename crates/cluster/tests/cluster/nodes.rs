@@ -175,7 +175,8 @@ async fn a_second_node_with_the_same_number_waits_until_the_first_is_gone() {
     let other = Hub::default();
     join(&coordinator, &other, 2);
     pass(10).await;
-    assert!(other.acting(NodeId(2)).is_empty());
+    let status = *other.node(NodeId(2)).status().borrow();
+    assert!(status.informed && !status.holds && other.acting(NodeId(2)).is_empty(), "{status:?}");
     assert_eq!(hub.acting(NodeId(1)).len() + hub.acting(NodeId(2)).len(), ALL);
     hub.node(NodeId(2)).leave().await;
     hub.forget(NodeId(2));

@@ -61,7 +61,8 @@ impl Hub {
                         Some(_) => Input::ProbeAnswered(node),
                         None => Input::ProbeFailed(node),
                     };
-                    self.tell(me, input).await;
+                    let hub = self.clone();
+                    tokio::spawn(async move { hub.tell(me, input).await });
                 }
             }
         }
@@ -148,8 +149,7 @@ impl Hub {
     }
 }
 
-/// Waits until every shard is served by exactly one living node, by the one that all directories name, and nothing has
-/// moved for a while.
+/// Waits until every living node stands, they serve all shards, and nothing has moved for a while.
 pub(crate) async fn settled(hub: &Hub, limit: Duration) {
     let begun = Instant::now();
     let mut moves = (hub.moves(), Instant::now());
@@ -158,7 +158,9 @@ pub(crate) async fn settled(hub: &Hub, limit: Duration) {
         if hub.moves() != moves.0 {
             moves = (hub.moves(), Instant::now());
         }
-        if served == usize::from(carillon_cluster::shard::SHARDS) && moves.1.elapsed() >= QUIET.min(limit / 10) {
+        let all_stand = hub.ids().into_iter().all(|id| hub.node(id).status().borrow().stands);
+        let quiet = moves.1.elapsed() >= QUIET.min(limit / 10);
+        if served == usize::from(carillon_cluster::shard::SHARDS) && all_stand && quiet {
             return;
         }
         assert!(begun.elapsed() <= limit, "{served} shards are served after {limit:?}");

@@ -44,6 +44,7 @@ async fn cl_2_cl_5_on_a_real_etcd_members_die_unnoticed_and_a_node_that_is_cut_o
     let (before, stops) = (owners(&hub), hub.stops());
     for member in 0..3 {
         server.kill(member);
+        // Long enough for an election and several keep-alives, so that a mistake would show.
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(owners(&hub) == before, "one of them led, and nobody noticed");
         server.run(member);
