@@ -4,6 +4,7 @@
 //! Names travel as text (`tenants/{tenant}/agents/{agent}`) and are read by [`names`]; a snapshot of `carillon_acd::view`
 //! becomes its message by `From`.
 
+pub mod explain;
 pub mod names;
 pub mod refusal;
 pub mod statistics;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Config;
 use super::selection::{Candidate, Class, Pick, Seat, Selection};
 use crate::agent::{AgentStatus, Standing, Version};
+use crate::explain::Obstacle;
 use crate::ids::AgentId;
 use crate::skills::Skills;
 use crate::time::Moment;
@@ -200,6 +201,47 @@ impl Roster {
 
     pub(super) fn seat(&self, agent: &AgentId) -> Option<Seat> {
         self.seats.get(agent).copied()
+    }
+
+    /// Who was chosen last, where the agents take turns.
+    pub(super) fn last_turn(&self) -> Option<Seat> {
+        self.selection.last_turn()
+    }
+
+    /// The free agents who suit a class in the order in which they would be chosen, until `see` says `false`.
+    pub(super) fn each_free(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        self.selection.each(class, see);
+    }
+
+    /// What a class needs, and what an agent can do: nothing unless the strategy goes by skills.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        self.selection.skills(class, seat)
+    }
+
+    pub(super) fn candidate(&self, seat: Seat) -> Candidate {
+        self.places[seat as usize].candidate
+    }
+
+    pub(super) fn is_free(&self, seat: Seat) -> bool {
+        self.places[seat as usize].free
+    }
+
+    /// What keeps him from every caller, as far as the queue knows; `None` when he is free.
+    pub(super) fn obstacle(&self, now: Moment, seat: Seat) -> Option<Obstacle> {
+        let place = &self.places[seat as usize];
+        match place.standing {
+            _ if place.offered => Some(Obstacle::Offered),
+            None => Some(Obstacle::Unheard),
+            Some(Standing::LoggedOut) if !self.forget.contains(&(place.forget_at, seat)) => {
+                let heard = place.forget_at - UNHEARD;
+                Some(Obstacle::Silent { seconds: now.since(heard).as_secs() })
+            }
+            Some(Standing::LoggedOut) => Some(Obstacle::LoggedOut),
+            Some(Standing::OnBreak) => Some(Obstacle::OnBreak),
+            Some(Standing::Busy) => Some(Obstacle::Busy),
+            Some(Standing::Unreachable) => Some(Obstacle::Unreachable),
+            Some(Standing::Free) => (!place.free).then_some(Obstacle::Spent),
+        }
     }
 
     pub(super) const fn free(&self) -> usize {

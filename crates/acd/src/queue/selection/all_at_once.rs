@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct AllAtOnce {
@@ -29,5 +29,8 @@ impl Select for AllAtOnce {
             }
         }
         picks
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.keys().all(|&seat| see(seat));
     }
 }

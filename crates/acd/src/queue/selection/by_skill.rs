@@ -42,6 +42,16 @@ impl BySkill {
         class
     }
 
+    /// What a class needs, and what an agent can do.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        let needs = self.classes.get(class.0).map(|(needs, _)| needs.clone());
+        (needs.unwrap_or_default(), self.agents.get(seat as usize).cloned().unwrap_or_default())
+    }
+
+    fn order(&self, class: Class) -> impl Iterator<Item = Seat> {
+        self.classes.get(class.0).into_iter().flat_map(|(_, free)| free).map(|&(.., seat)| seat)
+    }
+
     pub(super) fn suits_somebody(&self, class: Class) -> bool {
         self.classes.get(class.0).is_some_and(|(_, free)| !free.is_empty())
     }
@@ -72,8 +82,10 @@ impl Select for BySkill {
     }
 
     fn pick_for(&mut self, class: Class, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let free = self.classes.get(class.0).map(|(_, free)| free);
-        let first = free.and_then(|free| free.iter().find(|(.., seat)| !is_tried(tried, *seat)));
-        first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+        self.order(class).find(|seat| !is_tried(tried, *seat)).map(Pick::whole).into_iter().collect()
+    }
+
+    fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.order(class).all(see);
     }
 }

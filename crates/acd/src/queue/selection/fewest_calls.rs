@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 use crate::time::Moment;
 
 #[derive(Clone, Debug, Default)]
@@ -28,5 +28,8 @@ impl Select for FewestCalls {
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         let first = self.free.iter().find(|(.., seat)| !is_tried(tried, *seat));
         first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&(.., seat)| see(seat));
     }
 }

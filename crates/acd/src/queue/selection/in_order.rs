@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct InOrder {
@@ -20,5 +20,8 @@ impl Select for InOrder {
 
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         self.free.iter().find(|&&seat| !is_tried(tried, seat)).map(|&seat| Pick::whole(seat)).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&seat| see(seat));
     }
 }

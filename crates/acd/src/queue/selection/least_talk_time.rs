@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 use crate::time::Moment;
 
 #[derive(Clone, Debug, Default)]
@@ -29,5 +29,8 @@ impl Select for LeastTalkTime {
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         let first = self.free.iter().find(|(.., seat)| !is_tried(tried, *seat));
         first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&(.., seat)| see(seat));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 use crate::time::Moment;
 
 #[derive(Clone, Debug, Default)]
@@ -22,5 +22,8 @@ impl Select for LongestIdle {
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         let first = self.free.iter().find(|(_, seat)| !is_tried(tried, *seat));
         first.map(|&(_, seat)| Pick::whole(seat)).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&(_, seat)| see(seat));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 use crate::rng::Rng;
 
 /// Draws that may hit an agent already tried before the untried are counted out.
@@ -49,5 +49,8 @@ impl Select for Random {
 
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         self.draw(tried).map(Pick::whole).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&seat| see(seat));
     }
 }
