@@ -134,6 +134,7 @@ async fn records_are_found_by_time_queue_agent_and_number() {
         (Filter { queue: Some(queue("sales")), ..all() }, vec![2, 4, 6, 8, 10]),
         (Filter { queue: Some(queue("support")), agent: Some(agent("anna")), ..all() }, vec![1, 3, 7, 9]),
         (Filter { number: Some(main), until: second(5), ..all() }, vec![1, 2, 3, 4]),
+        (Filter { call: Some(CallId { node: NodeId(1), boot: 7, number: 3 }), ..all() }, vec![3]),
         (Filter { agent: Some(agent("piotr")), ..all() }, vec![]),
         (Filter { limit: 3, ..Filter::default() }, vec![10, 9, 8]),
     ] {
