@@ -1,8 +1,8 @@
 //! Explanations on the wire. Fields for programs; the words for people are those of `carillon_acd::explain`.
 
 use carillon_acd::explain::{
-    AgentExplained, AgentInQueue, CallExplained, CallerExplained, CallerState, Fate, Group, NextCaller, Obstacle,
-    OfferedAgent, QueueExplained, Step, StepKind, Whereabouts, groups,
+    AgentExplained, AgentInQueue, CallExplained, Called, CallerExplained, CallerState, Fate, Group, NextCaller,
+    Obstacle, OfferedAgent, QueueExplained, Step, StepKind, Whereabouts, groups,
 };
 use carillon_acd::ids::AgentId;
 use carillon_acd::offer::OfferId;
@@ -151,10 +151,17 @@ fn step(Step { after, kind }: &Step) -> v1::CallStep {
         StepKind::Offered { queue, offer, agents, why } => v1::CallStep {
             queue: names::or_empty(queue.clone()),
             offer: Some(place_of(*offer)),
-            agents: agents.iter().map(offered).collect(),
+            agents: agents.iter().map(|OfferedAgent { agent, fate }| asked(agent.to_string(), fate)).collect(),
             why: names::or_empty(why.clone()),
             ..of(v1::Event::Offered)
         },
+        StepKind::Called { whom: Called::Agent(agent), fate } => {
+            v1::CallStep { agents: vec![asked(agent.to_string(), fate)], ..of(v1::Event::Dialled) }
+        }
+        StepKind::Called { whom: Called::Number(number), fate } => {
+            let (agent, phone_number) = (asked(String::new(), fate), number.to_string());
+            v1::CallStep { agents: vec![agent], phone_number, ..of(v1::Event::Dialled) }
+        }
         StepKind::Left { queue, why } => {
             v1::CallStep { queue: queue.to_string(), why: why.clone(), ..of(v1::Event::LeftQueue) }
         }
@@ -162,7 +169,7 @@ fn step(Step { after, kind }: &Step) -> v1::CallStep {
     }
 }
 
-fn offered(OfferedAgent { agent, fate }: &OfferedAgent) -> v1::OfferedAgent {
+fn asked(agent: String, fate: &Fate) -> v1::OfferedAgent {
     let (result, ended) = match fate {
         Fate::Asked => (v1::OfferResult::Asked, None),
         Fate::Refused { .. } => (v1::OfferResult::Refused, None),
@@ -175,13 +182,7 @@ fn offered(OfferedAgent { agent, fate }: &OfferedAgent) -> v1::OfferedAgent {
         Fate::Withdrawn => (v1::OfferResult::Withdrawn, None),
     };
     let (cause, sip_status) = ended.map_or((v1::Cause::Unspecified, 0), cause);
-    v1::OfferedAgent {
-        agent: agent.to_string(),
-        result: result.into(),
-        why: fate.words(),
-        cause: cause.into(),
-        sip_status,
-    }
+    v1::OfferedAgent { agent, result: result.into(), why: fate.words(), cause: cause.into(), sip_status }
 }
 
 fn in_queue(explained: &AgentInQueue) -> v1::AgentInQueue {

@@ -197,3 +197,64 @@ impl AgentInQueue {
         format!("{} ({}): {place}; turn: {}; {waiting}", self.queue.name, self.strategy.as_str(), self.turn())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Epoch, NodeId};
+    use crate::rank::Ranking;
+
+    fn view() -> AgentView {
+        AgentView {
+            agent: AgentId::new("default".parse().unwrap(), "anna".parse().unwrap()),
+            display_name: String::new(),
+            extension: None,
+            availability: Availability::Ready,
+            activity: Activity::WrapUp,
+            activity_for: Duration::ZERO,
+            call: None,
+            queues: Vec::new(),
+            reachable_devices: 1,
+            devices: 1,
+            handled: 0,
+        }
+    }
+
+    /// A queue with callers who bring so many seconds, in its own order.
+    fn queue(name: &str, obstacle: Obstacle, brings: &[u64]) -> AgentInQueue {
+        let id = QueueId::new("default".parse().unwrap(), name.parse().unwrap());
+        let caller = |(counter, seconds): (u64, &u64)| NextCaller {
+            call: CallId { node: NodeId(1), boot: 1, number: *seconds },
+            queue: id.clone(),
+            priority: 0,
+            waited: Duration::from_secs(*seconds),
+            bid: Ranking::default().bid(0, Duration::from_secs(*seconds)),
+            sequence: Sequence { epoch: Epoch(1), counter },
+        };
+        AgentInQueue {
+            callers: (1..).zip(brings).map(caller).collect(),
+            queue: id,
+            strategy: Strategy::InOrder,
+            place: 1,
+            agents: 1,
+            obstacle: Some(obstacle),
+            turn: None,
+            could: u32::try_from(brings.len()).unwrap(),
+            others: 0,
+        }
+    }
+
+    // spec: QU-7
+    #[test]
+    fn qu_7_the_queues_offer_their_first_and_the_best_of_those_is_next() {
+        // A new owner of `support` has measured a wait too long: the order of entry holds within a queue all the same.
+        let support = queue("support", Obstacle::Busy, &[5, 100]);
+        let sales = queue("sales", Obstacle::Busy, &[50]);
+        let left = queue("left", Obstacle::LoggedOut, &[500]);
+        let explained = AgentExplained::new(view(), vec![support, sales, left]);
+        let next: Vec<u64> = explained.callers.iter().map(|caller| caller.call.number).collect();
+        assert_eq!(next, [50, 5, 100]);
+        let obstacles: Vec<_> = explained.queues.into_iter().filter_map(|queue| queue.obstacle).collect();
+        assert_eq!(obstacles, [Obstacle::WrapUp, Obstacle::WrapUp, Obstacle::NotLoggedIn]);
+    }
+}

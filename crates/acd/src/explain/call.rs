@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::history::history;
-use super::{Fate, Lines, OfferedAgent, QueueExplained, Step, StepKind, listed};
+use super::{Called, Fate, Lines, OfferedAgent, QueueExplained, Step, StepKind, listed};
 use crate::ids::{AgentId, CallId, QueueId};
 use crate::leg::{CallerId, Cause};
 use crate::record::{Outcome, Record, Transition};
@@ -86,7 +86,9 @@ impl CallExplained {
         let last = self.history.iter().rev().find_map(|step| match &step.kind {
             StepKind::Entered { queue } => Some(Some(queue)),
             StepKind::Left { .. } => Some(None),
-            StepKind::Routed { .. } | StepKind::Offered { .. } | StepKind::Stopped { .. } => None,
+            StepKind::Routed { .. } | StepKind::Offered { .. } | StepKind::Called { .. } | StepKind::Stopped { .. } => {
+                None
+            }
         });
         last.flatten()
     }
@@ -150,6 +152,14 @@ impl Step {
             StepKind::Entered { queue } => lines.push(1, format!("{at} entered {}", queue.name)),
             StepKind::Left { queue, why } => lines.push(1, format!("{at} left {}: {why}", queue.name)),
             StepKind::Stopped { why } => lines.push(1, format!("{at} stopped: {why}")),
+            StepKind::Called { whom, fate } => {
+                let whom = match whom {
+                    Called::Agent(agent) => agent.name.to_string(),
+                    Called::Number(number) => number.to_string(),
+                };
+                lines.push(1, format!("{at} called {whom}"));
+                lines.push(2, format!("{whom} {}", fate.words()));
+            }
             StepKind::Offered { agents, why, .. } => {
                 let why = why.as_ref().map_or_else(|| "the reason was not recorded".to_owned(), ToString::to_string);
                 let names: Vec<AgentId> =

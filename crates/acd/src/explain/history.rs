@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ids::{AgentId, LegId, QueueId};
+use crate::ids::{AgentId, LegId, PhoneNumber, QueueId};
 use crate::leg::Cause;
 use crate::offer::OfferId;
 use crate::record::{Happened, Transition};
@@ -43,6 +43,13 @@ pub enum StepKind {
         /// Why them; `None` in a record of an older version.
         why: Option<Choice>,
     },
+    /// Somebody was called without a queue: the agent whose extension was dialled, or a number outside.
+    Called {
+        /// Whom.
+        whom: Called,
+        /// What became of it.
+        fate: Fate,
+    },
     /// It left the queue unanswered.
     Left {
         /// Which.
@@ -55,6 +62,15 @@ pub enum StepKind {
         /// What, in words.
         why: String,
     },
+}
+
+/// Who was called without a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Called {
+    /// An agent, on all of his devices.
+    Agent(AgentId),
+    /// A number outside.
+    Number(PhoneNumber),
 }
 
 /// One agent of an offer.
@@ -120,10 +136,10 @@ struct Reader {
     queue: Option<QueueId>,
     /// The offer under way.
     offer: Option<OfferId>,
-    /// Where its first agents stand in `steps`.
+    /// Where the first step stands whose agents may still answer.
     from: usize,
-    /// The legs of its agents that have not ended.
-    legs: Vec<(LegId, AgentId)>,
+    /// Legs that have not ended, and the agent behind each if there is one.
+    legs: Vec<(LegId, Option<AgentId>)>,
 }
 
 impl Reader {
@@ -138,21 +154,19 @@ impl Reader {
                 }
             }
             Happened::Offered { offer, agents, why } => self.offered(after, *offer, agents, why.clone()),
-            Happened::ReservationRefused { agent, why } => self.set(agent, Fate::Refused { why: why.clone() }),
-            Happened::Dialled { leg, agent: Some(agent), .. } => {
-                self.legs.push((*leg, agent.clone()));
-                self.set(agent, Fate::Dialled);
+            Happened::ReservationRefused { agent, why } => {
+                self.called(after, Called::Agent(agent.clone()));
+                self.set(Some(agent), Fate::Refused { why: why.clone() });
             }
+            Happened::Dialled { leg, agent, number } => self.dialled(after, *leg, agent.as_ref(), number.as_ref()),
             Happened::Alerting { leg } => {
                 if let Some((_, agent)) = self.legs.iter().find(|(known, _)| known == leg).cloned() {
-                    self.set(&agent, Fate::Rings);
+                    self.set(agent.as_ref(), Fate::Rings);
                 }
             }
-            Happened::NotAnswered { leg, agent: Some(agent), cause } => self.not_answered(*leg, agent, *cause),
+            Happened::NotAnswered { leg, agent, cause } => self.not_answered(*leg, agent.as_ref(), *cause),
             Happened::Connected { agent, .. } => {
-                if let Some(agent) = agent {
-                    self.set(agent, Fate::Answered);
-                }
+                self.set(agent.as_ref(), Fate::Answered);
                 self.close(&Fate::Lost);
             }
             Happened::LeftQueue { queue, why } => {
@@ -166,9 +180,7 @@ impl Reader {
                     self.close(&Fate::Withdrawn);
                 }
             }
-            Happened::Dialled { agent: None, .. }
-            | Happened::NotAnswered { agent: None, .. }
-            | Happened::Playing { .. }
+            Happened::Playing { .. }
             | Happened::CallerAnswered
             | Happened::Held { .. }
             | Happened::Resumed { .. }
@@ -185,50 +197,81 @@ impl Reader {
         if self.offer != Some(offer) {
             self.close(&Fate::Withdrawn);
             self.offer = Some(offer);
-            self.from = self.steps.len();
         }
         let agents = agents.iter().map(|agent| OfferedAgent { agent: agent.clone(), fate: Fate::Asked }).collect();
         self.add(after, StepKind::Offered { queue: self.queue.clone(), offer, agents, why });
     }
 
-    fn not_answered(&mut self, leg: LegId, agent: &AgentId, cause: Cause) {
-        self.legs.retain(|(known, _)| *known != leg);
-        if self.legs.iter().any(|(_, other)| other == agent) {
-            return;
+    fn dialled(&mut self, after: Duration, leg: LegId, agent: Option<&AgentId>, number: Option<&PhoneNumber>) {
+        match (agent, number) {
+            (Some(agent), _) => self.called(after, Called::Agent(agent.clone())),
+            (None, Some(number)) => self.called(after, Called::Number(number.clone())),
+            (None, None) => {}
         }
-        let rang = matches!(cause, Cause::Busy | Cause::Declined)
-            || self.agents().any(|offered| offered.agent == *agent && offered.fate == Fate::Rings);
-        self.set(agent, if rang { Fate::NotAnswered { cause } } else { Fate::Unreachable { cause } });
+        self.legs.push((leg, agent.cloned()));
+        self.set(agent, Fate::Dialled);
     }
 
-    /// The agents of the offer under way.
-    fn agents(&mut self) -> impl Iterator<Item = &mut OfferedAgent> {
-        self.steps.iter_mut().skip(self.from).flat_map(|step| match &mut step.kind {
-            StepKind::Offered { agents, .. } => agents.iter_mut(),
-            StepKind::Routed { .. } | StepKind::Entered { .. } | StepKind::Left { .. } | StepKind::Stopped { .. } => {
-                [].iter_mut()
+    /// Without an offer somebody is called directly; an agent once, however many devices he has.
+    fn called(&mut self, after: Duration, whom: Called) {
+        let known = self.steps[self.from..].iter().any(|step| match (&step.kind, &whom) {
+            (StepKind::Called { whom: known, .. }, _) => *known == whom,
+            (StepKind::Offered { agents, .. }, Called::Agent(agent)) => {
+                agents.iter().any(|offered| offered.agent == *agent)
             }
+            (StepKind::Offered { .. }, Called::Number(_))
+            | (
+                StepKind::Routed { .. } | StepKind::Entered { .. } | StepKind::Left { .. } | StepKind::Stopped { .. },
+                _,
+            ) => false,
+        });
+        if !known {
+            self.add(after, StepKind::Called { whom, fate: Fate::Asked });
+        }
+    }
+
+    fn not_answered(&mut self, leg: LegId, agent: Option<&AgentId>, cause: Cause) {
+        self.legs.retain(|(known, _)| *known != leg);
+        if self.legs.iter().any(|(_, other)| other.as_ref() == agent) {
+            return;
+        }
+        let rang = self.fates().any(|(who, fate)| who == agent && *fate == Fate::Rings);
+        let answered = matches!(cause, Cause::Busy | Cause::Declined);
+        self.set(agent, if rang || answered { Fate::NotAnswered { cause } } else { Fate::Unreachable { cause } });
+    }
+
+    /// What becomes of those who may still answer; `None` is the number outside.
+    fn fates(&mut self) -> impl Iterator<Item = (Option<&AgentId>, &mut Fate)> {
+        self.steps.iter_mut().skip(self.from).flat_map(|step| {
+            let (called, offered) = match &mut step.kind {
+                StepKind::Called { whom: Called::Agent(agent), fate } => (Some((Some(&*agent), fate)), [].iter_mut()),
+                StepKind::Called { whom: Called::Number(_), fate } => (Some((None, fate)), [].iter_mut()),
+                StepKind::Offered { agents, .. } => (None, agents.iter_mut()),
+                StepKind::Routed { .. }
+                | StepKind::Entered { .. }
+                | StepKind::Left { .. }
+                | StepKind::Stopped { .. } => (None, [].iter_mut()),
+            };
+            called.into_iter().chain(offered.map(|offered| (Some(&offered.agent), &mut offered.fate)))
         })
     }
 
-    /// The last word on an agent counts: a phone that is dialled after another of his rings does not silence it.
-    fn set(&mut self, agent: &AgentId, fate: Fate) {
-        if self.offer.is_none() {
-            return;
-        }
-        if let Some(offered) = self.agents().find(|offered| offered.agent == *agent && offered.fate.is_open())
-            && !(offered.fate == Fate::Rings && fate == Fate::Dialled)
+    /// The last word counts: a phone that is dialled after another of his rings does not silence it.
+    fn set(&mut self, who: Option<&AgentId>, fate: Fate) {
+        let open = self.fates().find(|(known, fate)| *known == who && fate.is_open()).map(|(_, fate)| fate);
+        if let Some(open) = open
+            && !(*open == Fate::Rings && fate == Fate::Dialled)
         {
-            offered.fate = fate;
+            *open = fate;
         }
     }
 
-    /// The offer under way is over.
+    /// Nobody who was asked so far can answer any more.
     fn close(&mut self, fate: &Fate) {
-        if self.offer.take().is_some() {
-            self.agents().filter(|offered| offered.fate.is_open()).for_each(|offered| offered.fate = fate.clone());
-            self.legs.clear();
-        }
+        self.fates().filter(|(_, open)| open.is_open()).for_each(|(_, open)| *open = fate.clone());
+        self.offer = None;
+        self.from = self.steps.len();
+        self.legs.clear();
     }
 }
 
@@ -271,9 +314,11 @@ mod tests {
         let transitions: Vec<Transition> = all.map(|what| Transition { at: WallTime(7), what }).collect();
         let offers = history(WallTime(5), &transitions).into_iter().filter_map(|step| match step.kind {
             StepKind::Offered { agents, .. } => Some(agents),
-            StepKind::Routed { .. } | StepKind::Entered { .. } | StepKind::Left { .. } | StepKind::Stopped { .. } => {
-                None
-            }
+            StepKind::Called { .. }
+            | StepKind::Routed { .. }
+            | StepKind::Entered { .. }
+            | StepKind::Left { .. }
+            | StepKind::Stopped { .. } => None,
         });
         offers.flatten().map(|offered| (offered.agent.name.to_string(), offered.fate)).collect()
     }
@@ -346,5 +391,29 @@ mod tests {
         ];
         let expected = expected.map(|(after, kind)| Step { after: Duration::from_secs(after), kind });
         assert_eq!(steps, expected);
+    }
+
+    // spec: UN-6
+    #[test]
+    fn who_is_called_without_a_queue_is_a_step_too() {
+        let number: PhoneNumber = "+33123456789".parse().unwrap();
+        let outside = Happened::Dialled { leg: leg(3), agent: None, number: Some(number.clone()) };
+        let all = [
+            dialled(1, "anna"),
+            dialled(2, "anna"),
+            Happened::Alerting { leg: leg(1) },
+            failed(2, "anna", Cause::Unreachable),
+            failed(1, "anna", Cause::NoAnswer),
+            outside,
+            Happened::Alerting { leg: leg(3) },
+            Happened::Connected { leg: leg(3), agent: None },
+        ];
+        let transitions: Vec<Transition> = all.into_iter().map(|what| Transition { at: WallTime(0), what }).collect();
+        let kinds: Vec<StepKind> = history(WallTime(0), &transitions).into_iter().map(|step| step.kind).collect();
+        let expected = [
+            StepKind::Called { whom: Called::Agent(agent("anna")), fate: Fate::NotAnswered { cause: Cause::NoAnswer } },
+            StepKind::Called { whom: Called::Number(number), fate: Fate::Answered },
+        ];
+        assert_eq!(kinds, expected);
     }
 }

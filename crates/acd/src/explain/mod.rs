@@ -11,7 +11,7 @@ mod queue;
 pub use agent::{AgentExplained, AgentInQueue, MOST_CALLERS, NextCaller, Turn};
 pub use call::{CallExplained, Whereabouts};
 pub use choice::{Choice, Measure, Next, Passed};
-pub use history::{Fate, OfferedAgent, Step, StepKind, history};
+pub use history::{Called, Fate, OfferedAgent, Step, StepKind, history};
 pub use obstacle::Obstacle;
 pub use queue::{AgentStands, CallerExplained, CallerState, Group, QueueExplained, Relaxation, Setting, groups};
 
