@@ -1,12 +1,14 @@
 //! The callers of a queue, in the order in which they are served, and the times at which something is due for each.
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
 use super::Overflow;
 use super::selection::{Class, Seat};
+use super::table::Table;
 use crate::agent::Version;
 use crate::ids::CallId;
 use crate::offer::OfferId;
@@ -26,9 +28,44 @@ type Lane = (Reverse<i32>, bool, Class);
 /// two lanes, with what their priority is worth.
 type Place = (Option<Moment>, Sequence, CallId);
 
-/// How far a walk through the open callers has come.
+/// How far a walk through the open callers has come: the last one of each lane who was passed.
 #[derive(Debug, Default)]
-pub(super) struct Walk(BTreeMap<Lane, Place>);
+pub(super) struct Walk(Vec<Stop>);
+
+/// Where a walk stops: a caller and where he stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    lane: Lane,
+    place: Place,
+}
+
+impl Stop {
+    pub(super) const fn call(&self) -> CallId {
+        let (.., call) = self.place;
+        call
+    }
+
+    /// Of equal priority: the sequence alone decides between them, whatever they need.
+    const fn is_level_with(&self, other: &Stop) -> bool {
+        let ((priority, over, _), (other_priority, other_over, _)) = (self.lane, other.lane);
+        priority.0 == other_priority.0 && over == other_over
+    }
+}
+
+impl Walk {
+    /// Goes on behind him.
+    pub(super) fn pass(&mut self, stop: Stop) {
+        match self.0.iter_mut().find(|passed| passed.lane == stop.lane) {
+            Some(passed) => *passed = stop,
+            None => self.0.push(stop),
+        }
+    }
+
+    fn passed(&self, lane: &Lane) -> Bound<Place> {
+        let passed = self.0.iter().find(|passed| passed.lane == *lane);
+        passed.map_or(Bound::Unbounded, |passed| Bound::Excluded(passed.place))
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -116,40 +153,42 @@ pub(super) struct Waiting {
     max_wait: Option<Duration>,
     agents_join: bool,
     ranking: Ranking,
-    callers: BTreeMap<CallId, Caller>,
+    callers: Table<CallId, Box<Caller>>,
     /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
     open: BTreeMap<Lane, BTreeSet<Place>>,
     due: BTreeSet<(Moment, CallId)>,
 }
 
 impl Waiting {
-    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
+    pub(super) fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
         Waiting {
             max_wait,
             agents_join,
             ranking,
-            callers: BTreeMap::new(),
+            callers: Table::default(),
             open: BTreeMap::new(),
             due: BTreeSet::new(),
         }
     }
 
-    pub(super) fn insert(&mut self, caller: Caller) {
+    pub(super) fn insert(&mut self, caller: Box<Caller>) {
         self.index(&caller);
         self.callers.insert(caller.call, caller);
     }
 
     pub(super) fn get(&self, call: CallId) -> Option<&Caller> {
-        self.callers.get(&call)
+        self.callers.get(&call).map(Box::as_ref)
     }
 
     /// Takes a caller out; put him back with [`Waiting::insert`] after a change, so that the indexes are always right.
-    pub(super) fn take(&mut self, call: CallId) -> Option<Caller> {
+    pub(super) fn take(&mut self, call: CallId) -> Option<Box<Caller>> {
         let caller = self.callers.remove(&call)?;
-        if let Some(places) = self.open.get_mut(&caller.lane()) {
-            places.remove(&caller.place());
-            if places.is_empty() {
-                self.open.remove(&caller.lane());
+        if self.is_open(&caller)
+            && let Entry::Occupied(mut places) = self.open.entry(caller.lane())
+        {
+            places.get_mut().remove(&caller.place());
+            if places.get().is_empty() {
+                places.remove();
             }
         }
         self.due.remove(&(caller.due(self.max_wait), call));
@@ -157,38 +196,41 @@ impl Waiting {
     }
 
     fn index(&mut self, caller: &Caller) {
-        let open = match caller.state {
-            State::Waiting => true,
-            State::Offered(_) => self.agents_join,
-            State::Resting { .. } | State::Leaving(_) => false,
-        };
-        if open {
+        if self.is_open(caller) {
             self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
         self.due.insert((caller.due(self.max_wait), caller.call));
     }
 
+    const fn is_open(&self, caller: &Caller) -> bool {
+        match caller.state {
+            State::Waiting => true,
+            State::Offered(_) => self.agents_join,
+            State::Resting { .. } | State::Leaving(_) => false,
+        }
+    }
+
     /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
     /// logarithm of the callers for each priority and need that occurs.
-    pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(Class) -> bool) -> Option<CallId> {
+    pub(super) fn next(&self, walk: &Walk, suits: impl Fn(Class) -> bool) -> Option<Stop> {
         let lanes = self.open.iter().filter(|((.., class), _)| suits(*class));
-        let heads = lanes.filter_map(|(lane, places)| {
-            let from = walk.0.get(lane).map_or(Bound::Unbounded, |passed| Bound::Excluded(*passed));
-            places.range((from, Bound::Unbounded)).next().map(|place| (*lane, *place))
+        let mut heads = lanes
+            .filter_map(|(&lane, places)| {
+                let place = *places.range((walk.passed(&lane), Bound::Unbounded)).next()?;
+                Some(Stop { lane, place })
+            })
+            .peekable();
+        // Lanes of equal priority are neighbours.
+        let firsts = std::iter::from_fn(|| {
+            let mut first = heads.next()?;
+            while let Some(head) = heads.next_if(|head| head.is_level_with(&first)) {
+                if head.place < first.place {
+                    first = head;
+                }
+            }
+            Some(first)
         });
-        // Among equal priorities the sequence alone decides, whatever they need.
-        let mut heads: Vec<(Lane, Place)> = heads.collect();
-        heads.sort_unstable_by_key(|((priority, over, _), place)| (*priority, *over, *place));
-        heads.dedup_by_key(|((priority, over, _), _)| (*priority, *over));
-        let order = |(lane, place): &(Lane, Place)| {
-            let (Reverse(priority), ..) = *lane;
-            let (_, sequence, call) = *place;
-            let began = self.callers.get(&call).map(|caller| self.ranking.place(priority, caller.began));
-            (began, sequence, call)
-        };
-        let (lane, place) = heads.into_iter().min_by_key(order)?;
-        walk.0.insert(lane, place);
-        Some(place.2)
+        firsts.min_by_key(|stop| self.get(stop.call()).map(|caller| self.rank(caller)))
     }
 
     /// The smaller is served first. Where a new owner has measured the waits anew, callers of one priority follow their
@@ -217,7 +259,7 @@ impl Waiting {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {
-        self.callers.values()
+        self.callers.values().map(Box::as_ref)
     }
 
     pub(super) fn len(&self) -> usize {
