@@ -234,8 +234,8 @@ impl Queue {
         let steps = every.map_or(0, |every| now.since(caller.entered).as_millis() / every.as_millis().max(1));
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let wanted = caller.wanted.relaxed(steps, rule.least);
-        let more = caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
-        caller.relax_at = every.filter(|_| more).map(|every| caller.entered + every * (steps + 1));
+        let more = || caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
+        caller.relax_at = every.filter(|_| more()).map(|every| caller.entered + every * (steps + 1));
         caller.class = self.roster.class(&wanted);
     }
 

@@ -100,7 +100,7 @@ impl Queue {
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(stop) = self.waiting.next(&walk, |class| self.roster.suits_somebody(class))
+            && let Some(stop) = self.waiting.next(&walk, |lane| self.roster.suits_somebody(lane))
         {
             self.serve(now, stop.call(), out);
             walk.pass(stop);

@@ -6,6 +6,7 @@ use super::Config;
 use super::selection::{Candidate, Class, Pick, Seat, Selection};
 use super::silence::Silence;
 use super::table::Table;
+use super::waiting::Lane;
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::ids::AgentId;
 use crate::skills::Skills;
@@ -178,9 +179,9 @@ impl Roster {
         self.selection.class(wanted)
     }
 
-    /// Whether a free agent suits this class, if anybody is free at all.
-    pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        self.selection.suits_somebody(class)
+    /// Whether a free agent suits the callers of this lane, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, lane: &Lane) -> bool {
+        self.selection.suits_somebody(lane.class, lane.full)
     }
 
     pub(super) fn version(&self, seat: Seat) -> Version {

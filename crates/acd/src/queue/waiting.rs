@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::Overflow;
-use super::selection::{Class, Seat};
+use super::selection::{Class, HARDWARE_PHONES, Seat};
 use super::table::Table;
 use crate::agent::Version;
 use crate::ids::CallId;
@@ -20,8 +20,16 @@ use crate::time::Moment;
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
 const TICKET_LIFE: Duration = Duration::from_secs(20);
 
-/// Callers of one priority and one need who entered this queue first, or who came over from another queue.
-type Lane = (Reverse<i32>, bool, Class);
+/// Callers who stand behind each other, and whom the same agents suit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lane {
+    priority: Reverse<i32>,
+    /// From another queue.
+    came_over: bool,
+    pub(super) class: Class,
+    /// As many hardware phones ring for each as may (Spec: QU-10).
+    pub(super) full: bool,
+}
 
 /// The order within a lane (Spec: QU-7). Who entered here is first come, first served by the sequence. Sequences of two
 /// queues cannot be compared, so those who came from another one go by when their waiting began; so do the first callers of
@@ -46,9 +54,8 @@ impl Stop {
     }
 
     /// Of equal priority: the sequence alone decides between them, whatever they need.
-    const fn is_level_with(&self, other: &Stop) -> bool {
-        let ((priority, over, _), (other_priority, other_over, _)) = (self.lane, other.lane);
-        priority.0 == other_priority.0 && over == other_over
+    fn is_level_with(&self, other: &Stop) -> bool {
+        (self.lane.priority, self.lane.came_over) == (other.lane.priority, other.lane.came_over)
     }
 }
 
@@ -123,7 +130,8 @@ impl Caller {
     }
 
     fn lane(&self) -> Lane {
-        (Reverse(self.priority), self.came_over(), self.class)
+        let full = matches!(&self.state, State::Offered(ringing) if ringing.phones >= HARDWARE_PHONES);
+        Lane { priority: Reverse(self.priority), came_over: self.came_over(), class: self.class, full }
     }
 
     fn place(&self) -> Place {
@@ -210,10 +218,10 @@ impl Waiting {
         }
     }
 
-    /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
-    /// logarithm of the callers for each priority and need that occurs.
-    pub(super) fn next(&self, walk: &Walk, suits: impl Fn(Class) -> bool) -> Option<Stop> {
-        let lanes = self.open.iter().filter(|((.., class), _)| suits(*class));
+    /// The best caller who can take an agent, whose lane a free one `suits`, and whom the walk has not passed yet. Costs
+    /// the logarithm of the callers for each lane.
+    pub(super) fn next(&self, walk: &Walk, suits: impl Fn(&Lane) -> bool) -> Option<Stop> {
+        let lanes = self.open.iter().filter(|(lane, _)| suits(lane));
         let mut heads = lanes
             .filter_map(|(&lane, places)| {
                 let place = *places.range((walk.passed(&lane), Bound::Unbounded)).next()?;

@@ -3,67 +3,80 @@
 //!
 //! Callers who need the same are one class, and each class keeps its own order of the free agents who suit. There are as many
 //! classes as different needs in the configuration, with their relaxed levels; a change of an agent costs the logarithm of
-//! their number for each.
+//! the agents for each.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Candidate, Class, Pick, Seat, Select, is_tried};
+use crate::queue::table::Table;
 use crate::skills::Skills;
 use crate::time::Moment;
 
 type Key = (Reverse<u32>, Moment, Seat);
 
+/// Those who need the same.
+#[derive(Clone, Debug)]
+struct Need {
+    /// How well each agent suits, by seat; `None` when he does not.
+    suits: Vec<Option<u32>>,
+    free: BTreeSet<Key>,
+}
+
+impl Need {
+    fn key(&self, candidate: &Candidate) -> Option<Key> {
+        let suit = (*self.suits.get(candidate.seat as usize)?)?;
+        Some((Reverse(suit), candidate.idle_since, candidate.seat))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(in crate::queue) struct BySkill {
     agents: Vec<Skills>,
     free: BTreeMap<Seat, Candidate>,
-    numbers: BTreeMap<Skills, Class>,
-    classes: Vec<(Skills, BTreeSet<Key>)>,
+    classes: Table<Skills, Class>,
+    /// By class.
+    needs: Vec<Need>,
 }
 
 impl BySkill {
     pub(super) fn new(agents: Vec<Skills>) -> Self {
-        let (numbers, classes) = (BTreeMap::new(), Vec::new());
-        let mut all = BySkill { agents, free: BTreeMap::new(), numbers, classes };
+        let mut all = BySkill { agents, free: BTreeMap::new(), classes: Table::default(), needs: Vec::new() };
         all.class(&Skills::default());
         all
     }
 
     /// The class of those who need this; [`Class::ANY`] for those who need nothing.
     pub(super) fn class(&mut self, wanted: &Skills) -> Class {
-        if let Some(class) = self.numbers.get(wanted) {
+        if let Some(class) = self.classes.get(wanted) {
             return *class;
         }
-        let class = Class(self.classes.len());
-        self.numbers.insert(wanted.clone(), class);
-        let free = self.free.values().filter_map(|candidate| key(&self.agents, wanted, candidate)).collect();
-        self.classes.push((wanted.clone(), free));
+        let suits = self.agents.iter().map(|skills| skills.suit(wanted)).collect();
+        let mut need = Need { suits, free: BTreeSet::new() };
+        need.free = self.free.values().filter_map(|candidate| need.key(candidate)).collect();
+        let class = Class(self.needs.len());
+        self.needs.push(need);
+        self.classes.insert(wanted.clone(), class);
         class
     }
 
     pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        self.classes.get(class.0).is_some_and(|(_, free)| !free.is_empty())
+        self.needs.get(class.0).is_some_and(|need| !need.free.is_empty())
     }
-}
-
-fn key(agents: &[Skills], wanted: &Skills, candidate: &Candidate) -> Option<Key> {
-    let suit = agents.get(candidate.seat as usize)?.suit(wanted)?;
-    Some((Reverse(suit), candidate.idle_since, candidate.seat))
 }
 
 impl Select for BySkill {
     fn insert(&mut self, candidate: Candidate) {
         self.free.insert(candidate.seat, candidate);
-        for (wanted, free) in &mut self.classes {
-            free.extend(key(&self.agents, wanted, &candidate));
+        for need in &mut self.needs {
+            need.free.extend(need.key(&candidate));
         }
     }
 
     fn remove(&mut self, candidate: &Candidate) {
         self.free.remove(&candidate.seat);
-        for (wanted, free) in &mut self.classes {
-            key(&self.agents, wanted, candidate).map(|key| free.remove(&key));
+        for need in &mut self.needs {
+            need.key(candidate).map(|key| need.free.remove(&key));
         }
     }
 
@@ -72,8 +85,8 @@ impl Select for BySkill {
     }
 
     fn pick_for(&mut self, class: Class, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let free = self.classes.get(class.0).map(|(_, free)| free);
-        let first = free.and_then(|free| free.iter().find(|(.., seat)| !is_tried(tried, *seat)));
+        let need = self.needs.get(class.0);
+        let first = need.and_then(|need| need.free.iter().find(|(.., seat)| !is_tried(tried, *seat)));
         first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
     }
 }
