@@ -100,10 +100,9 @@ impl Queue {
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(stop) = self.waiting.next(&walk, |lane| self.roster.suits_somebody(lane))
+            && let Some(call) = self.waiting.next(&mut walk, |lane| self.roster.suits_somebody(lane))
         {
-            self.serve(now, stop.call(), out);
-            walk.pass(stop);
+            self.serve(now, call, out);
         }
     }
 

@@ -36,19 +36,23 @@ pub(super) struct Lane {
 /// two lanes, with what their priority is worth.
 type Place = (Option<Moment>, Sequence, CallId);
 
-/// How far a walk through the open callers has come: the last one of each lane who was passed.
+/// How far a walk through the open callers has come.
 #[derive(Debug, Default)]
-pub(super) struct Walk(Vec<Stop>);
+pub(super) struct Walk {
+    at: Option<Stop>,
+    /// The last one of each lane who was passed. Most walks end at the first caller and need no memory for it.
+    passed: Vec<Stop>,
+}
 
-/// Where a walk stops: a caller and where he stands.
+/// A caller and where he stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stop {
+struct Stop {
     lane: Lane,
     place: Place,
 }
 
 impl Stop {
-    pub(super) const fn call(&self) -> CallId {
+    const fn call(&self) -> CallId {
         let (.., call) = self.place;
         call
     }
@@ -60,16 +64,16 @@ impl Stop {
 }
 
 impl Walk {
-    /// Goes on behind him.
-    pub(super) fn pass(&mut self, stop: Stop) {
-        match self.0.iter_mut().find(|passed| passed.lane == stop.lane) {
-            Some(passed) => *passed = stop,
-            None => self.0.push(stop),
+    fn go_on(&mut self) {
+        let Some(at) = self.at.take() else { return };
+        match self.passed.iter_mut().find(|passed| passed.lane == at.lane) {
+            Some(passed) => *passed = at,
+            None => self.passed.push(at),
         }
     }
 
-    fn passed(&self, lane: &Lane) -> Bound<Place> {
-        let passed = self.0.iter().find(|passed| passed.lane == *lane);
+    fn behind(&self, lane: &Lane) -> Bound<Place> {
+        let passed = self.passed.iter().find(|passed| passed.lane == *lane);
         passed.map_or(Bound::Unbounded, |passed| Bound::Excluded(passed.place))
     }
 }
@@ -220,11 +224,12 @@ impl Waiting {
 
     /// The best caller who can take an agent, whose lane a free one `suits`, and whom the walk has not passed yet. Costs
     /// the logarithm of the callers for each lane.
-    pub(super) fn next(&self, walk: &Walk, suits: impl Fn(&Lane) -> bool) -> Option<Stop> {
+    pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(&Lane) -> bool) -> Option<CallId> {
+        walk.go_on();
         let lanes = self.open.iter().filter(|(lane, _)| suits(lane));
         let mut heads = lanes
             .filter_map(|(&lane, places)| {
-                let place = *places.range((walk.passed(&lane), Bound::Unbounded)).next()?;
+                let place = *places.range((walk.behind(&lane), Bound::Unbounded)).next()?;
                 Some(Stop { lane, place })
             })
             .peekable();
@@ -238,7 +243,8 @@ impl Waiting {
             }
             Some(first)
         });
-        firsts.min_by_key(|stop| self.get(stop.call()).map(|caller| self.rank(caller)))
+        walk.at = firsts.min_by_key(|stop| self.get(stop.call()).map(|caller| self.rank(caller)));
+        walk.at.as_ref().map(Stop::call)
     }
 
     /// The smaller is served first. Where a new owner has measured the waits anew, callers of one priority follow their
