@@ -72,9 +72,13 @@ impl Walk {
         }
     }
 
-    fn behind(&self, lane: &Lane) -> Bound<Place> {
-        let passed = self.passed.iter().find(|passed| passed.lane == *lane);
-        passed.map_or(Bound::Unbounded, |passed| Bound::Excluded(passed.place))
+    /// The first of a lane who was not passed.
+    fn head(&self, lane: &Lane, places: &BTreeSet<Place>) -> Option<Stop> {
+        let place = match self.passed.iter().find(|passed| passed.lane == *lane) {
+            None => places.first(),
+            Some(passed) => places.range((Bound::Excluded(passed.place), Bound::Unbounded)).next(),
+        };
+        place.map(|&place| Stop { lane: *lane, place })
     }
 }
 
@@ -227,12 +231,7 @@ impl Waiting {
     pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(&Lane) -> bool) -> Option<CallId> {
         walk.go_on();
         let lanes = self.open.iter().filter(|(lane, _)| suits(lane));
-        let mut heads = lanes
-            .filter_map(|(&lane, places)| {
-                let place = *places.range((walk.behind(&lane), Bound::Unbounded)).next()?;
-                Some(Stop { lane, place })
-            })
-            .peekable();
+        let mut heads = lanes.filter_map(|(lane, places)| walk.head(lane, places)).peekable();
         // Lanes of equal priority are neighbours.
         let firsts = std::iter::from_fn(|| {
             let mut first = heads.next()?;
