@@ -59,6 +59,8 @@ struct Center {
     said: u64,
     called: u64,
     now: Duration,
+    /// Used again and again, so that what a decision costs is not the machine's work for fresh memory.
+    out: Vec<Effect>,
 }
 
 impl Center {
@@ -78,7 +80,7 @@ impl Center {
         let at = Now { mono: Moment::at(now), wall: WallTime(0) };
         let queue = Queue::new(at, support(), config, Epoch(1), 7);
         let needs = (0..LANGUAGES.len()).map(|n| Skills::new([language(n, 3)])).collect();
-        let mut center = Center { queue, agents, needs, turn: 0, said: 0, called: 0, now };
+        let mut center = Center { queue, agents, needs, turn: 0, said: 0, called: 0, now, out: Vec::new() };
         let statuses = (0..center.agents.len()).map(|n| center.status(n, standing)).collect();
         center.take_in(statuses);
         let enqueues = (0..callers).map(|_| center.arrival()).collect();
@@ -86,15 +88,19 @@ impl Center {
         center
     }
 
-    /// Hands the events over, a microsecond apart, and tells what that cost.
-    fn take_in(&mut self, events: Vec<Event>) -> (Duration, Vec<Effect>) {
-        let mut out = Vec::with_capacity(2 * events.len());
+    /// Hands the events over, a microsecond apart, and tells what that cost and which offers came of it.
+    fn take_in(&mut self, events: Vec<Event>) -> (Duration, Vec<Offer>) {
         let began = cpu();
         for event in events {
             self.now += Duration::from_micros(1);
-            self.queue.handle(Now { mono: Moment::at(self.now), wall: WallTime(0) }, event, &mut out);
+            self.queue.handle(Now { mono: Moment::at(self.now), wall: WallTime(0) }, event, &mut self.out);
         }
-        (cpu() - began, out)
+        let cost = cpu() - began;
+        let offers = self.out.drain(..).filter_map(|Effect::ToCall(_, said)| match said {
+            call::Event::Queue(_, call::FromQueue::Offer(offer)) => Some(offer),
+            _ => None,
+        });
+        (cost, offers.collect())
     }
 
     fn status(&mut self, n: usize, standing: Standing) -> Event {
@@ -133,9 +139,8 @@ impl Center {
     }
 
     /// Every offer is answered by its first agent; whoever else it rang for may get another.
-    fn answer_all(&mut self, effects: Vec<Effect>) -> (Duration, usize) {
+    fn answer_all(&mut self, mut ringing: Vec<Offer>) -> (Duration, usize) {
         let (mut cost, mut answered) = (Duration::ZERO, 0);
-        let mut ringing: Vec<Offer> = offers(effects).collect();
         // Agents may have joined an offer; it is answered once.
         let mut calls = HashSet::new();
         while !ringing.is_empty() {
@@ -145,23 +150,15 @@ impl Center {
             };
             let leaves: Vec<Event> = ringing.into_iter().filter(|offer| calls.insert(offer.call)).map(leave).collect();
             answered += leaves.len();
-            let (took, out) = self.take_in(leaves);
+            let took;
+            (took, ringing) = self.take_in(leaves);
             cost += took;
-            ringing = offers(out).collect();
         }
         (cost, answered)
     }
 }
 
-fn offers(effects: Vec<Effect>) -> impl Iterator<Item = Offer> {
-    effects.into_iter().filter_map(|Effect::ToCall(_, said)| match said {
-        call::Event::Queue(_, call::FromQueue::Offer(offer)) => Some(offer),
-        _ => None,
-    })
-}
-
 /// What a turn of the work cost in which everybody is busy and callers wait.
-#[derive(Default)]
 struct Turn {
     free: Duration,
     leave: Duration,
@@ -173,8 +170,8 @@ struct Turn {
 fn busy_turn(center: &mut Center, decisions: usize) -> Turn {
     let who = center.next(decisions);
     let statuses = who.iter().map(|&n| center.status(n, Standing::Free)).collect();
-    let (free, effects) = center.take_in(statuses);
-    let (leave, answered) = center.answer_all(effects);
+    let (free, offers) = center.take_in(statuses);
+    let (leave, answered) = center.answer_all(offers);
     assert_eq!(answered, decisions, "everybody who became free got a caller");
     let statuses = who.iter().map(|&n| center.status(n, Standing::Busy)).collect();
     let (busy, _) = center.take_in(statuses);
@@ -186,8 +183,8 @@ fn busy_turn(center: &mut Center, decisions: usize) -> Turn {
 /// Nobody waits and everybody is free: callers arrive, each gets an agent, and soon all are free again.
 fn quiet_turn(center: &mut Center, decisions: usize) -> Duration {
     let arrivals = (0..decisions).map(|_| center.arrival()).collect();
-    let (arrive, effects) = center.take_in(arrivals);
-    let (_, answered) = center.answer_all(effects);
+    let (arrive, offers) = center.take_in(arrivals);
+    let (_, answered) = center.answer_all(offers);
     assert_eq!(answered, decisions, "everybody who came got an agent");
     let statuses = (0..center.agents.len()).map(|n| center.status(n, Standing::Free)).collect();
     center.take_in(statuses);
