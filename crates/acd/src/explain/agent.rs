@@ -105,7 +105,7 @@ impl AgentExplained {
         for (queue, logged_in) in &self.view.queues {
             match self.queues.iter().find(|seen| seen.queue == *queue) {
                 Some(seen) => lines.push(1, seen.line()),
-                None if *logged_in => lines.push(1, format!("{}: does not know him", queue.name)),
+                None if *logged_in => lines.push(1, format!("{}: did not answer, or does not list him", queue.name)),
                 None => lines.push(1, format!("{}: logged out of this queue", queue.name)),
             }
         }

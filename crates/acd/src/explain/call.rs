@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use super::history::history;
+use super::queue::agent_lines;
 use super::{Called, Fate, Lines, OfferedAgent, QueueExplained, Step, StepKind, listed};
 use crate::ids::{AgentId, CallId, QueueId};
 use crate::leg::{CallerId, Cause};
 use crate::record::{Outcome, Record, Transition};
 use crate::time::{WallTime, lasting};
 use crate::view::{CallView, Stage};
-
-/// Agents of one offer who are listed by name.
-const MOST_OFFERED: usize = 10;
 
 /// A call that lives or is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +101,7 @@ impl CallExplained {
         let (call, from, to) = (self.call, &self.caller.number, &self.dialled);
         lines.push(0, format!("call {call} from {from} to {to}{age}: {}", self.words()));
         for step in &self.history {
-            step.lines(&mut lines);
+            step.lines(most, &mut lines);
         }
         if let Some(place) = &self.place {
             lines.push(0, format!("place in {}, {} waiting:", place.queue.name, place.waiting));
@@ -111,9 +109,13 @@ impl CallExplained {
                 caller.lines(1, place.ranking, most, &mut lines);
             }
             let others: Vec<_> = place.agents.iter().filter(|stands| stands.obstacle.is_some()).cloned().collect();
-            lines
-                .push(0, if others.is_empty() { "all agents are free" } else { "agents who are not free:" }.to_owned());
-            QueueExplained { agents: others, ..place.clone() }.agent_lines(1, most, &mut lines);
+            let title = match (place.agents.is_empty(), others.is_empty()) {
+                (true, _) => "the queue has no agents",
+                (false, true) => "all agents are free",
+                (false, false) => "agents who are not free:",
+            };
+            lines.push(0, title.to_owned());
+            agent_lines(&others, "free", most, 1, &mut lines);
         }
         lines.done()
     }
@@ -145,7 +147,7 @@ impl CallExplained {
 }
 
 impl Step {
-    fn lines(&self, lines: &mut Lines) {
+    fn lines(&self, most: usize, lines: &mut Lines) {
         let at = lasting(self.after);
         match &self.kind {
             StepKind::Routed { why } => lines.push(1, format!("{at} routed: {why}")),
@@ -162,11 +164,13 @@ impl Step {
             }
             StepKind::Offered { agents, why, .. } => {
                 let why = why.as_ref().map_or_else(|| "the reason was not recorded".to_owned(), ToString::to_string);
-                let names: Vec<AgentId> =
-                    agents.iter().take(MOST_OFFERED).map(|offered| offered.agent.clone()).collect();
+                let names: Vec<AgentId> = agents.iter().take(most).map(|offered| offered.agent.clone()).collect();
                 let count = u32::try_from(agents.len()).unwrap_or(u32::MAX);
                 lines.push(1, format!("{at} offered to {}: {why}", listed(&names, count)));
-                for OfferedAgent { agent, fate } in agents.iter().take(MOST_OFFERED) {
+                // Where many rang, those who did something are worth more than those who stopped ringing.
+                let mut told: Vec<&OfferedAgent> = agents.iter().collect();
+                told.sort_by_key(|offered| matches!(offered.fate, Fate::Lost | Fate::Withdrawn));
+                for OfferedAgent { agent, fate } in told.into_iter().take(most) {
                     lines.push(2, format!("{} {}", agent.name, fate.words()));
                 }
             }

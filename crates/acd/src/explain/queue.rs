@@ -167,7 +167,7 @@ impl QueueExplained {
         } else {
             lines.push(0, "agents:".to_owned());
         }
-        self.agent_lines(1, most, &mut lines);
+        agent_lines(&self.agents, "free", most, 1, &mut lines);
         if !self.callers.is_empty() {
             lines.push(0, "callers:".to_owned());
         }
@@ -180,18 +180,13 @@ impl QueueExplained {
         }
         lines.done()
     }
-
-    pub(super) fn agent_lines(&self, depth: usize, most: usize, lines: &mut Lines) {
-        for group in groups(&self.agents, most) {
-            let how = group.obstacle.as_ref().map_or_else(|| "free".to_owned(), Obstacle::to_string);
-            lines.push(depth, format!("{how}: {}", group.names()));
-        }
-    }
 }
 
-impl Group {
-    fn names(&self) -> String {
-        listed(&self.agents, self.count)
+/// A line for each group of agents; `free` is the word for those whom nothing keeps.
+pub(super) fn agent_lines(agents: &[AgentStands], free: &str, most: usize, depth: usize, lines: &mut Lines) {
+    for group in groups(agents, most) {
+        let how = group.obstacle.as_ref().map_or_else(|| free.to_owned(), Obstacle::to_string);
+        lines.push(depth, format!("{how}: {}", listed(&group.agents, group.count)));
     }
 }
 
@@ -248,18 +243,13 @@ impl CallerExplained {
             lines.push(depth + 1, format!("needs {}{then}", skills_in_words(&self.needs)));
         }
         match self.state {
-            CallerState::Waiting | CallerState::Resting { .. } => self.agent_lines(depth + 1, most, lines),
+            CallerState::Waiting | CallerState::Resting { .. } if self.agents.is_empty() => {
+                lines.push(depth + 1, "no agent is free".to_owned());
+            }
+            CallerState::Waiting | CallerState::Resting { .. } => {
+                agent_lines(&self.agents, "eligible", most, depth + 1, lines);
+            }
             CallerState::Offered { .. } | CallerState::Leaving { .. } => {}
-        }
-    }
-
-    fn agent_lines(&self, depth: usize, most: usize, lines: &mut Lines) {
-        if self.agents.is_empty() {
-            lines.push(depth, "no agent is free".to_owned());
-        }
-        for group in groups(&self.agents, most) {
-            let how = group.obstacle.as_ref().map_or_else(|| "eligible".to_owned(), Obstacle::to_string);
-            lines.push(depth, format!("{how}: {}", group.names()));
         }
     }
 }
