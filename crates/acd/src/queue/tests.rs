@@ -1,3 +1,5 @@
+mod explained;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -6,7 +8,6 @@ use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::call::{self, FromQueue};
-use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::{Offer, OfferId};
 use crate::rank::Ranking;
@@ -86,6 +87,10 @@ impl Hall {
     }
 
     fn status(&mut self, agent: &str, standing: Standing) {
+        self.with_devices(agent, standing, 1, 0);
+    }
+
+    fn with_devices(&mut self, agent: &str, standing: Standing, hardware: u8, soft: u8) {
         self.version += 1;
         let version = Version { epoch: Epoch(1), counter: self.version };
         let status = AgentStatus {
@@ -96,8 +101,8 @@ impl Hall {
             idle_period: 0,
             calls: 0,
             talked: Duration::ZERO,
-            hardware: 1,
-            soft: 0,
+            hardware,
+            soft,
         };
         self.tell(Event::Availability(status));
     }
@@ -432,48 +437,19 @@ proptest! {
     }
 }
 
-// spec: RT-9, QU-6
+// spec: QU-2, QU-7, QU-10
 #[test]
-fn rt_9_what_keeps_an_agent_is_told_as_the_queue_heard_it() {
-    let mut hall = Hall::new(config(&["anna", "piotr", "ivan", "olga", "zofia"]));
-    hall.status("zofia", Standing::Free);
-    hall.pass(Duration::from_secs(40));
-    hall.status("anna", Standing::Free);
-    hall.status("piotr", Standing::Busy);
+fn a_caller_for_whom_ten_phones_ring_leaves_the_next_phone_to_others_but_not_the_next_browser() {
+    let agents: Vec<String> = (10..24).map(|n| format!("a{n}")).collect();
+    let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
+    let mut hall = Hall::new(Config { strategy: Strategy::AllAtOnce, ..config(&agents) });
+    agents[..12].iter().for_each(|agent| hall.status(agent, Standing::Free));
     hall.enqueue(first(1));
-    let offer = hall.offers().remove(0);
-    assert_eq!(offer.why, Choice::InOrder { place: 1, passed: None });
-    hall.status("ivan", Standing::OnBreak);
-    let obstacles = |hall: &Hall| {
-        let agents = hall.queue.explain(hall.now, 0).agents.into_iter();
-        agents
-            .map(|stands| stands.obstacle.map_or_else(String::new, |obstacle| obstacle.to_string()))
-            .collect::<Vec<_>>()
-    };
-    let expected = ["offered a call", "busy", "on break", "not heard yet", "not heard for 40s"];
-    assert_eq!(obstacles(&hall), expected);
-
-    // Her owner refuses: what she said before is used up, until she speaks again.
-    let failed = Progress::Failed { offer: offer.id, refused: vec![agent_id("anna")], rang: false };
-    hall.enqueue(again(1, seq(1, 1), Some(failed)));
-    assert_eq!(obstacles(&hall)[0], "asked in vain just now");
-    hall.status("piotr", Standing::Free);
-    let why = hall.offers().remove(0).why;
-    assert_eq!(why.to_string(), "in order: 2nd of the list; anna was asked in vain just now");
-}
-
-// spec: RT-9
-#[test]
-fn rt_9_an_explanation_names_as_many_callers_and_agents_as_are_asked_for() {
-    let mut hall = Hall::new(config(&["anna", "piotr", "ivan"]));
-    ["anna", "piotr", "ivan"].into_iter().for_each(|agent| hall.status(agent, Standing::OnBreak));
-    (1..=4).for_each(|number| hall.enqueue(first(number)));
-    let explained = hall.queue.explain(hall.now, 2);
-    assert_eq!((explained.waiting, explained.callers.len()), (4, 2));
-    let lines = explained.lines(1);
-    assert!(lines.contains(&"  on break: anna and 2 more".to_owned()), "{lines:?}");
-    assert!(lines.contains(&"  and 2 more".to_owned()), "{lines:?}");
-    let third = hall.queue.explain_caller(hall.now, call_id(3)).unwrap();
-    assert_eq!(third.callers[0].position, Some(3));
-    assert_eq!(hall.queue.explain_caller(hall.now, call_id(9)), None);
+    hall.enqueue(first(2));
+    let ring = |offers: &[Offer]| offers.iter().map(|o| (o.call.number, o.agents.len())).collect::<Vec<_>>();
+    assert_eq!(ring(&hall.offers()), [(1, 10), (2, 2)]);
+    hall.with_devices("a22", Standing::Free, 1, 0);
+    assert_eq!(whom(&hall.offers()), [(2, "a22".to_owned())]);
+    hall.with_devices("a23", Standing::Free, 0, 1);
+    assert_eq!(whom(&hall.offers()), [(1, "a23".to_owned())]);
 }
