@@ -12,7 +12,10 @@ use crate::address::Addresses;
 use crate::alarm::Alarm;
 
 /// What a call's mailbox takes.
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each would cost more than it saves")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, and a box for each would cost more than it saves"
+)]
 pub(crate) enum CallMessage {
     /// For the machine.
     Event(Event),
