@@ -116,7 +116,7 @@ impl Queued {
         if let Some(attempt) = &mut self.attempt
             && last == Some(offer.id)
         {
-            return attempt.join(core, offer.agents, offer.ring_for);
+            return attempt.join(core, offer.agents, offer.ring_for, Some(offer.why));
         }
         if self.attempt.is_some() || last.is_some_and(|last| offer.id <= last) {
             // The owner does not know how far we are.
@@ -134,7 +134,7 @@ impl Queued {
             sequence: self.sequence,
         };
         self.progress = Some(Progress::Working(offer.id));
-        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for));
+        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for, Some(offer.why)));
     }
 
     pub(super) const fn last_offer(&self) -> Option<OfferId> {

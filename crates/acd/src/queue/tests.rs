@@ -1,3 +1,5 @@
+mod explained;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

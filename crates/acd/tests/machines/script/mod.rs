@@ -17,8 +17,10 @@
 //! anna offline · anna online · anna dead · anna alive           registration lost and back; a phone that cannot ring
 //! wait 20s                                                      time passes
 //! show agents · show queues                                     how it is now
+//! explain queue support · explain call 1 · explain agent anna   why it is so
 //! ```
 
+mod explain;
 mod setup;
 mod tell;
 
@@ -120,6 +122,9 @@ impl Script {
             ["wait", time] => self.wait(seconds(time)?),
             ["show", "agents"] => self.show_agents(),
             ["show", "queues"] => self.show_queues(),
+            ["explain", "queue", queue] => self.explain_queue(&queue_id(queue)?),
+            ["explain", "call", number] => self.explain_call(call_id(number)?),
+            ["explain", "agent", agent] => self.explain_agent(&agent_id(agent)?),
             [agent, ref what @ ..] => self.agent(agent, what),
             [] => Ok(()),
         }
