@@ -98,6 +98,10 @@ pub enum Playback {
     Music,
     /// A sound, once; [`LegEvent::PlayFinished`] follows.
     Sound(SoundId),
+    /// The tone of a code that was obeyed, once; [`LegEvent::PlayFinished`] follows.
+    Done,
+    /// The tone of a code that was not, once; [`LegEvent::PlayFinished`] follows.
+    Declined,
 }
 
 /// What a call asks of an edge for one leg. Commands for a leg that is gone are ignored: messages cross.

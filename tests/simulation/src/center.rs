@@ -48,6 +48,8 @@ pub(crate) fn routing() -> Routing {
         target: Target::Queue(queue_id(n)),
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
+        short_number: n.to_string().parse().ok(),
+        pickup: Vec::new(),
         ranking: Ranking::default(),
         id: queue_id(n),
         extension: extension(AGENTS + n).parse().ok(),
@@ -56,7 +58,13 @@ pub(crate) fn routing() -> Routing {
     });
     let agents = (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: extension(n).parse().ok() });
     let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];
-    let tables = Tables { numbers: numbers.collect(), queues: queues.collect(), agents: agents.collect(), trunks };
+    let tables = Tables {
+        numbers: numbers.collect(),
+        queues: queues.collect(),
+        agents: agents.collect(),
+        trunks,
+        ..Tables::default()
+    };
     Routing::new(tables).expect("the tables of this file fit together")
 }
 

@@ -23,6 +23,8 @@ use crate::phones::Phones;
 use crate::watch::Watch;
 
 const CALLERS: usize = 20;
+/// What agents dial besides extensions; the short numbers of the queues are 0, 1 and 2.
+const CODES: [&str; 6] = ["*410", "*421", "*422", "*43", "*44", "*46"];
 /// A caller whom the owner of his queue has not known for so long is lost. With a fifth of all messages lost, a ticket
 /// that is repeated every 5 s is that unlucky once in 10^11 times.
 const LOST_AFTER: Duration = Duration::from_secs(80);
@@ -193,6 +195,10 @@ impl Day {
             0 => {
                 let device = carillon_acd::ids::DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 };
                 (Source::Device(device), extension(self.rng.below(AGENTS + QUEUES)))
+            }
+            1 => {
+                let device = carillon_acd::ids::DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 };
+                (Source::Device(device), CODES[self.rng.below(CODES.len())].to_owned())
             }
             _ => (Source::Trunk(trunk()), number(self.rng.below(QUEUES))),
         };

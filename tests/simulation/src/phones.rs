@@ -30,7 +30,9 @@ impl Phones {
                 self.legs.remove(&leg);
                 Vec::new()
             }
-            LegCommand::Play(Playback::Sound(_)) => vec![(Duration::from_secs(3), LegEvent::PlayFinished)],
+            LegCommand::Play(Playback::Sound(_) | Playback::Done | Playback::Declined) => {
+                vec![(Duration::from_secs(3), LegEvent::PlayFinished)]
+            }
             LegCommand::Ring
             | LegCommand::Answer
             | LegCommand::Play(_)

@@ -10,7 +10,7 @@ use crate::offer::OfferId;
 use crate::queue;
 use crate::rank::Bid;
 use crate::ticket::Sequence;
-use crate::view::Availability;
+use crate::view::{AgentCommand, Availability};
 
 /// What kind of phone a device is (Spec: QU-10 counts hardware phones only).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,6 +156,14 @@ pub enum Event {
         reservation: ReservationId,
         /// How it went.
         why: Released,
+    },
+    /// He dialled a code on his phone (Spec: TR-5, TR-6). The answer is [`call::FromAgent::Commanded`]; the same call asks
+    /// for the same thing only, so a repetition is answered, not obeyed again.
+    Command {
+        /// The call with which he dialled it.
+        call: CallId,
+        /// What it asks for.
+        command: AgentCommand,
     },
     /// The deadline has passed.
     Wake,

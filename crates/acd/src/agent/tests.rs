@@ -105,7 +105,10 @@ impl Desk {
     fn refusal(&mut self) -> Option<Refusal> {
         match self.said().pop() {
             Some(FromAgent::Refused { why, .. }) => Some(why),
-            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) | None => None,
+            Some(
+                FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
+            )
+            | None => None,
         }
     }
 }
@@ -439,4 +442,35 @@ fn offers_let_go_by_in_a_row_end_in_a_break_that_is_stored() {
     desk.command(&AgentCommand::LogOut).unwrap();
     desk.tell(Event::Release { reservation: reservation(number, 1), why: fails });
     assert_eq!(desk.agent.availability, Availability::LoggedOut, "his own wish comes first");
+}
+
+// spec: TR-5
+#[test]
+fn tr_5_a_code_that_comes_twice_does_not_undo_a_later_one() {
+    let mut desk = Desk::new(&["support"]);
+    let dialled = |number, command| Event::Command { call: reservation(number, 1).call, command };
+    let (out, back) = (AgentCommand::QueueLogOut(queue_id("support")), AgentCommand::QueueLogIn(queue_id("support")));
+    desk.tell(dialled(1, out.clone()));
+    desk.tell(dialled(2, back));
+    desk.tell(dialled(1, out));
+    desk.tell(dialled(3, AgentCommand::EndWrapUp));
+    let commanded = |answer| FromAgent::Commanded(answer);
+    let refused = Err(CommandRefusal::NotInWrapUp);
+    assert_eq!(desk.said(), [commanded(Ok(())), commanded(Ok(())), commanded(Ok(())), commanded(refused)]);
+    assert_eq!(desk.agent.logged_in_to().count(), 1);
+}
+
+// spec: TR-6
+#[test]
+fn tr_6_the_end_of_wrap_up_is_not_refused_because_its_answer_was_lost() {
+    let mut desk = Desk::new(&["support"]);
+    desk.reserve(reservation(1, 1), from("support", 1));
+    desk.tell(Event::Connected { reservation: reservation(1, 1), queue: Some(queue_id("support")) });
+    desk.tell(Event::Release { reservation: reservation(1, 1), why: Released::Ended });
+    desk.said();
+    for _ in 0..2 {
+        desk.tell(Event::Command { call: reservation(2, 1).call, command: AgentCommand::EndWrapUp });
+    }
+    assert_eq!(desk.said(), [FromAgent::Commanded(Ok(())), FromAgent::Commanded(Ok(()))]);
+    assert_eq!(desk.agent.activity(), Activity::Idle);
 }

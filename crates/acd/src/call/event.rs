@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::agent::{self, DeviceKind, Refusal, ReservationId};
+use crate::agent::{self, CommandRefusal, DeviceKind, Refusal, ReservationId};
 use crate::ids::{AgentId, DeviceId, Epoch, LegId, QueueId};
 use crate::leg::{LegCommand, LegEvent};
 use crate::offer::Offer;
@@ -17,6 +17,8 @@ pub struct Config {
     pub max_length: Duration,
     /// The longest a greeting or a last message may play.
     pub max_sound: Duration,
+    /// The longest that the tone at the end of a dialled code may play.
+    pub max_tone: Duration,
     /// How long a directly dialled agent, or a number dialled by an agent, rings.
     pub ring_for: Duration,
     /// How long an agent's owner may take to answer a request.
@@ -34,6 +36,7 @@ impl Default for Config {
         Config {
             max_length: Duration::from_secs(12 * 3600),
             max_sound: Duration::from_secs(300),
+            max_tone: Duration::from_secs(5),
             ring_for: Duration::from_secs(30),
             reserve_within: Duration::from_secs(2),
             ring_slack: Duration::from_secs(2),
@@ -101,6 +104,8 @@ pub enum FromAgent {
         /// Which reservation.
         reservation: ReservationId,
     },
+    /// What a code on his phone asked for was done, or why not. Answers every [`agent::Event::Command`].
+    Commanded(Result<(), CommandRefusal>),
     /// He has a new owner, who asks every living call what it holds of him before it grants anything. The call renews at
     /// once; one that holds nothing says nothing.
     NewOwner,

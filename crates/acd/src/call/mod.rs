@@ -2,6 +2,7 @@
 //! agent would need to be told again. It alone connects, so a caller is never connected with two agents (Spec: CL-3).
 
 mod attempt;
+mod codes;
 mod core;
 mod event;
 mod ledger;
@@ -115,6 +116,7 @@ impl Call {
             State::Talking(talk) => Some((talk.leg, talk.agent.as_ref().map(|(agent, _)| agent))),
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -136,6 +138,7 @@ impl Call {
             State::New | State::Ended => {}
             // The owner does not answer; the call goes on, and the renewals occupy the agent when there is one again.
             State::Occupying { until } if *until <= now => self.next_step(),
+            State::Commanding(_) => self.ask_again(),
             State::Playing { until, .. } if *until <= now => self.played(),
             State::Dialling { until, leg, .. } if *until <= now => {
                 let (leg, cause) = (*leg, Cause::NoAnswer);
@@ -176,6 +179,7 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -197,6 +201,7 @@ impl Call {
             State::Ringing(_) => self.settle_ringing(),
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -240,6 +245,7 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -253,6 +259,7 @@ impl Call {
             FromAgent::Granted { reservation, .. }
             | FromAgent::Refused { reservation, .. }
             | FromAgent::Lost { reservation } => *reservation,
+            FromAgent::Commanded(answer) => return self.owner_answered(answer),
             FromAgent::NewOwner => return self.renew_for(agent),
         };
         if self.core.own.as_ref().is_some_and(|own| own.reservation == reservation) {
@@ -272,7 +279,8 @@ impl Call {
                 self.settle();
             }
             (_, FromAgent::Granted { .. }) => self.core.release(agent, reservation, Released::NoPenalty),
-            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) => {}
+            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner) => {
+            }
         }
     }
 
@@ -290,6 +298,7 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -309,7 +318,11 @@ impl Call {
             }
             // Granted again by a renewal; or lost to another call, which the running one survives.
             (
-                FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner,
+                FromAgent::Granted { .. }
+                | FromAgent::Refused { .. }
+                | FromAgent::Lost { .. }
+                | FromAgent::Commanded(_)
+                | FromAgent::NewOwner,
                 _,
             ) => {}
         }
@@ -321,7 +334,7 @@ fn answer_attempt(attempt: &mut attempt::Attempt, core: &mut Core, reservation: 
         FromAgent::Granted { devices, .. } => attempt.granted(core, reservation, devices),
         FromAgent::Refused { why, .. } => attempt.refused(core, reservation, *why),
         FromAgent::Lost { .. } => attempt.lost(core, reservation),
-        FromAgent::NewOwner => {}
+        FromAgent::Commanded(_) | FromAgent::NewOwner => {}
     }
 }
 
@@ -341,7 +354,10 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
-        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
+        | Event::Agent(
+            _,
+            FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
+        )
         | Event::HangUp
         | Event::Wake => None,
     }

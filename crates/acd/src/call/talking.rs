@@ -39,6 +39,7 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -100,8 +101,11 @@ impl Call {
             _ if broken => Outcome::Failed,
             // The queue had given up on him already.
             State::Playing { after: After::Go { .. }, .. } => Outcome::Missed,
+            // He has heard enough of the tone.
+            State::Playing { after: After::End { outcome, .. }, .. } => *outcome,
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
             | State::Playing { after: After::NextStep, .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -124,7 +128,7 @@ impl Call {
         let core = &mut self.core;
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return,
-            State::New | State::Occupying { .. } | State::Playing { .. } => {}
+            State::New | State::Occupying { .. } | State::Commanding(_) | State::Playing { .. } => {}
             State::Queued(mut queued) => {
                 if let Some(attempt) = &mut queued.attempt {
                     attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None);

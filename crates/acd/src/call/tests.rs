@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Call, Config, Effect, Event, FromAgent, FromQueue, gone};
 use crate::agent::{self, DeviceKind, Purpose, Refusal, Released, ReservationId};
 use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId, QueueId, TrunkId};
-use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
+use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Playback, Source};
 use crate::offer::{Offer, OfferId, Offered};
 use crate::queue::{self, Enqueue, Left, Progress};
 use crate::rank::Ranking;
@@ -12,6 +12,7 @@ use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now, WallTime};
+use crate::view::AgentCommand;
 
 /// A call to a queue, and a clock. Queue and agents are played by the test.
 struct Line {
@@ -62,6 +63,8 @@ fn routing() -> Arc<Routing> {
             target: Target::Queue(support()),
         }],
         queues: vec![QueueRoute {
+            short_number: None,
+            pickup: Vec::new(),
             id: support(),
             extension: None,
             waiting_sound: WaitingSound::Music,
@@ -70,6 +73,7 @@ fn routing() -> Arc<Routing> {
         }],
         agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
+        ..Tables::default()
     };
     Arc::new(Routing::new(tables).unwrap())
 }
@@ -287,6 +291,7 @@ fn step(what: &Happened) -> &'static str {
         Happened::Resumed { .. } => "resumed",
         Happened::Digit { .. } => "digit",
         Happened::LeftQueue { .. } => "left",
+        Happened::Commanded { .. } => "commanded",
         Happened::Stopped { .. } => "stopped",
         Happened::LegEnded { .. } => "leg ended",
     }
@@ -574,4 +579,43 @@ fn an_agent_who_calls_is_shown_by_his_extension() {
     line.offer(5, 1, &["piotr"]);
     line.grant("piotr", 2);
     assert_eq!(line.shown(), ["101"]);
+}
+
+fn code(dialled: &str) -> Line {
+    Line::new(Source::Device(DeviceId { agent: agent_id("anna"), index: 0 }), dialled)
+}
+
+// spec: TR-6
+#[test]
+fn tr_6_a_code_asks_again_when_nobody_answers_and_gives_up_in_the_end() {
+    let mut line = code("*43");
+    let asks = agent::Event::Command { call: CALL, command: AgentCommand::Break };
+    assert_eq!(line.agents_told(), std::slice::from_ref(&asks), "nothing else: the call does not occupy him");
+    line.pass(Duration::from_secs(5));
+    assert_eq!(line.agents_told(), [asks.clone(), asks]);
+    assert_eq!(line.legs_told(), []);
+    line.pass(Duration::from_secs(1));
+    assert_eq!(line.legs_told(), [(0, LegCommand::Answer), (0, LegCommand::Play(Playback::Declined))]);
+    line.leg(caller(), LegEvent::PlayFinished);
+    let record = line.record();
+    assert_eq!((record.outcome, record.cause), (Outcome::Refused, Cause::Congestion));
+    let why =
+        |what: &Happened| matches!(what, Happened::Commanded { refused: Some(why), .. } if why.contains("no word"));
+    assert!(record.transitions.iter().any(|transition| why(&transition.what)));
+}
+
+// spec: TR-6
+#[test]
+fn tr_6_a_code_that_was_obeyed_is_heard_and_ends_the_call() {
+    let mut line = code("*43");
+    line.out.clear();
+    for _ in 0..2 {
+        line.tell(Event::Agent(agent_id("anna"), FromAgent::Commanded(Ok(()))));
+    }
+    assert_eq!(line.legs_told(), [(0, LegCommand::Answer), (0, LegCommand::Play(Playback::Done))]);
+    // An edge that forgets the tone does not hold the call.
+    line.pass(Duration::from_secs(5));
+    let record = line.record();
+    assert_eq!((record.outcome, record.cause), (Outcome::Done, Cause::Normal));
+    assert!(line.out.contains(&Effect::Leg(caller(), LegCommand::HangUp(Cause::Normal))));
 }

@@ -35,6 +35,8 @@ fn tables() -> Tables {
     Tables {
         numbers: vec![number("acme", "main", "+33123456789")],
         queues: vec![QueueRoute {
+            short_number: None,
+            pickup: Vec::new(),
             ranking: Ranking::default(),
             id: queue("acme"),
             extension: Some("201".parse().unwrap()),
@@ -46,6 +48,7 @@ fn tables() -> Tables {
             TrunkRoute { id: TrunkId::new(name("acme"), name("inbound")), outbound: false },
             TrunkRoute { id: trunk("acme"), outbound: true },
         ],
+        ..Tables::default()
     }
 }
 

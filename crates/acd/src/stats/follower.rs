@@ -133,6 +133,7 @@ impl Follower {
             | Happened::Playing { .. }
             | Happened::CallerAnswered
             | Happened::Offered { .. }
+            | Happened::Commanded { .. }
             | Happened::Digit { .. } => {}
         }
     }
@@ -280,7 +281,7 @@ impl Follower {
         let adds = match record.outcome {
             Outcome::Missed => Tally { missed: 1, longest_wait: wait, ..Tally::default() },
             Outcome::Abandoned => pen.abandoned(self.last.as_ref().map(|(queue, _)| queue), wait),
-            Outcome::Answered | Outcome::Refused | Outcome::Failed => {
+            Outcome::Answered | Outcome::Refused | Outcome::Failed | Outcome::Done => {
                 Tally { lost: 1, longest_wait: wait, ..Tally::default() }
             }
         };

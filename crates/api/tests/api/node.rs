@@ -139,6 +139,8 @@ fn objects() -> Objects {
         target: route::Target::Queue(queue_id("support")),
     };
     let waiting = |which| route::QueueRoute {
+        short_number: None,
+        pickup: Vec::new(),
         ranking: carillon_acd::rank::Ranking::default(),
         id: queue_id(which),
         extension: None,

@@ -85,6 +85,8 @@ impl Script {
         match command {
             LegCommand::Ring | LegCommand::Play(Playback::Ringing) => Some(format!("call {call} hears ringing")),
             LegCommand::Answer => Some(format!("call {call} is answered by us")),
+            LegCommand::Play(Playback::Done) => Some(format!("call {call} hears that it is done")),
+            LegCommand::Play(Playback::Declined) => Some(format!("call {call} hears that it is declined")),
             LegCommand::Play(Playback::Music) => Some(format!("call {call} hears music")),
             LegCommand::Play(Playback::Sound(sound)) => Some(format!("call {call} hears {}", sound.name)),
             LegCommand::Bridge { with } => Some(format!("call {call} and {} hear each other", self.names.get(with)?)),
@@ -180,12 +182,19 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Missed => "missed",
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
+        Outcome::Done => "done",
     }
 }
 
 fn record_line(record: &Record) -> String {
     let mut line =
         format!("call {} is over: {} ({})", record.call.number, outcome(record.outcome), words(record.cause));
+    for transition in &record.transitions {
+        if let Happened::Commanded { what, refused, .. } = &transition.what {
+            let why = refused.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            line += &format!(", {what}{why}").replace("tenants/default/queues/", "");
+        }
+    }
     if let (Some(queue), Some(wait)) = (&record.queue, record.wait_ms) {
         line += &format!(", waited {} for {}", time(Duration::from_millis(wait)), queue.name);
     }

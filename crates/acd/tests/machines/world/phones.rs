@@ -53,6 +53,9 @@ impl Phones {
                 }
             }
             LegCommand::HangUp(_) => self.forget(leg),
+            LegCommand::Play(Playback::Done | Playback::Declined) => {
+                self.plan(now + Duration::from_secs(1), leg, LegEvent::PlayFinished);
+            }
             LegCommand::Play(Playback::Sound(_)) if self.temper == Temper::Moody => {
                 self.plan(now + Duration::from_secs(3), leg, LegEvent::PlayFinished);
             }
