@@ -126,6 +126,14 @@ pub enum LegCommand {
         /// How long it may take until the answer; then it ends with `NoAnswer` or `Unreachable`.
         ring_for: Duration,
     },
+    /// Make the leg of a caller who is not answered yet, of another call on this edge, this call's new leg, and answer it:
+    /// an agent picks a ringing call up with his own (Spec: TR-4). [`LegEvent::TakenOver`] ends the old leg for its call,
+    /// [`LegEvent::Answered`] begins the new one; if the old one is gone, answered or somewhere else,
+    /// [`LegEvent::Failed`] comes.
+    Adopt {
+        /// The caller's leg of the other call.
+        from: LegId,
+    },
     /// Join the audio (and hold, resume, telephone-events) of this leg and another of the same call, both ways. Stops what plays.
     /// A leg that is not answered yet gives and gets early media.
     Bridge {
@@ -138,7 +146,7 @@ pub enum LegCommand {
     HangUp(Cause),
 }
 
-/// What an edge reports of one leg. After `Failed` or `Ended` nothing more follows for that leg.
+/// What an edge reports of one leg. After `Failed`, `Ended` or `TakenOver` nothing more follows for that leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegEvent {
     /// The dialled phone rings (180, 183).
@@ -152,6 +160,11 @@ pub enum LegEvent {
     Failed(Cause),
     /// The other side ended the leg, or it broke.
     Ended(Cause),
+    /// The leg belongs to another call from now on, which has adopted it.
+    TakenOver {
+        /// As this leg.
+        by: LegId,
+    },
     /// A digit was pressed (once per key press): `0`–`9`, `*`, `#`, `A`–`D`.
     Digit(char),
     /// A `Playback::Sound` came to its end.

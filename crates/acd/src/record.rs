@@ -127,6 +127,20 @@ pub enum Happened {
         /// Why.
         cause: Cause,
     },
+    /// An agent picks the call up with the leg of his own call (Spec: TR-4).
+    PickedUp {
+        /// His leg in this call.
+        leg: LegId,
+        /// Who.
+        agent: AgentId,
+        /// His own call.
+        with: CallId,
+    },
+    /// The caller, an agent, has picked up another call: his leg belongs to it from now on.
+    TakenOver {
+        /// The other call.
+        by: CallId,
+    },
     /// Two-way audio.
     Connected {
         /// The leg.

@@ -236,12 +236,16 @@ impl Center {
         }
     }
 
+    pub(crate) fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
     fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
         let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
         self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
     }
 
-    fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
+    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
         let all = || self.addresses.queues().into_iter().map(|(id, _)| id.to_string());
         self.addresses.queue(queue).ok_or_else(|| not_found(queue.to_string(), all()))
     }
@@ -265,7 +269,7 @@ fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-async fn ask<M, R>(
+pub(crate) async fn ask<M, R>(
     actor: &ActorRef<M>,
     who: &impl std::fmt::Display,
     question: impl FnOnce(RpcReplyPort<R>) -> M,

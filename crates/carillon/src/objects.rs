@@ -118,6 +118,7 @@ fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
         skills: skill_rule(center, queue),
         ranking: queue.ranking,
         max_waiting: queue.max_waiting,
+        pickup: queue.pickup,
     }
 }
 

@@ -95,6 +95,10 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::NotAnswered { leg, agent, cause } => {
             v1::Transition { agents: names_of(agent), ..ended(Event::NotAnswered, leg, cause) }
         }
+        Happened::PickedUp { leg, agent, with } => {
+            v1::Transition { agents: names_of([agent]), call: names::of_call(with), ..of_leg(Event::PickedUp, leg) }
+        }
+        Happened::TakenOver { by } => v1::Transition { call: names::of_call(by), ..of(Event::TakenOver) },
         Happened::Connected { leg, agent } => {
             v1::Transition { agents: names_of(agent), ..of_leg(Event::Connected, leg) }
         }

@@ -212,7 +212,9 @@ impl<I: Iterator<Item = Arrival>, R: FnMut(&Record)> Outside for Day<'_, I, R> {
             | LegCommand::Answer
             | LegCommand::Play(Playback::Ringing | Playback::Music)
             | LegCommand::StopPlaying
-            | LegCommand::Unbridge => {}
+            | LegCommand::Unbridge
+            // Nobody dials codes on such a day.
+            | LegCommand::Adopt { .. } => {}
         }
     }
 
@@ -222,6 +224,7 @@ impl<I: Iterator<Item = Arrival>, R: FnMut(&Record)> Outside for Day<'_, I, R> {
             LegEvent::Failed(_) | LegEvent::Ended(_) => self.legs.remove(&leg),
             LegEvent::Alerting { .. }
             | LegEvent::Answered
+            | LegEvent::TakenOver { .. }
             | LegEvent::Digit(_)
             | LegEvent::PlayFinished
             | LegEvent::Held

@@ -49,7 +49,8 @@ pub(crate) fn routing() -> Routing {
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
         short_number: n.to_string().parse().ok(),
-        pickup: Vec::new(),
+        // Not everybody is on the list of each, and not each allows it: then the queue refuses.
+        pickup: (0..AGENTS).map(agent_id).collect(),
         ranking: Ranking::default(),
         id: queue_id(n),
         extension: extension(AGENTS + n).parse().ok(),
@@ -87,6 +88,7 @@ pub(crate) fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         max_wait: limits[rng.below(limits.len())],
         timeout: Timeout::default(),
         max_waiting: 2 + rng.below(20),
+        pickup: rng.below(4) > 0,
         ..queue::Config::default()
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::agent::{self, CommandRefusal, DeviceKind, Refusal, ReservationId};
-use crate::ids::{AgentId, DeviceId, Epoch, LegId, QueueId};
+use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, QueueId};
 use crate::leg::{LegCommand, LegEvent};
 use crate::offer::Offer;
-use crate::queue::{self, Overflow};
+use crate::queue::{self, Overflow, PickupRefusal, RingingCall};
 use crate::record::Record;
 use crate::ticket::Sequence;
 
@@ -73,6 +73,15 @@ pub enum FromQueue {
     },
     /// The queue proposes agents.
     Offer(Offer),
+    /// What this call's agent could pick up there, or why nothing (Spec: TR-4). Answers [`queue::Event::WhatRings`].
+    Rings(Result<RingingCall, PickupRefusal>),
+    /// The call that was asked for by [`queue::Event::PickUp`] cannot be picked up.
+    NotPickedUp {
+        /// Which.
+        call: CallId,
+        /// Why.
+        why: PickupRefusal,
+    },
     /// The queue's rules end the waiting. Sent again with every heartbeat until the call leaves.
     Overflow {
         /// The owner's epoch.

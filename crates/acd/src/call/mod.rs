@@ -6,6 +6,7 @@ mod codes;
 mod core;
 mod event;
 mod ledger;
+mod pickup;
 mod queued;
 mod state;
 mod steps;
@@ -64,6 +65,8 @@ impl Call {
             Event::Start => self.start(),
             Event::Leg(leg, event) if leg == self.core.caller_leg() => self.caller_leg(&event),
             Event::Leg(leg, event) => self.other_leg(leg, &event),
+            Event::Queue(queue, FromQueue::Rings(found)) => self.rings_there(&queue, found),
+            Event::Queue(queue, FromQueue::NotPickedUp { call, why }) => self.not_picked_up(&queue, call, why),
             Event::Queue(queue, said) => self.queue_says(&queue, said),
             Event::Agent(agent, said) => self.agent_says(&agent, said),
             Event::HangUp => self.stop("hung up by request"),
@@ -117,6 +120,7 @@ impl Call {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -139,6 +143,7 @@ impl Call {
             // The owner does not answer; the call goes on, and the renewals occupy the agent when there is one again.
             State::Occupying { until } if *until <= now => self.next_step(),
             State::Commanding(_) => self.ask_again(),
+            State::PickingUp(_) => self.expire_pickup(),
             State::Playing { until, .. } if *until <= now => self.played(),
             State::Dialling { until, leg, .. } if *until <= now => {
                 let (leg, cause) = (*leg, Cause::NoAnswer);
@@ -160,6 +165,7 @@ impl Call {
         match event {
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => self.caller_ended(*cause),
             LegEvent::PlayFinished => self.played(),
+            LegEvent::TakenOver { by } => self.taken_over(by.call),
             LegEvent::Alerting { .. }
             | LegEvent::Answered
             | LegEvent::Digit(_)
@@ -180,6 +186,7 @@ impl Call {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -202,6 +209,7 @@ impl Call {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -218,6 +226,7 @@ impl Call {
             | LegEvent::Answered
             | LegEvent::Failed(_)
             | LegEvent::Ended(_)
+            | LegEvent::TakenOver { .. }
             | LegEvent::PlayFinished => {}
         }
     }
@@ -232,6 +241,7 @@ impl Call {
                         self.overflow(overflow);
                     }
                 }
+                FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {}
             },
             // It has not heard that we left.
             State::Talking(talk) => {
@@ -246,6 +256,7 @@ impl Call {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -299,6 +310,7 @@ impl Call {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -308,6 +320,9 @@ impl Call {
 
     /// The owner of the calling agent has answered.
     fn own_answered(&mut self, said: &FromAgent) {
+        if let Some(own) = &mut self.core.own {
+            own.granted = matches!(said, FromAgent::Granted { .. });
+        }
         match (said, &self.state) {
             (FromAgent::Granted { .. }, State::Occupying { .. }) => self.next_step(),
             (FromAgent::Refused { why, .. }, State::Occupying { .. }) => {
@@ -316,7 +331,8 @@ impl Call {
                 let cause = if *why == Refusal::Busy { Cause::Busy } else { Cause::Forbidden };
                 self.end(End::by_us(Outcome::Refused, cause));
             }
-            // Granted again by a renewal; or lost to another call, which the running one survives.
+            // Granted again by a renewal; or lost to another call, which the running one survives: perhaps to the one that
+            // he picks up with this one.
             (
                 FromAgent::Granted { .. }
                 | FromAgent::Refused { .. }
@@ -354,6 +370,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
+        | Event::Queue(_, FromQueue::Rings(_) | FromQueue::NotPickedUp { .. })
         | Event::Agent(
             _,
             FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::codes::Commanding;
+use super::pickup::PickUp;
 use super::queued::Queued;
 use crate::agent::ReservationId;
 use crate::ids::{AgentId, LegId, QueueId};
@@ -22,6 +23,8 @@ pub(super) enum State {
     Occupying { until: Moment },
     /// A calling agent has dialled a code; his owner was asked.
     Commanding(Commanding),
+    /// A calling agent picks up what rings at his colleagues.
+    PickingUp(Box<PickUp>),
     /// A greeting or a last message plays.
     Playing { until: Moment, after: After },
     /// In a queue, perhaps with phones ringing.
@@ -62,6 +65,7 @@ impl State {
             State::New | State::Ended => None,
             State::Occupying { until } | State::Playing { until, .. } | State::Dialling { until, .. } => Some(*until),
             State::Commanding(commanding) => Some(commanding.deadline()),
+            State::PickingUp(pickup) => Some(pickup.deadline()),
             State::Queued(queued) => Some(queued.deadline()),
             State::Ringing(attempt) => attempt.deadline(),
             State::Talking(talk) => talk.agent.as_ref().map(|_| talk.renew_at),
@@ -73,6 +77,7 @@ impl State {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { after: After::NextStep, .. } => Stage::Routing,
             State::Queued(queued) if queued.attempt.as_ref().and_then(Attempt::agent).is_some() => Stage::Ringing,
             State::Queued(_) => Stage::Waiting,
@@ -91,6 +96,7 @@ impl State {
             State::New
             | State::Occupying { .. }
             | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Ended => None,

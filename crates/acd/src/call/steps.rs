@@ -9,7 +9,7 @@ use super::{Call, End};
 use crate::agent::{Purpose, Refusal};
 use crate::ids::{AgentId, PhoneNumber, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent, Source};
-use crate::offer::Offered;
+use crate::offer::{Invitation, Offered};
 use crate::queue::{Left, Overflow, Then};
 use crate::record::{Happened, Outcome};
 use crate::route::Step;
@@ -40,7 +40,7 @@ impl Call {
     /// Whether the calling agent has no time for another call meanwhile. A code takes none.
     fn occupies(&self) -> bool {
         match self.core.steps.last() {
-            Some(Step::Greeting(_) | Step::Queue(_) | Step::Agent(_) | Step::Dial { .. }) => true,
+            Some(Step::Greeting(_) | Step::Queue(_) | Step::Agent(_) | Step::Dial { .. } | Step::PickUp(_)) => true,
             Some(Step::Command(_) | Step::Decline | Step::Refuse(_)) | None => false,
         }
     }
@@ -52,6 +52,7 @@ impl Call {
             Some(Step::Queue(queue)) => self.state = State::Queued(Box::new(Queued::enter(&mut self.core, queue))),
             Some(Step::Agent(agent)) => self.ring_agent(agent, ring_for),
             Some(Step::Dial { trunk, number, show }) => self.dial(trunk, number, show, ring_for),
+            Some(Step::PickUp(queues)) => self.pick_up(queues),
             Some(Step::Command(command)) => self.command(command),
             Some(Step::Decline) => self.decline(Cause::NotFound),
             Some(Step::Refuse(cause)) => self.end(End::by_us(Outcome::Refused, cause)),
@@ -107,7 +108,7 @@ impl Call {
     }
 
     fn ring_agent(&mut self, agent: AgentId, ring_for: Duration) {
-        let offered = vec![Offered { agent, hardware_limit: u8::MAX }];
+        let offered = vec![Offered { agent, hardware_limit: u8::MAX, invitation: Invitation::Chosen }];
         self.state = State::Ringing(Attempt::start(&mut self.core, Purpose::Direct, offered, ring_for));
     }
 
@@ -172,7 +173,11 @@ impl Call {
                 self.state = State::New;
                 self.end(End::by_us(Outcome::Missed, cause));
             }
-            LegEvent::Digit(_) | LegEvent::PlayFinished | LegEvent::Held | LegEvent::Resumed => {}
+            LegEvent::TakenOver { .. }
+            | LegEvent::Digit(_)
+            | LegEvent::PlayFinished
+            | LegEvent::Held
+            | LegEvent::Resumed => {}
         }
     }
 }

@@ -3,11 +3,14 @@ use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
-use crate::agent::{AgentStatus, Standing, Version};
+use super::{
+    Config, Effect, Enqueue, Event, Left, OverflowReason, PickupRefusal, Progress, Queue, RingingCall, Strategy, Then,
+    Unanswered,
+};
+use crate::agent::{AgentStatus, ReservationId, Standing, Version};
 use crate::call::{self, FromQueue};
-use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
-use crate::offer::{Offer, OfferId};
+use crate::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId};
+use crate::offer::{Invitation, Offer, OfferId, OwnCall};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 use crate::ticket::{Sequence, Ticket};
@@ -121,7 +124,10 @@ impl Hall {
     fn offers(&mut self) -> Vec<Offer> {
         let offers = self.said().into_iter().filter_map(|(_, said)| match said {
             FromQueue::Offer(offer) => Some(offer),
-            FromQueue::Enqueued { .. } | FromQueue::Overflow { .. } => None,
+            FromQueue::Enqueued { .. }
+            | FromQueue::Rings(_)
+            | FromQueue::NotPickedUp { .. }
+            | FromQueue::Overflow { .. } => None,
         });
         offers.collect()
     }
@@ -129,7 +135,9 @@ impl Hall {
     fn overflows(&mut self) -> Vec<(u64, OverflowReason)> {
         let overflows = self.said().into_iter().filter_map(|(call, said)| match said {
             FromQueue::Overflow { overflow, .. } => Some((call, overflow.why)),
-            FromQueue::Enqueued { .. } | FromQueue::Offer(_) => None,
+            FromQueue::Enqueued { .. } | FromQueue::Offer(_) | FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {
+                None
+            }
         });
         overflows.collect()
     }
@@ -429,4 +437,64 @@ proptest! {
         let expected: Vec<u64> = model.into_iter().map(|(_, n)| n).collect();
         prop_assert_eq!(served, expected);
     }
+}
+
+fn wants(number: u64, agent: &str) -> Event {
+    let own = call_id(90);
+    let own = OwnCall { leg: LegId::caller(own), reservation: ReservationId { call: own, n: 1 } };
+    Event::PickUp { call: call_id(number), agent: agent_id(agent), own }
+}
+
+/// Two calls ring, the second three seconds later.
+fn two_ring(pickup: bool) -> Hall {
+    let mut hall = Hall::new(Config { pickup, ..config(&["anna", "piotr", "ivan"]) });
+    for agent in ["anna", "piotr"] {
+        hall.status(agent, Standing::Free);
+    }
+    hall.status("ivan", Standing::Busy);
+    hall.enqueue(first(1));
+    hall.pass(Duration::from_secs(3));
+    hall.enqueue(first(2));
+    hall.said();
+    hall
+}
+
+// spec: TR-4
+#[test]
+fn tr_4_who_picks_up_joins_the_offer_that_rings_however_often_he_asks() {
+    let mut hall = two_ring(true);
+    hall.tell(Event::WhatRings { asker: call_id(90), agent: agent_id("ivan") });
+    let longest = RingingCall { call: call_id(1), ringing_for: Duration::from_secs(3) };
+    assert_eq!(hall.said(), [(90, FromQueue::Rings(Ok(longest)))]);
+    hall.tell(wants(1, "ivan"));
+    hall.tell(wants(1, "ivan"));
+    let offers = hall.offers();
+    assert_eq!(whom(&offers), [(1, "ivan".to_owned()), (1, "ivan".to_owned())]);
+    assert!(matches!(offers[0].agents[0].invitation, Invitation::OwnCall(_)));
+    assert_eq!((offers[0].id.counter, offers[0].ring_for), (1, Duration::from_secs(17)));
+    hall.status("ivan", Standing::Free);
+    hall.enqueue(first(3));
+    assert_eq!(hall.offers(), [], "he is not free for another call as long as he is part of that offer");
+}
+
+// spec: TR-4
+#[test]
+fn tr_4_a_queue_says_why_nothing_can_be_picked_up() {
+    let refused = |pickup, number, agent: &str| {
+        let mut hall = two_ring(pickup);
+        hall.tell(wants(number, agent));
+        match hall.said().pop() {
+            Some((90, FromQueue::NotPickedUp { why, .. })) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(false, 1, "ivan"), PickupRefusal::NotAllowed);
+    assert_eq!(refused(true, 1, "maria"), PickupRefusal::DoesNotServe);
+    assert_eq!(refused(true, 7, "ivan"), PickupRefusal::NothingRings);
+    let mut hall = two_ring(true);
+    hall.tell(Event::Leave { call: call_id(1), why: Left::Abandoned });
+    hall.said();
+    hall.tell(wants(1, "ivan"));
+    let why = PickupRefusal::NothingRings;
+    assert_eq!(hall.said(), [(90, FromQueue::NotPickedUp { call: call_id(1), why })]);
 }

@@ -24,6 +24,8 @@ pub enum Step {
         /// Shown to the person called.
         show: CallerId,
     },
+    /// Take a call that rings in one of these queues for the calling agent (Spec: TR-4).
+    PickUp(Vec<QueueId>),
     /// Tell the calling agent's owner what he has dialled (Spec: TR-5, TR-6).
     Command(AgentCommand),
     /// Let the calling agent hear that his code means nothing here.
@@ -70,10 +72,7 @@ impl Routing {
     fn plan_from_agent(&self, agent: &AgentId, dialled: &str) -> Plan {
         let tenant = &agent.tenant;
         if let Some((feature, rest)) = self.codes(tenant).read(dialled) {
-            let (step, means) = match self.meaning(agent, feature, rest) {
-                Ok(command) => (Step::Command(command.clone()), command.to_string()),
-                Err(why) => (Step::Decline, why),
-            };
+            let (step, means) = self.meaning(agent, feature, rest).unwrap_or_else(|why| (Step::Decline, why));
             return Plan::internal(step, format!("{agent} dialled {dialled}, {}: {means}", feature.as_str()));
         }
         if let Some((extension, target)) = self.extension(tenant, dialled) {
@@ -97,17 +96,29 @@ impl Routing {
         Plan::internal(Step::Dial { trunk: trunk.clone(), number, show }, why)
     }
 
-    /// What a code leads to (Spec: TR-5, TR-6), or why it means nothing.
-    fn meaning(&self, agent: &AgentId, feature: Feature, rest: &str) -> Result<AgentCommand, String> {
-        Ok(match feature {
-            Feature::PickUp => return Err("nothing to pick up".to_owned()),
+    /// What a code leads to, and that in words (Spec: TR-4, TR-5, TR-6); or why it means nothing.
+    fn meaning(&self, agent: &AgentId, feature: Feature, rest: &str) -> Result<(Step, String), String> {
+        let command = match feature {
+            Feature::PickUp => return self.pickup(agent),
             Feature::QueueLogIn => AgentCommand::QueueLogIn(self.queue_named(&agent.tenant, rest)?),
             Feature::QueueLogOut => AgentCommand::QueueLogOut(self.queue_named(&agent.tenant, rest)?),
             Feature::Break => AgentCommand::Break,
             Feature::Ready => AgentCommand::Ready,
             Feature::LogOut => AgentCommand::LogOut,
             Feature::EndWrapUp => AgentCommand::EndWrapUp,
-        })
+        };
+        let means = command.to_string();
+        Ok((Step::Command(command), means))
+    }
+
+    fn pickup(&self, agent: &AgentId) -> Result<(Step, String), String> {
+        match self.pickups(agent) {
+            [] => Err("no queue of his allows pickup".to_owned()),
+            queues => {
+                let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+                Ok((Step::PickUp(queues.to_vec()), format!("what rings in {}", names.join(", "))))
+            }
+        }
     }
 
     fn queue_named(&self, tenant: &Name, digits: &str) -> Result<QueueId, String> {

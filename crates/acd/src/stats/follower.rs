@@ -107,7 +107,9 @@ impl Follower {
         match &transition.what {
             Happened::Enqueued { queue, .. } => self.enters(queue, at, pen),
             Happened::LeftQueue { queue, why } => self.leaves(queue, why, at, pen),
-            Happened::Dialled { leg, agent: Some(agent), .. } => self.rings(*leg, agent, at, pen),
+            Happened::Dialled { leg, agent: Some(agent), .. } | Happened::PickedUp { leg, agent, .. } => {
+                self.rings(*leg, agent, at, pen)
+            }
             Happened::ReservationRefused { .. } => self.reaches(at, pen),
             Happened::Alerting { leg } => {
                 if let Some(ring) = self.rings.iter_mut().find(|ring| ring.legs.contains(leg)) {
@@ -134,6 +136,7 @@ impl Follower {
             | Happened::CallerAnswered
             | Happened::Offered { .. }
             | Happened::Commanded { .. }
+            | Happened::TakenOver { .. }
             | Happened::Digit { .. } => {}
         }
     }

@@ -223,6 +223,8 @@ pub(super) struct TransitionRow {
     why: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -255,6 +257,7 @@ impl From<v1::Transition> for TransitionRow {
             sip_status: Some(transition.sip_status).filter(|status| *status > 0),
             why: some(transition.why),
             command: some(transition.command),
+            call: some(transition.call),
         }
     }
 }

@@ -15,6 +15,7 @@ impl Worker {
             LegCommand::Dial { target, caller, partner, ring_for } => {
                 self.dial(now, id, &target, &caller, partner, ring_for);
             }
+            LegCommand::Adopt { from } => self.adopt(now, id, from),
             LegCommand::Ring => self.ring(now, id),
             LegCommand::Answer => self.answer(now, id),
             LegCommand::Play(playback) => self.play(now, id, &playback),

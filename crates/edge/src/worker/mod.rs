@@ -3,6 +3,7 @@
 //! The first worker also reads the UDP socket, without a thread in between; with several workers it hands messages of
 //! others to their inboxes.
 
+mod adoption;
 mod challenges;
 mod commands;
 mod dialling;

@@ -42,6 +42,8 @@ pub(crate) struct Script {
     began: Moment,
     activities: Vec<(AgentId, Activity)>,
     names: BTreeMap<LegId, String>,
+    /// The phones of agents who call.
+    callers: BTreeMap<LegId, String>,
     told: BTreeSet<String>,
     lines: Vec<String>,
 }
@@ -130,6 +132,9 @@ impl Script {
             Some(agent) => Source::Device(DeviceId { agent: agent_id(agent)?, index: 0 }),
             None => Source::Trunk(TrunkId::new(name("default")?, name("carrier")?)),
         };
+        if let Some(agent) = by {
+            self.callers.insert(LegId::caller(call_id(number)?), format!("{agent}'s phone"));
+        }
         let dialled = dialled.replace('_', " ");
         let call = self.world().call(source, "+33600000000", &dialled);
         if call == call_id(number)? { Ok(()) } else { Err(format!("this is call {}", call.number)) }

@@ -99,9 +99,13 @@ impl Setup {
                 "strict_weight" => route.ranking.strict_weight = true,
                 "short_number" => route.short_number = Some(value.parse().map_err(bad)?),
                 "priority" => route.priority = value.parse().map_err(bad)?,
+                "pickup" => config.pickup = true,
                 "music" => route.waiting_sound = WaitingSound::Music,
                 _ => return Err(format!("{key:?} is nothing that a queue has")),
             }
+        }
+        if config.pickup {
+            route.pickup.clone_from(&config.agents);
         }
         config.extension.clone_from(&route.extension);
         config.ranking = route.ranking;

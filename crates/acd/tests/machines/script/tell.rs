@@ -91,7 +91,7 @@ impl Script {
             LegCommand::Play(Playback::Sound(sound)) => Some(format!("call {call} hears {}", sound.name)),
             LegCommand::Bridge { with } => Some(format!("call {call} and {} hear each other", self.names.get(with)?)),
             LegCommand::HangUp(cause) => Some(format!("call {call} is hung up: {}", words(*cause))),
-            LegCommand::StopPlaying | LegCommand::Unbridge | LegCommand::Dial { .. } => None,
+            LegCommand::StopPlaying | LegCommand::Unbridge | LegCommand::Dial { .. } | LegCommand::Adopt { .. } => None,
         }
     }
 
@@ -109,6 +109,11 @@ impl Script {
                     DialTarget::Trunk { .. } => format!(", showing {}", caller.number),
                 };
                 Some(format!("{name} rings for call {}, for {} s{shown}", leg.call.number, ring_for.as_secs()))
+            }
+            LegCommand::Adopt { from } => {
+                let name = self.callers.get(from).cloned().unwrap_or_default();
+                self.names.insert(leg, name.clone());
+                Some(format!("{name} goes over from call {} to call {}", from.call.number, leg.call.number))
             }
             LegCommand::HangUp(cause) => Some(format!("{} is hung up: {}", self.names.get(&leg)?, words(*cause))),
             LegCommand::Ring
