@@ -38,15 +38,15 @@ pub fn ringing() -> Sound {
     Sound::from_samples(&samples)
 }
 
-/// "Done": a low tone and a high one, half a second together. Like [`declined`] it begins with a moment of silence, because
+/// "Done": a low tone and a high one, together a little more than half a second. Like [`declined`] it begins with a moment of silence, because
 /// a phone opens its audio later than we do.
 pub fn done() -> Sound {
-    cadence(&[(0.0, 200), (660.0, 160), (0.0, 40), (880.0, 300), (0.0, 100)])
+    cadence(&[(0.0, 200), (660.0, 160), (0.0, 40), (880.0, 400), (0.0, 100)])
 }
 
-/// "Not done": three low tones, a second together.
+/// "Not done": three low tones, together a second and a half.
 pub fn declined() -> Sound {
-    let (tone, pause) = ((330.0, 250), (0.0, 125));
+    let (tone, pause) = ((330.0, 400), (0.0, 150));
     cadence(&[(0.0, 200), tone, pause, tone, pause, tone, (0.0, 100)])
 }
 
@@ -122,7 +122,7 @@ mod tests {
             strongest(&samples[from_ms * 8..(from_ms + 100) * 8], 500.0).map(|hertz| (hertz / 10.0).round() * 10.0)
         };
         assert_eq!([50, 230, 450].map(|at| heard(&done, at)), [None, Some(660.0), Some(880.0)]);
-        assert_eq!([50, 300, 650, 1_000].map(|at| heard(&declined, at)), [None, Some(330.0), Some(330.0), Some(330.0)]);
+        assert_eq!([50, 300, 850, 1_400].map(|at| heard(&declined, at)), [None, Some(330.0), Some(330.0), Some(330.0)]);
     }
 
     #[test]
