@@ -126,10 +126,11 @@ pub enum LegCommand {
         /// How long it may take until the answer; then it ends with `NoAnswer` or `Unreachable`.
         ring_for: Duration,
     },
-    /// Make the leg of a caller who is not answered yet, of another call on this edge, this call's new leg, and answer it:
-    /// an agent picks a ringing call up with his own (Spec: TR-4). [`LegEvent::TakenOver`] ends the old leg for its call,
-    /// [`LegEvent::Answered`] begins the new one; if the old one is gone, answered or somewhere else,
-    /// [`LegEvent::Failed`] comes.
+    /// Make the leg of a caller who is not answered yet, of another call, this call's new leg, and answer it: an agent picks
+    /// a ringing call up with his own (Spec: TR-4). [`LegEvent::TakenOver`] ends the old leg for its call,
+    /// [`LegEvent::Answered`] begins the new one. If the old one is gone or answered, [`LegEvent::Failed`] comes with
+    /// [`Cause::Cancelled`]; with [`Cause::Unreachable`] when it is where its audio cannot be joined with this call's: then it
+    /// is refused, which ends it as [`LegEvent::TakenOver`], too, and his devices are free to ring.
     Adopt {
         /// The caller's leg of the other call.
         from: LegId,
@@ -160,7 +161,7 @@ pub enum LegEvent {
     Failed(Cause),
     /// The other side ended the leg, or it broke.
     Ended(Cause),
-    /// The leg belongs to another call from now on, which has adopted it.
+    /// Another call has the caller from now on: it has adopted the leg, or rings his devices instead.
     TakenOver {
         /// As this leg.
         by: LegId,

@@ -493,12 +493,15 @@ impl Outside for Day {
         if let LegCommand::Dial { .. } = command {
             self.somebody_hears_it(engine, leg.call);
         }
-        if let LegCommand::Adopt { from } = command
-            && self.phones.adopts(leg, from)
-        {
-            engine.report(Duration::ZERO, from, LegEvent::TakenOver { by: leg });
-            self.callers.remove(&from.call);
-            self.picked_up += 1;
+        if let LegCommand::Adopt { from } = command {
+            let adopted = self.phones.adopts(leg, from);
+            self.picked_up += usize::from(adopted);
+            // Between two workers of an edge the other hears of it, between two edges it does not.
+            let yields = !adopted && self.rng.below(2) == 0 && self.phones.yields(leg, from);
+            if adopted || yields {
+                engine.report(Duration::ZERO, from, LegEvent::TakenOver { by: leg });
+                self.callers.remove(&from.call);
+            }
         }
         for (after, event) in self.phones.command(leg, &command, &mut self.rng) {
             engine.report(after, leg, event);

@@ -35,9 +35,11 @@ impl Phones {
                 let talk = Duration::from_millis(1_000 + rng.below(60_000) as u64);
                 vec![(Duration::ZERO, LegEvent::Answered), (talk, LegEvent::Ended(Cause::Normal))]
             }
-            LegCommand::Adopt { .. } => {
+            LegCommand::Adopt { from } => {
                 self.failing.insert(leg);
-                vec![(Duration::ZERO, LegEvent::Failed(Cause::Unreachable))]
+                let elsewhere = leg.call.node != from.call.node;
+                let cause = if elsewhere { Cause::Unreachable } else { Cause::Cancelled };
+                vec![(Duration::ZERO, LegEvent::Failed(cause))]
             }
             LegCommand::HangUp(_) => {
                 self.calling.remove(&leg);
@@ -68,6 +70,11 @@ impl Phones {
     /// The caller is gone.
     pub(crate) fn stops_calling(&mut self, leg: LegId) {
         self.calling.remove(&leg);
+    }
+
+    /// A leg elsewhere is refused for another call.
+    pub(crate) fn yields(&mut self, leg: LegId, from: LegId) -> bool {
+        leg.call.node != from.call.node && self.calling.remove(&from).is_some()
     }
 
     /// A leg becomes one of another call, if it is there and on the same edge.

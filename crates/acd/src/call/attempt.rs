@@ -22,6 +22,8 @@ struct Try {
     agent: AgentId,
     purpose: Purpose,
     invitation: Invitation,
+    /// Those that ring if the leg of his own call cannot be had; empty otherwise.
+    devices: Vec<(DeviceId, DeviceKind)>,
     reservation: ReservationId,
     hardware_limit: u8,
     ring_for: Duration,
@@ -86,7 +88,18 @@ impl Attempt {
             core.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: purpose.clone() });
             let stage = Stage::Reserving { until: core.now.mono + core.config.reserve_within };
             let renew_at = core.now.mono + core.config.renew;
-            self.tries.push(Try { agent, purpose, invitation, reservation, hardware_limit, ring_for, renew_at, stage });
+            let devices = Vec::new();
+            self.tries.push(Try {
+                agent,
+                purpose,
+                invitation,
+                devices,
+                reservation,
+                hardware_limit,
+                ring_for,
+                renew_at,
+                stage,
+            });
         }
     }
 
@@ -114,20 +127,9 @@ impl Attempt {
         if !matches!(attempt.stage, Stage::Reserving { .. }) {
             return;
         }
-        let (legs, ring_for) = match attempt.invitation {
-            Invitation::Chosen | Invitation::Asked => (attempt.dial(core, devices), attempt.ring_for),
-            Invitation::OwnCall(own) => (vec![attempt.adopt(core, own.leg)], Duration::ZERO),
-        };
-        if legs.is_empty() {
-            core.release(&attempt.agent, reservation, Released::NoPenalty);
-            attempt.refused(core, None, "no device may ring");
-        } else {
-            attempt.stage = Stage::Ringing {
-                until: core.now.mono + ring_for + core.config.ring_slack,
-                legs,
-                alerted: Vec::new(),
-                rang: false,
-            };
+        match attempt.invitation {
+            Invitation::Chosen | Invitation::Asked => attempt.ring(core, devices),
+            Invitation::OwnCall(own) => attempt.adopt(core, own.leg, devices),
         }
     }
 
@@ -164,6 +166,10 @@ impl Attempt {
             LegEvent::Answered => {
                 let (agent, reservation) = (attempt.agent.clone(), attempt.reservation);
                 Some(Won { agent, reservation, leg })
+            }
+            LegEvent::Failed(Cause::Unreachable) if matches!(attempt.invitation, Invitation::OwnCall(_)) => {
+                attempt.ring_instead(core, leg);
+                None
             }
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => {
                 attempt.leg_failed(core, leg, *cause);
@@ -292,12 +298,39 @@ impl Try {
         legs
     }
 
+    fn ring(&mut self, core: &mut Core, devices: &[(DeviceId, DeviceKind)]) {
+        let legs = self.dial(core, devices);
+        if legs.is_empty() {
+            core.release(&self.agent, self.reservation, Released::NoPenalty);
+            self.refused(core, None, "no device may ring");
+        } else {
+            self.rings(core, legs, self.ring_for);
+        }
+    }
+
+    fn rings(&mut self, core: &Core, legs: Vec<LegId>, ring_for: Duration) {
+        let until = core.now.mono + ring_for + core.config.ring_slack;
+        self.stage = Stage::Ringing { until, legs, alerted: Vec::new(), rang: false };
+    }
+
     /// The leg with which he asked for the call becomes his leg of it.
-    fn adopt(&self, core: &mut Core, from: LegId) -> LegId {
+    fn adopt(&mut self, core: &mut Core, from: LegId, devices: &[(DeviceId, DeviceKind)]) {
         let leg = core.next_leg();
         core.write(Happened::PickedUp { leg, agent: self.agent.clone(), with: from.call });
         core.leg(leg, LegCommand::Adopt { from });
-        leg
+        self.devices = devices.to_vec();
+        self.rings(core, vec![leg], Duration::ZERO);
+    }
+
+    /// His leg is where it cannot become ours: his devices ring, as if he had asked otherwise.
+    fn ring_instead(&mut self, core: &mut Core, leg: LegId) {
+        core.write(Happened::NotAnswered { leg, agent: Some(self.agent.clone()), cause: Cause::Unreachable });
+        self.invitation = Invitation::Asked;
+        if let Purpose::PickUp { own, .. } = &mut self.purpose {
+            *own = None;
+        }
+        let devices = std::mem::take(&mut self.devices);
+        self.ring(core, &devices);
     }
 
     fn refused(&mut self, core: &mut Core, why: Option<Refusal>, words: &str) {

@@ -12,13 +12,22 @@ use crate::leg::{Leg, State};
 
 impl Worker {
     /// Renames the leg `from` to `id` and answers it. Only a caller who has heard nothing yet can go over: an answered one
-    /// has its audio where the streams of its call are.
+    /// has its audio where the streams of its call are. One whose dialog belongs to another worker is refused, and his
+    /// devices ring instead.
     pub(super) fn adopt(&mut self, now: Moment, id: LegId, from: LegId) {
         if self.legs.contains_key(&id) || id.call == from.call {
             return;
         }
-        let Some(audio) = self.audio_for(id, from) else {
+        let router = &self.shared.router;
+        let other_edge = (from.call.node, from.call.boot) != (id.call.node, id.call.boot);
+        if other_edge || router.of_call(from.call.number) != self.index {
+            if !other_edge {
+                router.give_up(from, id);
+            }
             return self.report(id, LegEvent::Failed(Cause::Unreachable));
+        }
+        let Some(audio) = self.audio_for(id, from) else {
+            return self.report(id, LegEvent::Failed(Cause::Cancelled));
         };
         let Some(leg) = self.remove_leg(from) else { return };
         self.insert_leg(id, Leg::new(audio, leg.state));
@@ -26,6 +35,14 @@ impl Worker {
         self.answer(now, id);
         if self.legs.contains_key(&id) {
             self.report(id, LegEvent::Answered);
+        }
+    }
+
+    /// Refuses a caller who is about to be rung for the call of `by`. One who has been answered stays: his call ends him.
+    pub(super) fn give_up(&mut self, leg: LegId, by: LegId) {
+        if matches!(self.legs.get(&leg).map(|leg| &leg.state), Some(State::Asked(_))) {
+            self.refuse_asked(leg, Cause::Busy);
+            self.report(leg, LegEvent::TakenOver { by });
         }
     }
 

@@ -293,6 +293,10 @@ impl Worker {
                 self.abandon(call);
                 self.perform();
             }
+            Input::Yield(leg, by) => {
+                self.give_up(leg, by);
+                self.perform();
+            }
             Input::Media(event) => {
                 self.handle_media(event);
                 self.perform();

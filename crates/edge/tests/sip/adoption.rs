@@ -2,9 +2,10 @@
 
 use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegCommand, LegEvent, Playback};
+use carillon_edge::EdgeConfig;
 
-use crate::support::scene::{Scene, Talker, agent_sdp, assert_both_heard, caller_sdp, ends, scene};
-use crate::support::{Phone, Talk};
+use crate::support::scene::{Scene, Talker, agent_sdp, assert_both_heard, caller_sdp, ends, scene, scene_with};
+use crate::support::{Phone, Talk, config};
 
 /// Piotr dials the code; nobody has answered him.
 fn dials(s: &Scene, branch: &str) -> (Talk, LegId) {
@@ -63,7 +64,7 @@ fn tr_4_a_phone_that_hung_up_or_was_answered_picks_nothing_up() {
     s.agent.send(&s.agent.text_with_branch("CANCEL", &talk, 1, "z9hG4bKcode", "", ""));
     s.center.expect_event(from, LegEvent::Ended(Cause::Cancelled));
     let leg = adopt(&s, caller, from);
-    s.center.expect_event(leg, LegEvent::Failed(Cause::Unreachable));
+    s.center.expect_event(leg, LegEvent::Failed(Cause::Cancelled));
     let mut got = [s.agent.recv(), s.agent.recv()].map(|message| message.status());
     got.sort_unstable();
     assert_eq!(got, [200, 487]);
@@ -74,7 +75,7 @@ fn tr_4_a_phone_that_hung_up_or_was_answered_picks_nothing_up() {
     let ok = s.agent.expect(200);
     Phone::adopt(&mut talk, &ok);
     s.agent.request("ACK", &talk, 1, "", "");
-    s.center.expect_event(adopt(&s, caller, from), LegEvent::Failed(Cause::Unreachable));
+    s.center.expect_event(adopt(&s, caller, from), LegEvent::Failed(Cause::Cancelled));
     s.agent.request("BYE", &talk, 2, "", "");
     s.agent.expect(200);
     s.center.expect_event(from, LegEvent::Ended(Cause::Normal));
@@ -82,7 +83,7 @@ fn tr_4_a_phone_that_hung_up_or_was_answered_picks_nothing_up() {
     // Nor for a caller who has given up.
     let (_, from) = dials(&s, "z9hG4bKthird");
     s.center.command(caller, LegCommand::HangUp(Cause::Cancelled));
-    s.center.expect_event(adopt(&s, caller, from), LegEvent::Failed(Cause::Unreachable));
+    s.center.expect_event(adopt(&s, caller, from), LegEvent::Failed(Cause::Cancelled));
     s.center.command(from, LegCommand::HangUp(Cause::NotFound));
     s.agent.expect(404);
 }
@@ -105,4 +106,28 @@ fn tr_4_a_phone_without_an_offer_is_offered_the_callers_codec() {
     s.agent.request("ACK", &talk, 1, "", &agent_sdp("sendrecv"));
     s.center.command(leg, LegCommand::HangUp(Cause::Normal));
     s.agent.expect_request("BYE");
+}
+
+// spec: TR-4
+#[test]
+fn tr_4_a_phone_in_another_worker_is_refused_and_can_be_rung_instead() {
+    let s = scene_with(EdgeConfig { workers: 4, ..config() });
+    let (_, caller) = s.invite(&caller_sdp());
+    let worker = |leg: LegId| leg.call.number % 4;
+    for n in 1.. {
+        let (_, from) = dials(&s, &format!("z9hG4bKcode{n}"));
+        let leg = LegId { call: caller.call, n };
+        if worker(from) == worker(caller) {
+            s.center.command(from, LegCommand::HangUp(Cause::Normal));
+            s.agent.expect(480);
+            continue;
+        }
+        s.center.command(leg, LegCommand::Adopt { from });
+        let mut told = [s.center.event(), s.center.event()];
+        told.sort_by_key(|(leg, _)| leg.call != caller.call);
+        let refused = (leg, LegEvent::Failed(Cause::Unreachable));
+        assert_eq!(told, [refused, (from, LegEvent::TakenOver { by: leg })]);
+        s.agent.expect(486);
+        return;
+    }
 }

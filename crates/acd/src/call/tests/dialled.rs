@@ -79,7 +79,7 @@ fn tr_4_the_leg_of_the_own_call_wins_like_any_other() {
 #[test]
 fn tr_4_an_own_call_that_is_gone_costs_nobody_anything() {
     let mut line = picked_up();
-    line.leg(leg(2), LegEvent::Failed(Cause::Unreachable));
+    line.leg(leg(2), LegEvent::Failed(Cause::Cancelled));
     let release = Effect::ToAgent(agent_id("piotr"), released(2, Released::NoPenalty));
     assert_eq!(line.out, [release], "and Anna's phone rings on");
     let mut line = picked_up();
@@ -88,6 +88,23 @@ fn tr_4_an_own_call_that_is_gone_costs_nobody_anything() {
     let mut line = picked_up();
     line.leg(leg(1), LegEvent::Answered);
     assert!(line.legs_told().contains(&(2, LegCommand::HangUp(Cause::AnsweredElsewhere))), "Anna was faster");
+}
+
+// spec: TR-4
+#[test]
+fn tr_4_where_the_leg_cannot_go_over_the_agents_own_phone_rings() {
+    let mut line = picked_up();
+    line.leg(leg(2), LegEvent::Failed(Cause::Unreachable));
+    let legs = line.legs_told();
+    assert!(matches!(&legs[..], [(3, LegCommand::Dial { .. })]), "{legs:?}");
+    line.pass(Duration::from_secs(10));
+    let purpose = |event: &agent::Event| {
+        matches!(event, agent::Event::Reserve { purpose: Purpose::PickUp { own: None, .. }, .. })
+    };
+    assert!(line.agents_told().iter().any(purpose), "his own call is over");
+    line.leg(leg(3), LegEvent::Failed(Cause::Declined));
+    let release = Effect::ToAgent(agent_id("piotr"), released(2, Released::NoPenalty));
+    assert_eq!(line.out, [release], "he is not blamed for a call that was not meant for him");
 }
 
 /// Piotr has dialled the code and is held.

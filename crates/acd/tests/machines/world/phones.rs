@@ -104,7 +104,7 @@ impl Phones {
                 self.plan(now, from, LegEvent::TakenOver { by: leg });
                 self.plan(now, leg, LegEvent::Answered);
             }
-            None => self.plan(now, leg, LegEvent::Failed(Cause::Unreachable)),
+            None => self.plan(now, leg, LegEvent::Failed(Cause::Cancelled)),
         }
     }
 
