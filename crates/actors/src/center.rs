@@ -251,7 +251,7 @@ impl Center {
     }
 
     fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
-        self.addresses.call(call).ok_or_else(|| not_found(format!("call {call}"), std::iter::empty()))
+        self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
 }
 

@@ -107,7 +107,8 @@ async fn tr_4_an_agent_picks_up_what_rings_at_a_colleague() {
     let other = if rings == "anna" { "ivan" } else { "anna" };
     let name = "calls/1-6a0f3c21-42";
     refused(&rings, name, "busy with another call").await;
-    assert_eq!(pick_up(other, "calls/1-6a0f3c21-7").await.unwrap_err().code(), Code::NotFound);
+    let absent = pick_up(other, "calls/1-6a0f3c21-7").await.unwrap_err();
+    assert_eq!((absent.code(), absent.message()), (Code::NotFound, "calls/1-6a0f3c21-7 not found"));
     assert_eq!(pick_up(other, "42").await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(pick_up(other, "").await.unwrap(), name);
     until("his phone rings, too", async || reserved(other).await).await;
