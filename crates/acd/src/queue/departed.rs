@@ -1,9 +1,10 @@
 //! The calls that have left, for as long as one of their tickets may still be on its way. Such a ticket would make a ghost,
 //! who is offered to an agent in vain and counted twice when he leaves again. A call enters a queue once (Spec: UN-5).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::table::Table;
 use crate::ids::CallId;
 use crate::time::Moment;
 
@@ -15,20 +16,20 @@ const MOST: usize = 20_000;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Departed {
-    calls: BTreeSet<CallId>,
+    calls: Table<CallId, ()>,
     order: VecDeque<(Moment, CallId)>,
 }
 
 impl Departed {
     pub(super) fn add(&mut self, now: Moment, call: CallId) {
-        if self.calls.insert(call) {
+        if self.calls.insert(call, ()).is_none() {
             self.order.push_back((now + REMEMBERED, call));
         }
         self.forget(now);
     }
 
     pub(super) fn contains(&self, call: CallId) -> bool {
-        self.calls.contains(&call)
+        self.calls.contains_key(&call)
     }
 
     fn forget(&mut self, now: Moment) {

@@ -1,3 +1,5 @@
+mod pickup;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -88,6 +90,10 @@ impl Hall {
     }
 
     fn status(&mut self, agent: &str, standing: Standing) {
+        self.with_devices(agent, standing, 1, 0);
+    }
+
+    fn with_devices(&mut self, agent: &str, standing: Standing, hardware: u8, soft: u8) {
         self.version += 1;
         let version = Version { epoch: Epoch(1), counter: self.version };
         let status = AgentStatus {
@@ -98,8 +104,8 @@ impl Hall {
             idle_period: 0,
             calls: 0,
             talked: Duration::ZERO,
-            hardware: 1,
-            soft: 0,
+            hardware,
+            soft,
         };
         self.tell(Event::Availability(status));
     }
@@ -439,62 +445,19 @@ proptest! {
     }
 }
 
-fn wants(number: u64, agent: &str) -> Event {
-    let own = call_id(90);
-    let own = OwnCall { leg: LegId::caller(own), reservation: ReservationId { call: own, n: 1 } };
-    Event::PickUp { call: call_id(number), agent: agent_id(agent), own }
-}
-
-/// Two calls ring, the second three seconds later.
-fn two_ring(pickup: bool) -> Hall {
-    let mut hall = Hall::new(Config { pickup, ..config(&["anna", "piotr", "ivan"]) });
-    for agent in ["anna", "piotr"] {
-        hall.status(agent, Standing::Free);
-    }
-    hall.status("ivan", Standing::Busy);
+// spec: QU-2, QU-7, QU-10
+#[test]
+fn a_caller_for_whom_ten_phones_ring_leaves_the_next_phone_to_others_but_not_the_next_browser() {
+    let agents: Vec<String> = (10..24).map(|n| format!("a{n}")).collect();
+    let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
+    let mut hall = Hall::new(Config { strategy: Strategy::AllAtOnce, ..config(&agents) });
+    agents[..12].iter().for_each(|agent| hall.status(agent, Standing::Free));
     hall.enqueue(first(1));
-    hall.pass(Duration::from_secs(3));
     hall.enqueue(first(2));
-    hall.said();
-    hall
-}
-
-// spec: TR-4
-#[test]
-fn tr_4_who_picks_up_joins_the_offer_that_rings_however_often_he_asks() {
-    let mut hall = two_ring(true);
-    hall.tell(Event::WhatRings { asker: call_id(90), agent: agent_id("ivan") });
-    let longest = RingingCall { call: call_id(1), ringing_for: Duration::from_secs(3) };
-    assert_eq!(hall.said(), [(90, FromQueue::Rings(Ok(longest)))]);
-    hall.tell(wants(1, "ivan"));
-    hall.tell(wants(1, "ivan"));
-    let offers = hall.offers();
-    assert_eq!(whom(&offers), [(1, "ivan".to_owned()), (1, "ivan".to_owned())]);
-    assert!(matches!(offers[0].agents[0].invitation, Invitation::OwnCall(_)));
-    assert_eq!((offers[0].id.counter, offers[0].ring_for), (1, Duration::from_secs(17)));
-    hall.status("ivan", Standing::Free);
-    hall.enqueue(first(3));
-    assert_eq!(hall.offers(), [], "he is not free for another call as long as he is part of that offer");
-}
-
-// spec: TR-4
-#[test]
-fn tr_4_a_queue_says_why_nothing_can_be_picked_up() {
-    let refused = |pickup, number, agent: &str| {
-        let mut hall = two_ring(pickup);
-        hall.tell(wants(number, agent));
-        match hall.said().pop() {
-            Some((90, FromQueue::NotPickedUp { why, .. })) => why,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(refused(false, 1, "ivan"), PickupRefusal::NotAllowed);
-    assert_eq!(refused(true, 1, "maria"), PickupRefusal::DoesNotServe);
-    assert_eq!(refused(true, 7, "ivan"), PickupRefusal::NothingRings);
-    let mut hall = two_ring(true);
-    hall.tell(Event::Leave { call: call_id(1), why: Left::Abandoned });
-    hall.said();
-    hall.tell(wants(1, "ivan"));
-    let why = PickupRefusal::NothingRings;
-    assert_eq!(hall.said(), [(90, FromQueue::NotPickedUp { call: call_id(1), why })]);
+    let ring = |offers: &[Offer]| offers.iter().map(|o| (o.call.number, o.agents.len())).collect::<Vec<_>>();
+    assert_eq!(ring(&hall.offers()), [(1, 10), (2, 2)]);
+    hall.with_devices("a22", Standing::Free, 1, 0);
+    assert_eq!(whom(&hall.offers()), [(2, "a22".to_owned())]);
+    hall.with_devices("a23", Standing::Free, 0, 1);
+    assert_eq!(whom(&hall.offers()), [(1, "a23".to_owned())]);
 }
