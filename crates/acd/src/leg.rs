@@ -120,6 +120,10 @@ pub enum Playback {
     Music,
     /// A sound, once; [`LegEvent::PlayFinished`] follows.
     Sound(SoundId),
+    /// The tone of a code that was obeyed, once; [`LegEvent::PlayFinished`] follows.
+    Done,
+    /// The tone of a code that was not, once; [`LegEvent::PlayFinished`] follows.
+    Declined,
 }
 
 /// What a call asks of an edge for one leg. Commands for a leg that is gone are ignored: messages cross.
@@ -144,6 +148,15 @@ pub enum LegCommand {
         /// How long it may take until the answer; then it ends with `NoAnswer` or `Unreachable`.
         ring_for: Duration,
     },
+    /// Make the leg of a caller who is not answered yet, of another call, this call's new leg, and answer it: an agent picks
+    /// a ringing call up with his own (Spec: TR-4). [`LegEvent::TakenOver`] ends the old leg for its call,
+    /// [`LegEvent::Answered`] begins the new one. If the old one is gone or answered, [`LegEvent::Failed`] comes with
+    /// [`Cause::Cancelled`]; with [`Cause::Unreachable`] when it is where its audio cannot be joined with this call's: then it
+    /// is refused, which ends it as [`LegEvent::TakenOver`], too, and his devices are free to ring.
+    Adopt {
+        /// The caller's leg of the other call.
+        from: LegId,
+    },
     /// Join the audio (and hold, resume, telephone-events) of this leg and another of the same call, both ways. Stops what plays.
     /// A leg that is not answered yet gives and gets early media.
     Bridge {
@@ -156,7 +169,7 @@ pub enum LegCommand {
     HangUp(Cause),
 }
 
-/// What an edge reports of one leg. After `Failed` or `Ended` nothing more follows for that leg.
+/// What an edge reports of one leg. After `Failed`, `Ended` or `TakenOver` nothing more follows for that leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegEvent {
     /// The dialled phone rings (180, 183).
@@ -170,6 +183,11 @@ pub enum LegEvent {
     Failed(Cause),
     /// The other side ended the leg, or it broke.
     Ended(Cause),
+    /// Another call has the caller from now on: it has adopted the leg, or rings his devices instead.
+    TakenOver {
+        /// As this leg.
+        by: LegId,
+    },
     /// A digit was pressed (once per key press): `0`–`9`, `*`, `#`, `A`–`D`.
     Digit(char),
     /// A `Playback::Sound` came to its end.

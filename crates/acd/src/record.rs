@@ -54,6 +54,8 @@ pub enum Outcome {
     Refused,
     /// Something broke: a leg without media, a peer that vanished.
     Failed,
+    /// It was a code dialled by an agent, and what it asks for was done (Spec: TR-4, TR-5, TR-6).
+    Done,
 }
 
 /// One step in the life of a call.
@@ -129,6 +131,20 @@ pub enum Happened {
         /// Why.
         cause: Cause,
     },
+    /// An agent picks the call up with the leg of his own call (Spec: TR-4).
+    PickedUp {
+        /// His leg in this call.
+        leg: LegId,
+        /// Who.
+        agent: AgentId,
+        /// His own call.
+        with: CallId,
+    },
+    /// The caller, an agent, has picked up another call: his leg belongs to it from now on.
+    TakenOver {
+        /// The other call.
+        by: CallId,
+    },
     /// Two-way audio.
     Connected {
         /// The leg.
@@ -159,6 +175,15 @@ pub enum Happened {
         queue: QueueId,
         /// Why, in words: `round unanswered`, `max_wait`, `nobody logged in`, `max_waiting`, `caller left`.
         why: String,
+    },
+    /// An agent dialled a code that tells his owner something (Spec: TR-5, TR-6).
+    Commanded {
+        /// The agent.
+        agent: AgentId,
+        /// What, in words: `log in to tenants/default/queues/support`.
+        what: String,
+        /// Why it was refused, in words; `None` when it was done.
+        refused: Option<String>,
     },
     /// Something other than the two sides ended the call.
     Stopped {

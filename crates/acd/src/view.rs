@@ -52,6 +52,19 @@ pub enum AgentCommand {
     QueueLogOut(QueueId),
 }
 
+impl std::fmt::Display for AgentCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AgentCommand::Ready => f.write_str("ready"),
+            AgentCommand::Break => f.write_str("break"),
+            AgentCommand::LogOut => f.write_str("log out"),
+            AgentCommand::EndWrapUp => f.write_str("end wrap-up"),
+            AgentCommand::QueueLogIn(queue) => write!(f, "log in to {queue}"),
+            AgentCommand::QueueLogOut(queue) => write!(f, "log out of {queue}"),
+        }
+    }
+}
+
 /// An agent, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentView {

@@ -236,6 +236,10 @@ impl Center {
         }
     }
 
+    pub(crate) fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
     pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
         let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
         self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
@@ -247,7 +251,7 @@ impl Center {
     }
 
     pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
-        self.addresses.call(call).ok_or_else(|| not_found(format!("call {call}"), std::iter::empty()))
+        self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
 }
 

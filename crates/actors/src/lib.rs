@@ -8,6 +8,7 @@ mod call;
 mod center;
 mod clock;
 mod explain;
+mod pickup;
 mod ports;
 mod queue;
 mod statistics;

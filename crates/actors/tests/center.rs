@@ -38,6 +38,8 @@ fn objects(agents: &[&str]) -> Objects {
         target: route::Target::Queue(support()),
     };
     let queue_route = route::QueueRoute {
+        short_number: None,
+        pickup: Vec::new(),
         ranking: carillon_acd::rank::Ranking::default(),
         id: support(),
         extension: Some("201".parse().unwrap()),

@@ -118,6 +118,7 @@ fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
         skills: skill_rule(center, queue),
         ranking: queue.ranking,
         max_waiting: queue.max_waiting,
+        pickup: queue.pickup,
     }
 }
 
@@ -145,6 +146,8 @@ fn tables(center: &Center) -> route::Tables {
                 waiting_sound: q.waiting_sound,
                 priority: q.priority,
                 ranking: q.ranking,
+                short_number: q.short_number.clone(),
+                pickup: if q.pickup { q.agents.clone() } else { Vec::new() },
             })
             .collect(),
         agents: center
@@ -157,5 +160,6 @@ fn tables(center: &Center) -> route::Tables {
             .iter()
             .map(|t| route::TrunkRoute { id: t.id.clone(), outbound: t.outbound.is_some() })
             .collect(),
+        codes: [(center.tenant.name.clone(), center.tenant.codes.clone())].into(),
     }
 }

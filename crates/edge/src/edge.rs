@@ -79,6 +79,8 @@ impl Edge {
             stopping: AtomicBool::new(false),
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
+            done: Source::once(Arc::new(tone::done())),
+            declined: Source::once(Arc::new(tone::declined())),
             start: Instant::now(),
             sent_by_host: host(config.advertise),
             contacts: [format!("<sip:carillon@{sent_by}>"), format!("<sip:carillon@{sent_by};transport=tcp>")],

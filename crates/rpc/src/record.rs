@@ -39,6 +39,7 @@ impl From<Outcome> for v1::Outcome {
             Outcome::Missed => v1::Outcome::Missed,
             Outcome::Refused => v1::Outcome::Refused,
             Outcome::Failed => v1::Outcome::Failed,
+            Outcome::Done => v1::Outcome::Done,
         }
     }
 }
@@ -99,6 +100,10 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::NotAnswered { leg, agent, cause } => {
             v1::Transition { agents: names_of(agent), ..ended(Event::NotAnswered, leg, cause) }
         }
+        Happened::PickedUp { leg, agent, with } => {
+            v1::Transition { agents: names_of([agent]), call: names::of_call(with), ..of_leg(Event::PickedUp, leg) }
+        }
+        Happened::TakenOver { by } => v1::Transition { call: names::of_call(by), ..of(Event::TakenOver) },
         Happened::Connected { leg, agent } => {
             v1::Transition { agents: names_of(agent), ..of_leg(Event::Connected, leg) }
         }
@@ -106,6 +111,10 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::Resumed { leg } => of_leg(Event::Resumed, leg),
         Happened::Digit { leg, digit } => v1::Transition { digit: digit.into(), ..of_leg(Event::Digit, leg) },
         Happened::LeftQueue { queue, why } => v1::Transition { queue: queue.to_string(), why, ..of(Event::LeftQueue) },
+        Happened::Commanded { agent, what, refused } => {
+            let why = refused.unwrap_or_default();
+            v1::Transition { agents: names_of([agent]), command: what, why, ..of(Event::Commanded) }
+        }
         Happened::Stopped { why } => v1::Transition { why, ..of(Event::Stopped) },
         Happened::LegEnded { leg, cause } => ended(Event::LegEnded, leg, cause),
     }

@@ -60,6 +60,8 @@ fn center() -> Center {
         skills: Skills::default(),
     };
     let queue_route = |n| QueueRoute {
+        short_number: None,
+        pickup: Vec::new(),
         id: queue_id(n),
         extension: None,
         waiting_sound: WaitingSound::Music,
@@ -71,6 +73,7 @@ fn center() -> Center {
         queues: (0..QUEUES).map(queue_route).collect(),
         agents: (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: None }).collect(),
         trunks: vec![TrunkRoute { id: trunk(), outbound: false }],
+        ..Tables::default()
     };
     let queue = |n| {
         let agents = (0..AGENTS).filter(|agent| serves(*agent).contains(&n)).map(agent_id).collect();

@@ -48,6 +48,9 @@ pub(crate) fn routing() -> Routing {
         target: Target::Queue(queue_id(n)),
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
+        short_number: n.to_string().parse().ok(),
+        // Not everybody is on the list of each, and not each allows it: then the queue refuses.
+        pickup: (0..AGENTS).map(agent_id).collect(),
         ranking: Ranking::default(),
         id: queue_id(n),
         extension: extension(AGENTS + n).parse().ok(),
@@ -56,7 +59,13 @@ pub(crate) fn routing() -> Routing {
     });
     let agents = (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: extension(n).parse().ok() });
     let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];
-    let tables = Tables { numbers: numbers.collect(), queues: queues.collect(), agents: agents.collect(), trunks };
+    let tables = Tables {
+        numbers: numbers.collect(),
+        queues: queues.collect(),
+        agents: agents.collect(),
+        trunks,
+        ..Tables::default()
+    };
     Routing::new(tables).expect("the tables of this file fit together")
 }
 
@@ -79,6 +88,7 @@ pub(crate) fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         max_wait: limits[rng.below(limits.len())],
         timeout: Timeout::default(),
         max_waiting: 2 + rng.below(20),
+        pickup: rng.below(4) > 0,
         ..queue::Config::default()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::call;
-use carillon_acd::ids::{CallId, Epoch, LegId, NodeId, QueueId};
+use carillon_acd::ids::{CallId, DeviceId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use carillon_acd::queue::{self, Queue};
@@ -23,6 +23,9 @@ use crate::phones::Phones;
 use crate::watch::Watch;
 
 const CALLERS: usize = 20;
+/// What agents dial besides extensions; the short numbers of the queues are 0, 1 and 2.
+const PICKUP: &str = "*11";
+const CODES: [&str; 6] = ["*410", "*421", "*422", "*43", "*44", "*46"];
 /// A caller whom the owner of his queue has not known for so long is lost. With a fifth of all messages lost, a ticket
 /// that is repeated every 5 s is that unlucky once in 10^11 times.
 const LOST_AFTER: Duration = Duration::from_secs(80);
@@ -45,6 +48,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Calls that were answered.
     pub answered: usize,
+    /// Legs of agents who dialled the code for pickup that went over to a ringing call.
+    pub picked_up: usize,
     /// The records of the day.
     pub records: Vec<String>,
 }
@@ -68,6 +73,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
         None => Ok(Outcome {
             steps: engine.steps(),
             answered: day.records.iter().filter(|record| record.outcome == CallOutcome::Answered).count(),
+            picked_up: day.picked_up,
             records: day.records.iter().map(|record| format!("{record:?}")).collect(),
         }),
     }
@@ -82,6 +88,8 @@ fn call_config() -> call::Config {
 #[derive(Clone, Debug)]
 pub(crate) enum Planned {
     Caller,
+    /// Somebody dials the code for pickup on the edge of this number.
+    PicksUp(usize),
     HangsUp(CallId),
     Trouble,
     KeepAlive(usize, Epoch),
@@ -122,6 +130,7 @@ struct Day {
     started: BTreeSet<CallId>,
     unknown_since: BTreeMap<CallId, Moment>,
     records: Vec<Record>,
+    picked_up: usize,
     length: Duration,
     broken: Option<String>,
 }
@@ -148,6 +157,7 @@ impl Day {
             started: BTreeSet::new(),
             unknown_since: BTreeMap::new(),
             records: Vec::new(),
+            picked_up: 0,
             length: Duration::from_secs(120),
             broken: None,
             rng,
@@ -186,19 +196,25 @@ impl Day {
     }
 
     fn caller_comes(&mut self, engine: &mut Engine<Planned>) {
-        self.comes += 1;
         let node = self.rng.below(self.ahead.len());
-        let call = CallId { node: NodeId(u32::try_from(node).unwrap_or_default()), boot: 1, number: self.comes as u64 };
-        let (source, dialled) = match self.rng.below(10) {
-            0 => {
-                let device = carillon_acd::ids::DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 };
-                (Source::Device(device), extension(self.rng.below(AGENTS + QUEUES)))
-            }
+        let (source, dialled) = match self.rng.below(12) {
+            0 => (self.phone_of_an_agent(), extension(self.rng.below(AGENTS + QUEUES))),
+            1 => (self.phone_of_an_agent(), CODES[self.rng.below(CODES.len())].to_owned()),
+            2 => (self.phone_of_an_agent(), PICKUP.to_owned()),
             _ => (Source::Trunk(trunk()), number(self.rng.below(QUEUES))),
         };
+        self.calls(engine, node, source, dialled);
+    }
+
+    fn calls(&mut self, engine: &mut Engine<Planned>, node: usize, source: Source, dialled: String) {
+        self.comes += 1;
+        let call = CallId { node: NodeId(u32::try_from(node).unwrap_or_default()), boot: 1, number: self.comes as u64 };
         let caller = CallerId { number: "+33600000000".to_owned(), name: String::new() };
+        if let Source::Device(device) = &source {
+            self.phones.calls(LegId::caller(call), device.clone());
+        }
+        let outside = matches!(source, Source::Trunk(_));
         let incoming = Incoming { call, source, dialled: dialled.clone(), to_user: dialled, caller };
-        let outside = matches!(incoming.source, Source::Trunk(_));
         self.started.insert(call);
         self.callers.insert(call);
         engine.call(incoming, self.ahead[node]);
@@ -207,6 +223,21 @@ impl Day {
             let patience = self.random(Duration::from_secs(120));
             engine.plan(patience, Planned::HangsUp(call));
         }
+    }
+
+    /// Where a phone rings, somebody may hear it and pick the call up, on the same edge or another.
+    fn somebody_hears_it(&mut self, engine: &mut Engine<Planned>, call: CallId) {
+        if self.rng.below(4) > 0 {
+            return;
+        }
+        let same_edge = self.rng.below(4) > 0;
+        let node = if same_edge { call.node.0 as usize } else { self.rng.below(self.ahead.len()) };
+        let after = self.random(Duration::from_secs(6));
+        engine.plan(after, Planned::PicksUp(node));
+    }
+
+    fn phone_of_an_agent(&mut self) -> Source {
+        Source::Device(DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 })
     }
 
     fn agent_gets_an_owner(&mut self, engine: &mut Engine<Planned>, agent: usize) {
@@ -409,6 +440,10 @@ impl Outside for Day {
     fn happens(&mut self, engine: &mut Engine<Planned>, event: Planned) {
         match event {
             Planned::Caller => self.caller_comes(engine),
+            Planned::PicksUp(node) => {
+                let phone = self.phone_of_an_agent();
+                self.calls(engine, node, phone, PICKUP.to_owned());
+            }
             Planned::HangsUp(call) => {
                 engine.report(Duration::ZERO, LegId::caller(call), LegEvent::Ended(Cause::Normal));
             }
@@ -455,6 +490,19 @@ impl Outside for Day {
         if leg.n == 0 && matches!(command, LegCommand::HangUp(_)) {
             self.callers.remove(&leg.call);
         }
+        if let LegCommand::Dial { .. } = command {
+            self.somebody_hears_it(engine, leg.call);
+        }
+        if let LegCommand::Adopt { from } = command {
+            let adopted = self.phones.adopts(leg, from);
+            self.picked_up += usize::from(adopted);
+            // Between two workers of an edge the other hears of it, between two edges it does not.
+            let yields = !adopted && self.rng.below(2) == 0 && self.phones.yields(leg, from);
+            if adopted || yields {
+                engine.report(Duration::ZERO, from, LegEvent::TakenOver { by: leg });
+                self.callers.remove(&from.call);
+            }
+        }
         for (after, event) in self.phones.command(leg, &command, &mut self.rng) {
             engine.report(after, leg, event);
         }
@@ -462,9 +510,12 @@ impl Outside for Day {
     }
 
     fn reports(&mut self, engine: &Engine<Planned>, leg: LegId, event: &LegEvent) -> bool {
-        let there = if leg.n > 0 {
+        let there = if let LegEvent::TakenOver { .. } = event {
+            true
+        } else if leg.n > 0 {
             self.phones.reports(leg, event)
         } else if matches!(event, LegEvent::Ended(_)) {
+            self.phones.stops_calling(leg);
             self.callers.remove(&leg.call)
         } else {
             self.callers.contains(&leg.call)

@@ -56,6 +56,7 @@ impl Watch {
                 }
                 FromQueue::Offer(offer) => self.heard(id, queue, offer.id.epoch),
                 FromQueue::Overflow { epoch, .. } => self.heard(id, queue, *epoch),
+                FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {}
             }
         }
         let mut taken = Vec::new();
@@ -87,7 +88,9 @@ impl Watch {
     }
 
     fn reserves(&mut self, id: CallId, reservation: ReservationId, purpose: &Purpose) -> Result<(), String> {
-        let Purpose::Queue { queue, offer, .. } = purpose else { return Ok(()) };
+        let (Purpose::Queue { queue, offer, .. } | Purpose::PickUp { queue, offer, .. }) = purpose else {
+            return Ok(());
+        };
         if !self.reserved.insert(reservation) {
             return Ok(());
         }
@@ -106,7 +109,9 @@ impl Watch {
         event: &agent::Event,
         effects: &[agent::Effect],
     ) -> Result<(), String> {
-        if let agent::Event::Reserve { reservation, purpose: Purpose::Queue { queue, offer, .. } } = event {
+        if let agent::Event::Reserve { reservation, purpose } = event
+            && let Purpose::Queue { queue, offer, .. } | Purpose::PickUp { queue, offer, .. } = purpose
+        {
             self.asked.insert(*reservation, (queue.clone(), offer.epoch));
         }
         for effect in effects {
@@ -145,7 +150,10 @@ impl Watch {
                 FromQueue::Offer(offer) if strategy != Strategy::AllAtOnce => {
                     self.nobody_is_overtaken(id, epoch, *call, &offer.agents[0].agent, after)?;
                 }
-                FromQueue::Offer(_) | FromQueue::Overflow { .. } => {}
+                FromQueue::Offer(_)
+                | FromQueue::Rings(_)
+                | FromQueue::NotPickedUp { .. }
+                | FromQueue::Overflow { .. } => {}
             }
         }
         Ok(())

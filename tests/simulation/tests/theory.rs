@@ -61,6 +61,8 @@ fn center(agents: usize) -> Center {
             skills: Skills::default(),
         }],
         queues: vec![QueueRoute {
+            short_number: None,
+            pickup: Vec::new(),
             id: queue_id(),
             extension: None,
             waiting_sound: WaitingSound::Music,
@@ -69,6 +71,7 @@ fn center(agents: usize) -> Center {
         }],
         agents: (0..agents).map(|n| AgentRoute { id: agent_id(n), extension: None }).collect(),
         trunks: vec![TrunkRoute { id: trunk, outbound: false }],
+        ..Tables::default()
     };
     let queue = queue::Config {
         agents: (0..agents).map(agent_id).collect(),

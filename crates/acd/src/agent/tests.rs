@@ -1,3 +1,5 @@
+mod dialled;
+
 use std::time::Duration;
 
 use super::{
@@ -105,7 +107,10 @@ impl Desk {
     fn refusal(&mut self) -> Option<Refusal> {
         match self.said().pop() {
             Some(FromAgent::Refused { why, .. }) => Some(why),
-            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) | None => None,
+            Some(
+                FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
+            )
+            | None => None,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Own {
     pub(super) agent: AgentId,
     pub(super) reservation: ReservationId,
     pub(super) renew_at: Moment,
+    /// His owner has said so.
+    pub(super) granted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -147,6 +149,7 @@ impl Core {
     pub(super) fn occupy_own(&mut self, agent: AgentId, reservation: ReservationId) {
         self.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: Purpose::Own });
         let renew_at = self.now.mono + self.config.renew;
-        self.own = Some(Own { agent, reservation, renew_at });
+        let granted = self.own.as_ref().is_some_and(|own| own.granted);
+        self.own = Some(Own { agent, reservation, renew_at, granted });
     }
 }

@@ -2,9 +2,11 @@
 //! agent would need to be told again. It alone connects, so a caller is never connected with two agents (Spec: CL-3).
 
 mod attempt;
+mod codes;
 mod core;
 mod event;
 mod ledger;
+mod pickup;
 mod queued;
 mod state;
 mod steps;
@@ -64,6 +66,8 @@ impl Call {
             Event::Start => self.start(),
             Event::Leg(leg, event) if leg == self.core.caller_leg() => self.caller_leg(&event),
             Event::Leg(leg, event) => self.other_leg(leg, &event),
+            Event::Queue(queue, FromQueue::Rings(found)) => self.rings_there(&queue, found),
+            Event::Queue(queue, FromQueue::NotPickedUp { call, why }) => self.not_picked_up(&queue, call, why),
             Event::Queue(queue, said) => self.queue_says(&queue, said),
             Event::Agent(agent, said) => self.agent_says(&agent, said),
             Event::HangUp => self.stop("hung up by request"),
@@ -121,6 +125,8 @@ impl Call {
             State::Talking(talk) => Some((talk.leg, talk.agent.as_ref().map(|(agent, _)| agent))),
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -142,6 +148,8 @@ impl Call {
             State::New | State::Ended => {}
             // The owner does not answer; the call goes on, and the renewals occupy the agent when there is one again.
             State::Occupying { until } if *until <= now => self.next_step(),
+            State::Commanding(_) => self.ask_again(),
+            State::PickingUp(_) => self.expire_pickup(),
             State::Playing { until, .. } if *until <= now => self.played(),
             State::Dialling { until, leg, .. } if *until <= now => {
                 let (leg, cause) = (*leg, Cause::NoAnswer);
@@ -163,6 +171,7 @@ impl Call {
         match event {
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => self.caller_ended(*cause),
             LegEvent::PlayFinished => self.played(),
+            LegEvent::TakenOver { by } => self.taken_over(by.call),
             LegEvent::Alerting { .. }
             | LegEvent::Answered
             | LegEvent::Digit(_)
@@ -182,6 +191,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -203,6 +214,8 @@ impl Call {
             State::Ringing(_) => self.settle_ringing(),
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -219,6 +232,7 @@ impl Call {
             | LegEvent::Answered
             | LegEvent::Failed(_)
             | LegEvent::Ended(_)
+            | LegEvent::TakenOver { .. }
             | LegEvent::PlayFinished => {}
         }
     }
@@ -233,6 +247,7 @@ impl Call {
                         self.overflow(overflow);
                     }
                 }
+                FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {}
             },
             // It has not heard that we left.
             State::Talking(talk) => {
@@ -246,6 +261,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -259,6 +276,7 @@ impl Call {
             FromAgent::Granted { reservation, .. }
             | FromAgent::Refused { reservation, .. }
             | FromAgent::Lost { reservation } => *reservation,
+            FromAgent::Commanded(answer) => return self.owner_answered(answer),
             FromAgent::NewOwner => return self.renew_for(agent),
         };
         if self.core.own.as_ref().is_some_and(|own| own.reservation == reservation) {
@@ -278,7 +296,8 @@ impl Call {
                 self.settle();
             }
             (_, FromAgent::Granted { .. }) => self.core.release(agent, reservation, Released::NoPenalty),
-            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) => {}
+            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner) => {
+            }
         }
     }
 
@@ -296,6 +315,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -305,6 +326,9 @@ impl Call {
 
     /// The owner of the calling agent has answered.
     fn own_answered(&mut self, said: &FromAgent) {
+        if let Some(own) = &mut self.core.own {
+            own.granted = matches!(said, FromAgent::Granted { .. });
+        }
         match (said, &self.state) {
             (FromAgent::Granted { .. }, State::Occupying { .. }) => self.next_step(),
             (FromAgent::Refused { why, .. }, State::Occupying { .. }) => {
@@ -313,9 +337,14 @@ impl Call {
                 let cause = if *why == Refusal::Busy { Cause::Busy } else { Cause::Forbidden };
                 self.end(End::by_us(Outcome::Refused, cause));
             }
-            // Granted again by a renewal; or lost to another call, which the running one survives.
+            // Granted again by a renewal; or lost to another call, which the running one survives: perhaps to the one that
+            // he picks up with this one.
             (
-                FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner,
+                FromAgent::Granted { .. }
+                | FromAgent::Refused { .. }
+                | FromAgent::Lost { .. }
+                | FromAgent::Commanded(_)
+                | FromAgent::NewOwner,
                 _,
             ) => {}
         }
@@ -327,7 +356,7 @@ fn answer_attempt(attempt: &mut attempt::Attempt, core: &mut Core, reservation: 
         FromAgent::Granted { devices, .. } => attempt.granted(core, reservation, devices),
         FromAgent::Refused { why, .. } => attempt.refused(core, reservation, *why),
         FromAgent::Lost { .. } => attempt.lost(core, reservation),
-        FromAgent::NewOwner => {}
+        FromAgent::Commanded(_) | FromAgent::NewOwner => {}
     }
 }
 
@@ -347,7 +376,11 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
-        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
+        | Event::Queue(_, FromQueue::Rings(_) | FromQueue::NotPickedUp { .. })
+        | Event::Agent(
+            _,
+            FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
+        )
         | Event::HangUp
         | Event::Wake => None,
     }

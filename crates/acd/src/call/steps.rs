@@ -9,7 +9,7 @@ use super::{Call, End};
 use crate::agent::{Purpose, Refusal};
 use crate::ids::{AgentId, PhoneNumber, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent, Source};
-use crate::offer::Offered;
+use crate::offer::{Invitation, Offered};
 use crate::queue::{Left, Overflow, Then};
 use crate::record::{Happened, Outcome};
 use crate::route::Step;
@@ -28,12 +28,20 @@ impl Call {
         self.core.steps = plan.steps;
         self.core.steps.reverse();
         match self.core.incoming.source.clone() {
-            Source::Device(device) if !matches!(self.core.steps.last(), Some(Step::Refuse(_))) => {
+            Source::Device(device) if self.occupies() => {
                 let reservation = self.core.next_reservation();
                 self.core.occupy_own(device.agent, reservation);
                 self.state = State::Occupying { until: self.core.now.mono + self.core.config.reserve_within };
             }
             Source::Device(_) | Source::Trunk(_) => self.next_step(),
+        }
+    }
+
+    /// Whether the calling agent has no time for another call meanwhile. A code takes none.
+    fn occupies(&self) -> bool {
+        match self.core.steps.last() {
+            Some(Step::Greeting(_) | Step::Queue(_) | Step::Agent(_) | Step::Dial { .. } | Step::PickUp(_)) => true,
+            Some(Step::Command(_) | Step::Decline | Step::Refuse(_)) | None => false,
         }
     }
 
@@ -44,6 +52,9 @@ impl Call {
             Some(Step::Queue(queue)) => self.state = State::Queued(Box::new(Queued::enter(&mut self.core, queue))),
             Some(Step::Agent(agent)) => self.ring_agent(agent, ring_for),
             Some(Step::Dial { trunk, number, show }) => self.dial(trunk, number, show, ring_for),
+            Some(Step::PickUp(queues)) => self.pick_up(queues),
+            Some(Step::Command(command)) => self.command(command),
+            Some(Step::Decline) => self.decline(Cause::NotFound),
             Some(Step::Refuse(cause)) => self.end(End::by_us(Outcome::Refused, cause)),
             None => self.end(End::by_us(Outcome::Refused, Cause::NotFound)),
         }
@@ -60,6 +71,7 @@ impl Call {
         match after.clone() {
             After::NextStep => self.next_step(),
             After::Go { then, ring_for } => self.go(then, ring_for, None),
+            After::End { outcome, cause } => self.end(End::by_us(outcome, cause)),
         }
     }
 
@@ -96,7 +108,7 @@ impl Call {
     }
 
     fn ring_agent(&mut self, agent: AgentId, ring_for: Duration) {
-        let offered = vec![Offered { agent, hardware_limit: u8::MAX }];
+        let offered = vec![Offered { agent, hardware_limit: u8::MAX, invitation: Invitation::Chosen }];
         self.state = State::Ringing(Attempt::start(&mut self.core, Purpose::Direct, offered, ring_for, None));
     }
 
@@ -161,7 +173,11 @@ impl Call {
                 self.state = State::New;
                 self.end(End::by_us(Outcome::Missed, cause));
             }
-            LegEvent::Digit(_) | LegEvent::PlayFinished | LegEvent::Held | LegEvent::Resumed => {}
+            LegEvent::TakenOver { .. }
+            | LegEvent::Digit(_)
+            | LegEvent::PlayFinished
+            | LegEvent::Held
+            | LegEvent::Resumed => {}
         }
     }
 }

@@ -26,6 +26,11 @@ impl End {
     pub(super) const fn by_us(outcome: Outcome, cause: Cause) -> Self {
         End { outcome, cause, caller: Some(cause), other: Some(cause) }
     }
+
+    /// It ends because another call goes on with the caller's leg.
+    pub(super) const fn taken_over() -> Self {
+        End { outcome: Outcome::Done, cause: Cause::Normal, caller: None, other: None }
+    }
 }
 
 impl Call {
@@ -39,6 +44,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -84,6 +91,7 @@ impl Call {
             }
             LegEvent::Alerting { .. }
             | LegEvent::Answered
+            | LegEvent::TakenOver { .. }
             | LegEvent::PlayFinished
             | LegEvent::Digit(_)
             | LegEvent::Held
@@ -100,8 +108,12 @@ impl Call {
             _ if broken => Outcome::Failed,
             // The queue had given up on him already.
             State::Playing { after: After::Go { .. }, .. } => Outcome::Missed,
+            // He has heard enough of the tone.
+            State::Playing { after: After::End { outcome, .. }, .. } => *outcome,
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { after: After::NextStep, .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -124,7 +136,11 @@ impl Call {
         let core = &mut self.core;
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return,
-            State::New | State::Occupying { .. } | State::Playing { .. } => {}
+            State::New
+            | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
+            | State::Playing { .. } => {}
             State::Queued(mut queued) => {
                 if let Some(attempt) = &mut queued.attempt {
                     attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None);

@@ -1,3 +1,5 @@
+mod dialled;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,14 +7,15 @@ use super::{Call, Config, Effect, Event, FromAgent, FromQueue, gone};
 use crate::agent::{self, DeviceKind, Purpose, Refusal, Released, ReservationId};
 use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId, QueueId, TrunkId};
-use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
-use crate::offer::{Offer, OfferId, Offered};
-use crate::queue::{self, Enqueue, Left, Progress};
+use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Playback, Source};
+use crate::offer::{Invitation, Offer, OfferId, Offered, OwnCall};
+use crate::queue::{self, Enqueue, Left, PickupRefusal, Progress, RingingCall};
 use crate::rank::Ranking;
 use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now, WallTime};
+use crate::view::AgentCommand;
 
 /// A call to a queue, and a clock. Queue and agents are played by the test.
 struct Line {
@@ -63,6 +66,8 @@ fn routing() -> Arc<Routing> {
             target: Target::Queue(support()),
         }],
         queues: vec![QueueRoute {
+            short_number: None,
+            pickup: vec![agent_id("piotr")],
             id: support(),
             extension: None,
             waiting_sound: WaitingSound::Music,
@@ -71,6 +76,7 @@ fn routing() -> Arc<Routing> {
         }],
         agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
+        ..Tables::default()
     };
     Arc::new(Routing::new(tables).unwrap())
 }
@@ -120,7 +126,8 @@ impl Line {
     }
 
     fn offer(&mut self, epoch: u64, counter: u64, agents: &[&str]) {
-        let offered = |agent: &&str| Offered { agent: agent_id(agent), hardware_limit: 10 };
+        let offered =
+            |agent: &&str| Offered { agent: agent_id(agent), hardware_limit: 10, invitation: Invitation::Chosen };
         let id = OfferId { epoch: Epoch(epoch), counter };
         let agents = agents.iter().map(offered).collect();
         let ring_for = Duration::from_secs(20);
@@ -175,7 +182,11 @@ impl Line {
     fn tickets(&mut self) -> Vec<Enqueue> {
         let tickets = self.queues_told().into_iter().filter_map(|event| match event {
             queue::Event::Enqueue(enqueue) => Some(*enqueue),
-            queue::Event::Leave { .. } | queue::Event::Availability(_) | queue::Event::Wake => None,
+            queue::Event::Leave { .. }
+            | queue::Event::Availability(_)
+            | queue::Event::WhatRings { .. }
+            | queue::Event::PickUp { .. }
+            | queue::Event::Wake => None,
         });
         tickets.collect()
     }
@@ -289,6 +300,9 @@ fn step(what: &Happened) -> &'static str {
         Happened::Resumed { .. } => "resumed",
         Happened::Digit { .. } => "digit",
         Happened::LeftQueue { .. } => "left",
+        Happened::PickedUp { .. } => "picked up",
+        Happened::TakenOver { .. } => "taken over",
+        Happened::Commanded { .. } => "commanded",
         Happened::Stopped { .. } => "stopped",
         Happened::LegEnded { .. } => "leg ended",
     }

@@ -139,6 +139,7 @@ impl CallExplained {
                     (Outcome::Missed, _) => "missed".to_owned(),
                     (Outcome::Refused, _) => "refused".to_owned(),
                     (Outcome::Failed, _) => "failed".to_owned(),
+                    (Outcome::Done, _) => "done".to_owned(),
                 };
                 format!("over after {}, {outcome} ({cause})", lasting(*lasted))
             }

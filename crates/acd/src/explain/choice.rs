@@ -27,6 +27,8 @@ pub enum Choice {
         /// They became free while the phones of others rang for this caller.
         joins: bool,
     },
+    /// He picks the call up that rings at a colleague (Spec: TR-4).
+    PickUp,
     /// By lot (Spec: QU-4).
     Random {
         /// The agents among whom the lot decided, he included.
@@ -131,6 +133,7 @@ impl fmt::Display for Choice {
             }
             Choice::AllAtOnce { joins: false } => f.write_str("all at once: every free agent rings"),
             Choice::AllAtOnce { joins: true } => f.write_str("all at once: became free while others ring"),
+            Choice::PickUp => f.write_str("picks it up"),
             Choice::Random { free } => write!(f, "random: 1 of {free} free"),
             Choice::RoundRobin { after: None } => f.write_str("round robin: the first turn"),
             Choice::RoundRobin { after: Some(agent) } => write!(f, "round robin: next after {}", agent.name),

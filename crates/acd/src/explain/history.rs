@@ -175,6 +175,18 @@ impl Reader {
                 self.add(after, StepKind::Left { queue: queue.clone(), why: why.clone() });
             }
             Happened::Stopped { why } => self.add(after, StepKind::Stopped { why: why.clone() }),
+            Happened::PickedUp { leg, agent, .. } => {
+                self.legs.push((*leg, Some(agent.clone())));
+                self.set(Some(agent), Fate::Dialled);
+            }
+            Happened::TakenOver { by } => {
+                self.add(after, StepKind::Routed { why: format!("the agent's leg went over to call {by}") });
+            }
+            Happened::Commanded { agent, what, refused } => {
+                let done = refused.as_ref().map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));
+                let why = format!("{} asked to {what}: {done}", agent.name);
+                self.add(after, StepKind::Routed { why });
+            }
             Happened::LegEnded { leg, .. } => {
                 if *leg == LegId::caller(leg.call) {
                     self.close(&Fate::Withdrawn);

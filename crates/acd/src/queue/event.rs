@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::agent::AgentStatus;
 use crate::call;
 use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
-use crate::offer::OfferId;
+use crate::offer::{OfferId, OwnCall};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 use crate::ticket::Ticket;
@@ -132,6 +132,8 @@ pub struct Config {
     pub ranking: Ranking,
     /// At most so many callers wait, those being offered included (Spec: QU-12).
     pub max_waiting: usize,
+    /// Whether the agents of the list may take a call that rings at others (Spec: TR-4).
+    pub pickup: bool,
 }
 
 impl Default for Config {
@@ -149,6 +151,7 @@ impl Default for Config {
             skills: SkillRule::default(),
             ranking: Ranking::default(),
             max_waiting: 1_000,
+            pickup: false,
         }
     }
 }
@@ -216,8 +219,48 @@ pub enum Event {
     },
     /// An agent of the list tells how he is.
     Availability(AgentStatus),
+    /// An agent asks by a call of his what rings (Spec: TR-4). The answer is [`call::FromQueue::Rings`].
+    WhatRings {
+        /// His call.
+        asker: CallId,
+        /// Who.
+        agent: AgentId,
+    },
+    /// He wants that call. It is told so by its offer; if it cannot be, his own call hears
+    /// [`call::FromQueue::NotPickedUp`]. Repeats are harmless.
+    PickUp {
+        /// The call that rings.
+        call: CallId,
+        /// Who.
+        agent: AgentId,
+        /// The call with which he asks.
+        own: OwnCall,
+    },
     /// The deadline has passed.
     Wake,
+}
+
+/// A call that an agent could pick up (Spec: TR-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingingCall {
+    /// Which.
+    pub call: CallId,
+    /// Since the offer was made.
+    pub ringing_for: Duration,
+}
+
+/// Why an agent cannot pick up a call of a queue (Spec: TR-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PickupRefusal {
+    /// The queue has no `pickup`.
+    #[error("the queue does not allow pickup")]
+    NotAllowed,
+    /// He is not on the queue's list.
+    #[error("the agent does not serve the queue")]
+    DoesNotServe,
+    /// No call, or not this one, rings there.
+    #[error("nothing rings")]
+    NothingRings,
 }
 
 /// What a queue has decided.

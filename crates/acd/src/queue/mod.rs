@@ -7,6 +7,7 @@ mod estimate;
 mod event;
 mod inspect;
 mod offering;
+mod pickup;
 mod reason;
 mod roster;
 mod selection;
@@ -16,8 +17,8 @@ mod unanswered;
 mod waiting;
 
 pub use event::{
-    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then, Timeout,
-    Unanswered,
+    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, PickupRefusal, Progress, RingingCall, SkillRule,
+    Strategy, Then, Timeout, Unanswered,
 };
 pub use inspect::OpenCaller;
 
@@ -91,6 +92,8 @@ impl Queue {
                     self.pace.heard(now, seat, status.standing, offered);
                 }
             }
+            Event::WhatRings { asker, agent } => self.what_rings(now, asker, &agent, out),
+            Event::PickUp { call, agent, own } => self.asked_for(now, call, &agent, own, out),
             Event::Wake => {}
         }
         self.dismiss_if_nobody(out);

@@ -9,7 +9,7 @@ use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
 use crate::call::FromQueue;
 use crate::explain::Choice;
 use crate::ids::{AgentId, CallId};
-use crate::offer::{Offer, OfferId, Offered};
+use crate::offer::{Invitation, Offer, OfferId, Offered};
 use crate::time::Moment;
 
 /// How much longer than the ringing an offer may be without word from the call: reserving, dialling and the message
@@ -20,7 +20,7 @@ const SLACK: Duration = Duration::from_secs(10);
 const TRANSIT: Duration = Duration::from_secs(3);
 
 /// One ring (Spec: QU-9). The next round begins one ring after the last one did, at the earliest.
-const RING: Duration = Duration::from_secs(5);
+pub(super) const RING: Duration = Duration::from_secs(5);
 
 impl Queue {
     /// What a repeated ticket tells of the last offer and of the round. Messages of the past change nothing.
@@ -182,7 +182,8 @@ impl Queue {
         for &Pick { seat, hardware_limit } in picks {
             ringing.seats.push((seat, self.roster.version(seat)));
             ringing.phones = ringing.phones.saturating_add(hardware_limit);
-            agents.push(Offered { agent: self.roster.agent(seat).clone(), hardware_limit });
+            let agent = self.roster.agent(seat).clone();
+            agents.push(Offered { agent, hardware_limit, invitation: Invitation::Chosen });
         }
         FromQueue::Offer(Offer { id: ringing.offer, queue: self.id.clone(), call, agents, why, round, ring_for })
     }

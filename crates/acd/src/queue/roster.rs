@@ -167,6 +167,18 @@ impl Roster {
         picks
     }
 
+    /// He comes to an offer by his own wish: he is not free from now on. Tells which version of his status that was.
+    pub(super) fn summon(&mut self, seat: Seat) -> Version {
+        self.withdraw(seat);
+        self.places[seat as usize].offered = true;
+        self.version(seat)
+    }
+
+    /// His hardware phones that can ring.
+    pub(super) fn hardware(&self, seat: Seat) -> u8 {
+        self.places[seat as usize].candidate.hardware
+    }
+
     /// An offer on the strength of `version` is over for this agent. `spend` when he did not get the call although he was
     /// asked, or did get it: what he said then is not true any more.
     pub(super) fn unpick(&mut self, seat: Seat, version: Version, spend: bool) {

@@ -1,15 +1,19 @@
 mod explained;
+mod pickup;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
-use crate::agent::{AgentStatus, Standing, Version};
+use super::{
+    Config, Effect, Enqueue, Event, Left, OverflowReason, PickupRefusal, Progress, Queue, RingingCall, Strategy, Then,
+    Unanswered,
+};
+use crate::agent::{AgentStatus, ReservationId, Standing, Version};
 use crate::call::{self, FromQueue};
-use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
-use crate::offer::{Offer, OfferId};
+use crate::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId};
+use crate::offer::{Invitation, Offer, OfferId, OwnCall};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 use crate::ticket::{Sequence, Ticket};
@@ -127,7 +131,10 @@ impl Hall {
     fn offers(&mut self) -> Vec<Offer> {
         let offers = self.said().into_iter().filter_map(|(_, said)| match said {
             FromQueue::Offer(offer) => Some(offer),
-            FromQueue::Enqueued { .. } | FromQueue::Overflow { .. } => None,
+            FromQueue::Enqueued { .. }
+            | FromQueue::Rings(_)
+            | FromQueue::NotPickedUp { .. }
+            | FromQueue::Overflow { .. } => None,
         });
         offers.collect()
     }
@@ -135,7 +142,9 @@ impl Hall {
     fn overflows(&mut self) -> Vec<(u64, OverflowReason)> {
         let overflows = self.said().into_iter().filter_map(|(call, said)| match said {
             FromQueue::Overflow { overflow, .. } => Some((call, overflow.why)),
-            FromQueue::Enqueued { .. } | FromQueue::Offer(_) => None,
+            FromQueue::Enqueued { .. } | FromQueue::Offer(_) | FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {
+                None
+            }
         });
         overflows.collect()
     }

@@ -2,14 +2,16 @@
 //! are compiled once from the configuration; a call plans once, at its start, so that a change of the configuration does
 //! not catch it half way.
 
+mod codes;
 mod plan;
 
+pub use codes::{Code, Codes, Feature, NotACode};
 pub use plan::{Plan, Step};
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, ShortNumber, SoundId, TrunkId};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 
@@ -64,6 +66,10 @@ pub struct QueueRoute {
     pub priority: i32,
     /// How its callers compare with those of other queues (Spec: QU-7).
     pub ranking: Ranking,
+    /// What agents dial behind a code to name it (Spec: TR-5).
+    pub short_number: Option<ShortNumber>,
+    /// Who may take its calls that ring at others: the agents of its list, or nobody (Spec: TR-4).
+    pub pickup: Vec<AgentId>,
 }
 
 /// What routing knows of an agent.
@@ -96,6 +102,8 @@ pub struct Tables {
     pub agents: Vec<AgentRoute>,
     /// All trunks.
     pub trunks: Vec<TrunkRoute>,
+    /// What agents of each tenant dial; a tenant that is not here has the default codes.
+    pub codes: BTreeMap<Name, Codes>,
 }
 
 /// Why tables cannot be compiled.
@@ -112,6 +120,16 @@ pub enum RouteError {
         first: String,
         /// Who has it too.
         second: String,
+    },
+    /// Two queues of a tenant share a short number (Spec: TR-5).
+    #[error("short number {short_number} belongs to {first} and to {second}")]
+    DuplicateShortNumber {
+        /// The short number.
+        short_number: ShortNumber,
+        /// Who had it first.
+        first: QueueId,
+        /// Who has it too.
+        second: QueueId,
     },
     /// Two numbers are the same phone number.
     #[error("{number} belongs to {first} and to {second}")]
@@ -138,7 +156,12 @@ pub enum RouteError {
 pub struct Routing {
     numbers: BTreeMap<PhoneNumber, NumberRoute>,
     extensions: BTreeMap<Name, BTreeMap<Extension, Target>>,
+    short_numbers: BTreeMap<(Name, ShortNumber), QueueId>,
+    codes: BTreeMap<Name, Codes>,
+    default_codes: Codes,
     queues: BTreeMap<QueueId, QueueRoute>,
+    /// The queues whose ringing calls an agent may take.
+    pickups: BTreeMap<AgentId, Vec<QueueId>>,
     outbound: BTreeMap<Name, TrunkId>,
     own_numbers: BTreeMap<TrunkId, PhoneNumber>,
     agents: BTreeMap<AgentId, Extension>,
@@ -150,13 +173,17 @@ impl Routing {
     /// # Errors
     /// The first [`RouteError`] found, in the order of the tables.
     pub fn new(tables: Tables) -> Result<Self, RouteError> {
-        let mut routing = Routing::default();
+        let mut routing = Routing { codes: tables.codes, ..Routing::default() };
         for agent in &tables.agents {
             routing.add_extension(&agent.id.tenant, agent.extension.as_ref(), Target::Agent(agent.id.clone()))?;
             routing.agents.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
         }
         for queue in tables.queues {
             routing.add_extension(&queue.id.tenant, queue.extension.as_ref(), Target::Queue(queue.id.clone()))?;
+            routing.add_short_number(&queue)?;
+            for agent in &queue.pickup {
+                routing.pickups.entry(agent.clone()).or_default().push(queue.id.clone());
+            }
             routing.queues.insert(queue.id.clone(), queue);
         }
         for trunk in tables.trunks.into_iter().filter(|trunk| trunk.outbound) {
@@ -202,6 +229,30 @@ impl Routing {
                 second: target.to_string(),
             }),
         }
+    }
+
+    fn add_short_number(&mut self, queue: &QueueRoute) -> Result<(), RouteError> {
+        let Some(short_number) = queue.short_number.clone() else { return Ok(()) };
+        match self.short_numbers.entry((queue.id.tenant.clone(), short_number.clone())) {
+            Entry::Vacant(free) => {
+                free.insert(queue.id.clone());
+                Ok(())
+            }
+            Entry::Occupied(taken) => {
+                let (first, second) = (taken.get().clone(), queue.id.clone());
+                Err(RouteError::DuplicateShortNumber { short_number, first, second })
+            }
+        }
+    }
+
+    /// What agents of `tenant` dial.
+    fn codes(&self, tenant: &Name) -> &Codes {
+        self.codes.get(tenant).unwrap_or(&self.default_codes)
+    }
+
+    /// The queues whose ringing calls `agent` may take, in the order of the configuration (Spec: TR-4).
+    pub fn pickups(&self, agent: &AgentId) -> &[QueueId] {
+        self.pickups.get(agent).map_or(&[], Vec::as_slice)
     }
 
     /// What routing knows of `queue`.

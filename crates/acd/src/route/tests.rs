@@ -1,7 +1,11 @@
-use super::{AgentRoute, NumberRoute, QueueRoute, RouteError, Routing, Step, Tables, Target, TrunkRoute, WaitingSound};
+use super::{
+    AgentRoute, Codes, Feature, NumberRoute, QueueRoute, RouteError, Routing, Step, Tables, Target, TrunkRoute,
+    WaitingSound,
+};
 use crate::ids::{AgentId, CallId, DeviceId, Name, NodeId, NumberId, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
 use crate::rank::Ranking;
+use crate::view::AgentCommand;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -35,6 +39,8 @@ fn tables() -> Tables {
     Tables {
         numbers: vec![number("acme", "main", "+33123456789")],
         queues: vec![QueueRoute {
+            short_number: Some("99900".parse().unwrap()),
+            pickup: vec![anna("acme")],
             ranking: Ranking::default(),
             id: queue("acme"),
             extension: Some("201".parse().unwrap()),
@@ -46,6 +52,7 @@ fn tables() -> Tables {
             TrunkRoute { id: TrunkId::new(name("acme"), name("inbound")), outbound: false },
             TrunkRoute { id: trunk("acme"), outbound: true },
         ],
+        ..Tables::default()
     }
 }
 
@@ -125,4 +132,44 @@ fn a_phone_number_belongs_to_one_number() {
     let mut broken = tables();
     broken.numbers.push(number("acme", "second", "+33 1 23 45 67 89"));
     assert!(matches!(Routing::new(broken), Err(RouteError::DuplicateNumber { .. })));
+}
+
+// spec: TR-5, TR-6
+#[test]
+fn tr_5_codes_are_commands_of_the_agent_who_dials_them() {
+    assert_eq!(steps(phone(), "*4199900"), [Step::Command(AgentCommand::QueueLogIn(queue("acme")))]);
+    assert_eq!(steps(phone(), "*4299900"), [Step::Command(AgentCommand::QueueLogOut(queue("acme")))]);
+    assert_eq!(steps(phone(), "*44"), [Step::Command(AgentCommand::Ready)]);
+    for unknown in ["*4199901", "*41", "*4199900999"] {
+        assert_eq!(steps(phone(), unknown), [Step::Decline], "{unknown}");
+    }
+    assert_eq!(steps(Source::Trunk(trunk("acme")), "*44"), [Step::Refuse(Cause::NotFound)], "callers dial no codes");
+}
+
+// spec: TR-4
+#[test]
+fn tr_4_only_the_agents_of_a_queue_pick_up_there() {
+    assert_eq!(steps(phone(), "*11"), [Step::PickUp(vec![queue("acme")])]);
+    let piotr = AgentId::new(name("acme"), name("piotr"));
+    assert_eq!(steps(Source::Device(DeviceId { agent: piotr, index: 0 }), "*11"), [Step::Decline]);
+}
+
+// spec: TR-5
+#[test]
+fn tr_5_each_tenant_has_its_own_codes_and_short_numbers() {
+    let mut tables = tables();
+    let mut codes = Codes::default();
+    codes.set(Feature::QueueLogIn, "#1".parse().unwrap());
+    tables.codes.insert(name("acme"), codes);
+    let mut other = tables.queues[0].clone();
+    other.id = queue("other");
+    tables.queues.push(other.clone());
+    let plan = |tables: Tables, dialled| Routing::new(tables).unwrap().plan(&incoming(phone(), dialled)).steps;
+    assert_eq!(plan(tables.clone(), "#199900"), [Step::Command(AgentCommand::QueueLogIn(queue("acme")))]);
+    assert_eq!(plan(tables.clone(), "*4199900"), [Step::Refuse(Cause::NotFound)], "not the code of this tenant");
+    other.id = QueueId::new(name("other"), name("sales"));
+    other.extension = None;
+    tables.queues.push(other);
+    let error = Routing::new(tables).unwrap_err().to_string();
+    assert_eq!(error, "short number 99900 belongs to tenants/other/queues/support and to tenants/other/queues/sales");
 }

@@ -107,7 +107,9 @@ impl Follower {
         match &transition.what {
             Happened::Enqueued { queue, .. } => self.enters(queue, at, pen),
             Happened::LeftQueue { queue, why } => self.leaves(queue, why, at, pen),
-            Happened::Dialled { leg, agent: Some(agent), .. } => self.rings(*leg, agent, at, pen),
+            Happened::Dialled { leg, agent: Some(agent), .. } | Happened::PickedUp { leg, agent, .. } => {
+                self.rings(*leg, agent, at, pen)
+            }
             Happened::ReservationRefused { .. } => self.reaches(at, pen),
             Happened::Alerting { leg } => {
                 if let Some(ring) = self.rings.iter_mut().find(|ring| ring.legs.contains(leg)) {
@@ -133,6 +135,8 @@ impl Follower {
             | Happened::Playing { .. }
             | Happened::CallerAnswered
             | Happened::Offered { .. }
+            | Happened::Commanded { .. }
+            | Happened::TakenOver { .. }
             | Happened::Digit { .. } => {}
         }
     }
@@ -280,7 +284,7 @@ impl Follower {
         let adds = match record.outcome {
             Outcome::Missed => Tally { missed: 1, longest_wait: wait, ..Tally::default() },
             Outcome::Abandoned => pen.abandoned(self.last.as_ref().map(|(queue, _)| queue), wait),
-            Outcome::Answered | Outcome::Refused | Outcome::Failed => {
+            Outcome::Answered | Outcome::Refused | Outcome::Failed | Outcome::Done => {
                 Tally { lost: 1, longest_wait: wait, ..Tally::default() }
             }
         };

@@ -245,9 +245,10 @@ fn any_step() -> impl Strategy<Value = Happened> {
 
 fn any_record() -> impl Strategy<Value = Record> {
     let outcomes =
-        [Outcome::Answered, Outcome::Abandoned, Outcome::Missed, Outcome::Refused, Outcome::Failed].map(Just);
-    let [answered, abandoned, missed, refused, failed] = outcomes;
-    let outcome = prop_oneof![answered, abandoned, missed, refused, failed];
+        [Outcome::Answered, Outcome::Abandoned, Outcome::Missed, Outcome::Refused, Outcome::Failed, Outcome::Done]
+            .map(Just);
+    let [answered, abandoned, missed, refused, failed, done] = outcomes;
+    let outcome = prop_oneof![answered, abandoned, missed, refused, failed, done];
     (outcome, prop::collection::vec((0_i64..200_000, any_step()), 1..20)).prop_map(|(outcome, mut steps)| {
         steps.sort_by_key(|(at, _)| *at);
         record(outcome, steps)

@@ -54,6 +54,8 @@ fn routing() -> Routing {
         target: Target::Queue(queue_id(n)),
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
+        short_number: None,
+        pickup: Vec::new(),
         ranking: Ranking::default(),
         id: queue_id(n),
         extension: None,
@@ -62,7 +64,13 @@ fn routing() -> Routing {
     });
     let agents = (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: None });
     let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];
-    let tables = Tables { numbers: numbers.collect(), queues: queues.collect(), agents: agents.collect(), trunks };
+    let tables = Tables {
+        numbers: numbers.collect(),
+        queues: queues.collect(),
+        agents: agents.collect(),
+        trunks,
+        ..Tables::default()
+    };
     Routing::new(tables).unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, NumberId, QueueId, TrunkId};
-use carillon_acd::leg::{CallerId, Incoming, Source};
+use carillon_acd::leg::{CallerId, Incoming, Reachability, Source};
 use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
 use carillon_actors::{Center, Clock, Objects, Ports};
@@ -71,6 +71,11 @@ impl Node {
         self.agents().get_agent(request).await.unwrap().into_inner().agent.unwrap()
     }
 
+    /// An agent's phone can ring from now on.
+    pub(crate) fn plug_in(&self, name: &str) {
+        self.center.reachability(Reachability { agent: agent_id(name), device: 0, reachable: true });
+    }
+
     /// Stops the API and waits until it has.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
@@ -123,6 +128,10 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
+fn agent_id(text: &str) -> AgentId {
+    AgentId::new(name("default"), name(text))
+}
+
 fn queue_id(text: &str) -> QueueId {
     QueueId::new(name("default"), name(text))
 }
@@ -138,7 +147,9 @@ fn objects() -> Objects {
         greeting: None,
         target: route::Target::Queue(queue_id("support")),
     };
-    let waiting = |which| route::QueueRoute {
+    let waiting = |which: &str| route::QueueRoute {
+        short_number: None,
+        pickup: if which == "support" { AGENTS.map(agent_id).to_vec() } else { Vec::new() },
         ranking: carillon_acd::rank::Ranking::default(),
         id: queue_id(which),
         extension: None,
@@ -155,19 +166,20 @@ fn objects() -> Objects {
             devices: vec![DeviceKind::Hardware],
             queues: vec![membership("sales"), membership("support")],
         };
-        (AgentId::new(name("default"), name(who)), config, SavedAvailability::default())
+        (agent_id(who), config, SavedAvailability::default())
     };
-    let queue = |which| {
+    let queue = |which: &str| {
         let config = queue::Config {
             display_name: format!("the queue {which}"),
             extension: Some("201".parse().unwrap()),
-            agents: AGENTS.map(|who| AgentId::new(name("default"), name(who))).to_vec(),
+            agents: AGENTS.map(agent_id).to_vec(),
             strategy: queue::Strategy::LongestIdle,
             ring_for: Duration::from_secs(20),
             unanswered: queue::Unanswered::Wait,
             max_wait: None,
             timeout: queue::Timeout::default(),
             max_waiting: 100,
+            pickup: which == "support",
             ..queue::Config::default()
         };
         (queue_id(which), config)

@@ -221,6 +221,10 @@ pub(super) struct TransitionRow {
     sip_status: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -252,6 +256,8 @@ impl From<v1::Transition> for TransitionRow {
             cause: Some(ended).filter(|ended| *ended != v1::Cause::Unspecified).map(cause),
             sip_status: Some(transition.sip_status).filter(|status| *status > 0),
             why: some(transition.why),
+            command: some(transition.command),
+            call: some(transition.call),
         }
     }
 }
@@ -276,7 +282,7 @@ pub(super) fn stage(call: &v1::Call) -> String {
     word(call.stage().as_str_name(), "STAGE_")
 }
 
-/// `answered`, `abandoned`, `missed`, `refused`, `failed`.
+/// `answered`, `abandoned`, `missed`, `refused`, `failed`, `done`.
 pub(super) fn outcome(record: &v1::Record) -> String {
     word(record.outcome().as_str_name(), "OUTCOME_")
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, IdleReset};
-use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, ShortNumber, SoundId, TrunkId};
 use carillon_acd::queue::{Strategy, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
-use carillon_acd::route::{Target, WaitingSound};
+use carillon_acd::route::{Codes, Target, WaitingSound};
 use carillon_acd::skills::Skills;
 use carillon_acd::stats::ServiceLevel;
 use ipnet::IpNet;
@@ -45,6 +45,9 @@ pub struct Tenant {
     pub display_name: String,
     /// An IANA time zone that the database of time zones knows; times are shown in it. Default `UTC`.
     pub time_zone: String,
+    /// What its agents dial for pickup, login and breaks (Spec: TR-4, TR-5, TR-6). They can be told apart, and hide no
+    /// extension and no number.
+    pub codes: Codes,
 }
 
 /// A SIP connection to a carrier or a PBX (Spec: OB-2).
@@ -103,10 +106,12 @@ pub struct Queue {
     pub display_name: String,
     /// Its internal number, unique among queues and agents (Spec: RT-5).
     pub extension: Option<Extension>,
-    /// The digits after `*41` and `*42`, unique among queues (Spec: TR-5).
+    /// The digits behind the codes of login and logout, unique among queues (Spec: TR-5).
     pub short_number: Option<ShortNumber>,
     /// In list order (Spec: QU-1), each once.
     pub agents: Vec<AgentId>,
+    /// Whether its agents may take a call that rings at another of them (Spec: TR-4). Default no.
+    pub pickup: bool,
     /// Who is rung first. Default in order.
     pub strategy: Strategy,
     /// What longest idle counts as activity (Spec: QU-3). Default the offer.
@@ -225,5 +230,3 @@ checked_text!(/// A `sip:` address with a host, an optional user, port and `tran
     SipUri);
 checked_text!(/// The user name of a device: 1–64 characters of `A-Z a-z 0-9 . _ -`, which need no escape in a SIP address.
     Username);
-checked_text!(/// The digits that name a queue on a phone's keypad: 1–8 (Spec: TR-5).
-    ShortNumber);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use carillon_acd::ids::{Extension, Name};
 use carillon_acd::queue::Then;
+use carillon_acd::route::Feature;
 
 use super::center::Center;
 use super::findings::{Findings, Handover, Kind, Problem, Unique, listed, nearest};
@@ -22,6 +23,7 @@ pub(super) fn check(center: &mut Center, findings: &mut Findings) {
     }
     extensions(center, findings);
     forwards(center, findings);
+    codes(center, findings);
     circles(center, findings);
 }
 
@@ -107,6 +109,34 @@ fn forwards(center: &Center, findings: &mut Findings) {
         let problem =
             Problem::error("forwarding to a number needs a trunk with `outbound`").at(place, "cannot be called");
         findings.report(problem.help("add `outbound: sip:192.0.2.1:5060` to a Trunk (UN-6)"));
+    }
+}
+
+/// Codes that read alike, or like somebody who can be called (Spec: TR-4, TR-5). One of them is always given: those of
+/// the box fit together and hide nobody.
+fn codes(center: &Center, findings: &mut Findings) {
+    let codes = &center.tenant.codes;
+    let places = std::mem::take(&mut findings.codes);
+    let place = |feature| places.iter().find(|code| code.feature == feature).map(|code| code.place);
+    let written = |feature: Feature| format!("the code {} of `{}`", codes.of(feature), feature.as_str());
+    if let Some((first, second)) = codes.ambiguous() {
+        let problem = Problem::error(format!("{} reads like {}", written(first), written(second)));
+        let problem = problem.at_some(place(first), "this code").at_some(place(second), "and this one");
+        findings.report(problem.help("no code may be the beginning of another (TR-5)"));
+    }
+    if let Some(feature) = codes.hides_numbers() {
+        let problem = Problem::error(format!("{} hides the international numbers", written(feature)));
+        let problem = problem.at_some(place(feature), "they begin with 00");
+        findings.report(problem.help("begin the code with `*` or `#`"));
+    }
+    let queues = center.queues.iter().filter_map(|queue| queue.extension.as_ref());
+    let agents = center.agents.iter().filter_map(|agent| agent.extension.as_ref());
+    for extension in queues.chain(agents) {
+        let Some(feature) = codes.hides(extension) else { continue };
+        let problem = Problem::error(format!("{} hides the extension {extension}", written(feature)));
+        let owner = findings.taken_at(Unique::Extension, extension.as_str());
+        let problem = problem.at_some(place(feature), "this code").at_some(owner, "and this extension");
+        findings.report(problem.help("begin the code with `*` or `#`, or change the extension"));
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use carillon_acd::ids::{Extension, Name};
+use carillon_acd::route::Feature;
 
 use super::diagnostic::{Diagnostic, Mark, Severity};
 use super::source::{Place, Source};
@@ -117,6 +118,13 @@ pub(super) struct ToExtension {
     pub(super) place: Place,
 }
 
+/// Where the code of a feature is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CodePlace {
+    pub(super) feature: Feature,
+    pub(super) place: Place,
+}
+
 /// A mistake or a doubt that is about to be reported.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -140,6 +148,14 @@ impl Problem {
         self
     }
 
+    /// For a place that may be nowhere in the files.
+    pub(super) fn at_some(self, place: Option<Place>, label: &str) -> Self {
+        match place {
+            Some(place) => self.at(place, label),
+            None => self,
+        }
+    }
+
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -155,6 +171,7 @@ pub(super) struct Findings {
     pub(super) references: Vec<Reference>,
     pub(super) handovers: Vec<Handover>,
     pub(super) to_extensions: Vec<ToExtension>,
+    pub(super) codes: Vec<CodePlace>,
     /// Fields that call a number outside.
     pub(super) forwards: Vec<Place>,
     /// A part of the configuration could not be read at all, so a reference that leads nowhere proves nothing.
@@ -202,7 +219,12 @@ impl Findings {
     }
 
     pub(super) fn is_taken(&self, unique: Unique, value: &str) -> bool {
-        self.taken.contains_key(&(unique, value.to_owned()))
+        self.taken_at(unique, value).is_some()
+    }
+
+    /// Where `value` was used first.
+    pub(super) fn taken_at(&self, unique: Unique, value: &str) -> Option<Place> {
+        self.taken.get(&(unique, value.to_owned())).copied()
     }
 
     /// The warnings, or all errors: then the warnings wait until those are gone. In the order of the files.

@@ -16,9 +16,7 @@ mod yaml;
 use std::fmt;
 use std::path::Path;
 
-pub use center::{
-    Access, Agent, Center, Connection, Device, Number, Queue, ShortNumber, SipUri, Sound, Tenant, Trunk, Username,
-};
+pub use center::{Access, Agent, Center, Connection, Device, Number, Queue, SipUri, Sound, Tenant, Trunk, Username};
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use secret::Secret;
 
@@ -139,6 +137,7 @@ mod tests {
     use std::time::Duration;
 
     use carillon_acd::agent::{DeviceKind, IdleReset};
+    use carillon_acd::ids::ShortNumber;
     use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
     use carillon_acd::rank::Ranking;
     use carillon_acd::route::{Target, WaitingSound};
@@ -172,6 +171,16 @@ mod tests {
         assert_eq!((center.tenant.name.as_str(), center.tenant.time_zone.as_str()), ("default", "UTC"));
     }
 
+    // spec: TR-4, TR-5, TR-6
+    #[test]
+    fn tr_5_a_tenant_chooses_its_codes() {
+        use carillon_acd::route::{Codes, Feature};
+        assert_eq!(center("{ kind: Agent, name: anna, spec: {} }").tenant.codes, Codes::default());
+        let center = center("{ kind: Tenant, name: default, spec: { codes: { pickup: \"#7\", break: 88 } } }");
+        let code = |feature| center.tenant.codes.of(feature).as_str().to_owned();
+        assert_eq!([Feature::PickUp, Feature::Break, Feature::QueueLogIn].map(code), ["#7", "88", "*41"]);
+    }
+
     // spec: OB-3, UN-1, UN-4, QU-11, QU-12
     #[test]
     fn ob_3_every_field_of_a_queue_is_read() {
@@ -183,6 +192,7 @@ spec:
   display_name: Customer support
   extension: "0201"
   short_number: "99900"
+  pickup: true
   agents: [piotr, anna]
   strategy: longest_idle
   idle_reset: handled
@@ -217,6 +227,7 @@ spec:
         let anna = center.agents[0].id.clone();
         assert_eq!(support.display_name, "Customer support");
         assert_eq!(support.extension.as_ref().map(|extension| extension.as_str()), Some("0201"));
+        assert!(support.pickup && !sales.pickup, "TR-4: colleagues take each other's calls only where it is allowed");
         assert_eq!(support.short_number.as_ref().map(ShortNumber::as_str), Some("99900"));
         assert_eq!(support.agents, [center.agents[1].id.clone(), anna.clone()]);
         assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::LongestIdle, 7, 5));

@@ -14,6 +14,8 @@
 //! sound ends                                                    the sound that plays has come to its end
 //! anna break · anna ready · anna logout · anna end wrap-up      what an agent wishes
 //! anna joins support · anna leaves support                      login and logout per queue
+//! anna picks up from support                                    by the console: what has rung for longest there
+//! call 2 by anna to *11                                         and by a code, like every code
 //! anna offline · anna online · anna dead · anna alive           registration lost and back; a phone that cannot ring
 //! wait 20s                                                      time passes
 //! show agents · show queues                                     how it is now
@@ -31,6 +33,7 @@ use carillon_acd::agent;
 use carillon_acd::call;
 use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId, Name, NodeId, QueueId, TrunkId};
 use carillon_acd::leg::{Cause, LegEvent, Source};
+use carillon_acd::queue;
 use carillon_acd::time::Moment;
 use carillon_acd::view::{Activity, AgentCommand};
 
@@ -44,6 +47,8 @@ pub(crate) struct Script {
     began: Moment,
     activities: Vec<(AgentId, Activity)>,
     names: BTreeMap<LegId, String>,
+    /// The phones of agents who call.
+    callers: BTreeMap<LegId, String>,
     told: BTreeSet<String>,
     lines: Vec<String>,
 }
@@ -135,6 +140,9 @@ impl Script {
             Some(agent) => Source::Device(DeviceId { agent: agent_id(agent)?, index: 0 }),
             None => Source::Trunk(TrunkId::new(name("default")?, name("carrier")?)),
         };
+        if let Some(agent) = by {
+            self.callers.insert(LegId::caller(call_id(number)?), format!("{agent}'s phone"));
+        }
         let dialled = dialled.replace('_', " ");
         let call = self.world().call(source, "+33600000000", &dialled);
         if call == call_id(number)? { Ok(()) } else { Err(format!("this is call {}", call.number)) }
@@ -177,6 +185,7 @@ impl Script {
             ["end", "wrap-up"] => AgentCommand::EndWrapUp,
             ["joins", queue] => AgentCommand::QueueLogIn(queue_id(queue)?),
             ["leaves", queue] => AgentCommand::QueueLogOut(queue_id(queue)?),
+            ["picks", "up", "from", queue] => return self.picks_up(&agent, &queue_id(queue)?),
             ["online"] => return self.reachable(&agent, device.unwrap_or(0), true),
             ["offline"] => return self.reachable(&agent, device.unwrap_or(0), false),
             ["dead"] => {
@@ -195,6 +204,21 @@ impl Script {
         };
         if let Err(refusal) = self.world().command(&agent, &command) {
             self.lines.push(format!("refused: {refusal}"));
+        }
+        Ok(())
+    }
+
+    fn picks_up(&mut self, agent: &AgentId, queue: &QueueId) -> Result<(), String> {
+        let world = self.world();
+        let now = world.clock();
+        let machine = world.queues.get_mut(queue).ok_or("no such queue")?;
+        let mut out = Vec::new();
+        let picked = machine.rings(now, agent, None);
+        match picked.and_then(|ringing| machine.pick_up(now, ringing.call, agent, &mut out)) {
+            Ok(()) => out.into_iter().for_each(|queue::Effect::ToCall(call, event)| {
+                world.deliver(Message::Call(call, event));
+            }),
+            Err(refusal) => self.lines.push(format!("refused: {refusal}")),
         }
         Ok(())
     }

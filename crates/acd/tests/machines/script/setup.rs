@@ -65,6 +65,8 @@ impl Setup {
     fn queue(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = queue_id(id)?;
         let mut route = QueueRoute {
+            short_number: None,
+            pickup: Vec::new(),
             id: id.clone(),
             extension: None,
             waiting_sound: WaitingSound::Ringing,
@@ -95,10 +97,15 @@ impl Setup {
                 "ageing" => route.ranking.ageing = Some(seconds(value)?),
                 "weight" => route.ranking.weight = seconds(value)?,
                 "strict_weight" => route.ranking.strict_weight = true,
+                "short_number" => route.short_number = Some(value.parse().map_err(bad)?),
                 "priority" => route.priority = value.parse().map_err(bad)?,
+                "pickup" => config.pickup = true,
                 "music" => route.waiting_sound = WaitingSound::Music,
                 _ => return Err(format!("{key:?} is nothing that a queue has")),
             }
+        }
+        if config.pickup {
+            route.pickup.clone_from(&config.agents);
         }
         config.extension.clone_from(&route.extension);
         config.ranking = route.ranking;

@@ -85,11 +85,13 @@ impl Script {
         match command {
             LegCommand::Ring | LegCommand::Play(Playback::Ringing) => Some(format!("call {call} hears ringing")),
             LegCommand::Answer => Some(format!("call {call} is answered by us")),
+            LegCommand::Play(Playback::Done) => Some(format!("call {call} hears that it is done")),
+            LegCommand::Play(Playback::Declined) => Some(format!("call {call} hears that it is declined")),
             LegCommand::Play(Playback::Music) => Some(format!("call {call} hears music")),
             LegCommand::Play(Playback::Sound(sound)) => Some(format!("call {call} hears {}", sound.name)),
             LegCommand::Bridge { with } => Some(format!("call {call} and {} hear each other", self.names.get(with)?)),
             LegCommand::HangUp(cause) => Some(format!("call {call} is hung up: {}", words(*cause))),
-            LegCommand::StopPlaying | LegCommand::Unbridge | LegCommand::Dial { .. } => None,
+            LegCommand::StopPlaying | LegCommand::Unbridge | LegCommand::Dial { .. } | LegCommand::Adopt { .. } => None,
         }
     }
 
@@ -107,6 +109,11 @@ impl Script {
                     DialTarget::Trunk { .. } => format!(", showing {}", caller.number),
                 };
                 Some(format!("{name} rings for call {}, for {} s{shown}", leg.call.number, ring_for.as_secs()))
+            }
+            LegCommand::Adopt { from } => {
+                let name = self.callers.get(from).cloned().unwrap_or_default();
+                self.names.insert(leg, name.clone());
+                Some(format!("{name} goes over from call {} to call {}", from.call.number, leg.call.number))
             }
             LegCommand::HangUp(cause) => Some(format!("{} is hung up: {}", self.names.get(&leg)?, words(*cause))),
             LegCommand::Ring
@@ -180,12 +187,19 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Missed => "missed",
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
+        Outcome::Done => "done",
     }
 }
 
 fn record_line(record: &Record) -> String {
     let mut line =
         format!("call {} is over: {} ({})", record.call.number, outcome(record.outcome), words(record.cause));
+    for transition in &record.transitions {
+        if let Happened::Commanded { what, refused, .. } = &transition.what {
+            let why = refused.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            line += &format!(", {what}{why}").replace("tenants/default/queues/", "");
+        }
+    }
     if let (Some(queue), Some(wait)) = (&record.queue, record.wait_ms) {
         line += &format!(", waited {} for {}", time(Duration::from_millis(wait)), queue.name);
     }

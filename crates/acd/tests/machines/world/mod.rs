@@ -121,6 +121,9 @@ impl World {
         let call = CallId { node: NodeId(1), boot: 1, number: self.next_call };
         let caller = CallerId { number: caller.to_owned(), name: String::new() };
         let incoming = Incoming { call, source, dialled: dialled.to_owned(), to_user: dialled.to_owned(), caller };
+        if let Source::Device(device) = &incoming.source {
+            self.phones.calls(LegId::caller(call), device.clone());
+        }
         let machine = Call::new(self.clock(), incoming, Arc::clone(&self.routing), Arc::clone(&self.call_config));
         self.calls.insert(call, machine);
         self.started.insert(call);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use carillon_acd::ids::{AgentId, CallId, LegId};
+use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId};
 use carillon_acd::leg::{Cause, DialTarget, LegCommand, LegEvent, Playback};
 use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
@@ -30,6 +30,8 @@ pub(crate) struct Phones {
     /// Devices that cannot be made to ring.
     pub(crate) dead: Vec<AgentId>,
     legs: BTreeMap<LegId, Phone>,
+    /// Legs of agents who call and are not answered.
+    calling: BTreeMap<LegId, DeviceId>,
     plans: BTreeMap<(Moment, LegId, u64), LegEvent>,
     plan_count: u64,
     /// Legs that were dialled and wait for their mood.
@@ -52,12 +54,18 @@ impl Phones {
                     }
                 }
             }
+            LegCommand::Adopt { from } => self.adopt(now, leg, *from),
             LegCommand::HangUp(_) => self.forget(leg),
+            LegCommand::Play(Playback::Done | Playback::Declined) => {
+                self.plan(now + Duration::from_secs(1), leg, LegEvent::PlayFinished);
+            }
             LegCommand::Play(Playback::Sound(_)) if self.temper == Temper::Moody => {
                 self.plan(now + Duration::from_secs(3), leg, LegEvent::PlayFinished);
             }
+            LegCommand::Answer => {
+                self.calling.remove(&leg);
+            }
             LegCommand::Ring
-            | LegCommand::Answer
             | LegCommand::Play(_)
             | LegCommand::StopPlaying
             | LegCommand::Bridge { .. }
@@ -76,6 +84,7 @@ impl Phones {
             }
             LegEvent::Failed(_) | LegEvent::Ended(_) => self.forget(leg),
             LegEvent::Alerting { .. }
+            | LegEvent::TakenOver { .. }
             | LegEvent::Digit(_)
             | LegEvent::PlayFinished
             | LegEvent::Held
@@ -83,7 +92,24 @@ impl Phones {
         }
     }
 
+    /// An agent's phone has called: his leg can be adopted until it is answered or gone.
+    pub(crate) fn calls(&mut self, leg: LegId, device: DeviceId) {
+        self.calling.insert(leg, device);
+    }
+
+    fn adopt(&mut self, now: Moment, leg: LegId, from: LegId) {
+        match self.calling.remove(&from) {
+            Some(device) => {
+                self.legs.insert(leg, Phone { target: DialTarget::Device(device), answered: false });
+                self.plan(now, from, LegEvent::TakenOver { by: leg });
+                self.plan(now, leg, LegEvent::Answered);
+            }
+            None => self.plan(now, leg, LegEvent::Failed(Cause::Cancelled)),
+        }
+    }
+
     fn forget(&mut self, leg: LegId) {
+        self.calling.remove(&leg);
         self.legs.remove(&leg);
         self.plans.retain(|(_, l, _), _| *l != leg);
         self.fresh.retain(|(_, l, _)| *l != leg);
@@ -92,6 +118,7 @@ impl Phones {
     /// All legs of a call are gone, and nobody is told.
     pub(crate) fn edge_dies(&mut self, call: CallId) {
         self.legs.retain(|leg, _| leg.call != call);
+        self.calling.retain(|leg, _| leg.call != call);
         self.plans.retain(|(_, leg, _), _| leg.call != call);
         self.fresh.retain(|(_, leg, _)| leg.call != call);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use carillon_acd::agent::IdleReset;
-use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
+use carillon_acd::ids::{AgentId, Name, QueueId, ShortNumber, SoundId};
 use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::WaitingSound;
@@ -13,7 +13,7 @@ use carillon_acd::stats::ServiceLevel;
 
 use super::skills::skills;
 use super::{DAY, HOUR, MINUTE, SECOND};
-use crate::config::center::{Queue, ShortNumber};
+use crate::config::center::Queue;
 use crate::config::decoder::{Choice, Decoder, Fields, Shape};
 use crate::config::findings::{Handover, Kind, Problem, ToExtension, Unique};
 use crate::config::yaml::Entry;
@@ -25,6 +25,7 @@ pub(crate) const SHAPE: Shape = Shape {
         "extension",
         "short_number",
         "agents",
+        "pickup",
         "strategy",
         "idle_reset",
         "rings",
@@ -44,7 +45,7 @@ pub(crate) const SHAPE: Shape = Shape {
         "relax",
         "relax_to",
     ],
-    later: &["announce_position", "pickup", "talk_cap", "exits", "callback"],
+    later: &["announce_position", "talk_cap", "exits", "callback"],
 };
 
 const UNANSWERED: Shape =
@@ -89,6 +90,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
     let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &[]));
     let idle_reset = fields.get("idle_reset").and_then(|entry| decoder.word(entry, &IDLE_RESETS, &[]));
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
+    let pickup = fields.get("pickup").and_then(|entry| decoder.word(entry, &YES_OR_NO, &[]));
     let handover = Source { tenant: &id.tenant, queue: place };
     let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
     let timeout = fields.get("timeout").and_then(|entry| timeout(decoder, &handover, entry));
@@ -102,6 +104,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         }),
         short_number: fields.get("short_number").and_then(|entry| short_number(decoder, entry)),
         agents: agents(decoder, &id.tenant, fields),
+        pickup: pickup.unwrap_or_default(),
         strategy: strategy.unwrap_or_default(),
         idle_reset: idle_reset.unwrap_or_default(),
         rings: u8::try_from(rings).expect("checked to be 1 to 20"),
@@ -130,15 +133,9 @@ pub(super) fn display_name(decoder: &mut Decoder<'_>, name: &Name, fields: &Fiel
 }
 
 fn short_number(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ShortNumber> {
-    let text = decoder.text(entry)?;
-    if !(1..=8).contains(&text.len()) || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-        let problem =
-            Problem::error("`short_number` must be 1 to 8 digits").at(entry.value.place, "not a short number");
-        decoder.report(problem.help("write it in quotes: \"99900\" (TR-5)"));
-        return None;
-    }
-    decoder.findings.take(Unique::ShortNumber, text, entry.value.place);
-    Some(ShortNumber(text.into()))
+    let short_number = decoder.short_number(entry)?;
+    decoder.findings.take(Unique::ShortNumber, short_number.as_str(), entry.value.place);
+    Some(short_number)
 }
 
 /// Spec: QU-7.
