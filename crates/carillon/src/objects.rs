@@ -150,7 +150,7 @@ fn tables(center: &Center) -> route::Tables {
         agents: center
             .agents
             .iter()
-            .map(|a| route::AgentRoute { id: a.id.clone(), extension: a.extension.clone() })
+            .map(|a| route::AgentRoute { id: a.id.clone(), extension: a.extension.clone(), mobile: a.mobile.clone() })
             .collect(),
         trunks: center
             .trunks

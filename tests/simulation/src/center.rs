@@ -54,7 +54,11 @@ pub(crate) fn routing() -> Routing {
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
         priority: i32::try_from(n).unwrap_or_default(),
     });
-    let agents = (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: extension(n).parse().ok() });
+    let agents = (0..AGENTS).map(|n| AgentRoute {
+        extension: extension(n).parse().ok(),
+        mobile: format!("+3361234567{n}").parse().ok(),
+        ..AgentRoute::new(agent_id(n))
+    });
     let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];
     let tables = Tables { numbers: numbers.collect(), queues: queues.collect(), agents: agents.collect(), trunks };
     Routing::new(tables).expect("the tables of this file fit together")
@@ -65,6 +69,7 @@ pub(crate) fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         Unanswered::Wait,
         Unanswered::Wait,
         Unanswered::Leave(Then::HangUp),
+        Unanswered::Leave(Then::LastAgentPhone),
         Unanswered::Leave(Then::Queue(queue_id((n + 1) % QUEUES))),
         Unanswered::Leave(Then::Number("+48600000000".parse().expect("a number"))),
     ];

@@ -67,7 +67,7 @@ fn center(agents: usize) -> Center {
             priority: 0,
             ranking: Ranking::default(),
         }],
-        agents: (0..agents).map(|n| AgentRoute { id: agent_id(n), extension: None }).collect(),
+        agents: (0..agents).map(|n| AgentRoute::new(agent_id(n))).collect(),
         trunks: vec![TrunkRoute { id: trunk, outbound: false }],
     };
     let queue = queue::Config {

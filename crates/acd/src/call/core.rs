@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) steps: Vec<Step>,
     /// The queues it was in (Spec: UN-5).
     pub(super) visited: Vec<QueueId>,
+    /// The agent of the last queue whose phone rang last; of those who rang together, the last in the order of the offer.
+    pub(super) last_rung: Option<AgentId>,
     pub(super) own: Option<Own>,
     pub(super) ledger: Ledger,
     pub(super) out: Vec<Effect>,
@@ -62,6 +64,7 @@ impl Core {
             skills: Skills::default(),
             steps: Vec::new(),
             visited: Vec::new(),
+            last_rung: None,
             own: None,
             ledger: Ledger::new(now),
             out: Vec::new(),

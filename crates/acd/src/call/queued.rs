@@ -42,6 +42,7 @@ impl Queued {
             route.map(|route| (route.waiting_sound, route.priority, route.ranking)).unwrap_or_default();
         let priority = priority.saturating_add(core.priority);
         core.visited.push(queue.clone());
+        core.last_rung = None;
         core.ledger.enters(core.now, &queue);
         let now = core.now.mono;
         let mut queued = Queued {
@@ -148,7 +149,9 @@ impl Queued {
     pub(super) fn settle(&mut self, core: &mut Core) {
         let Some(missed) = self.attempt.as_ref().and_then(Attempt::failed) else { return };
         self.attempt = None;
-        let rang = missed.iter().any(|(_, miss)| matches!(miss, Miss::Rang(_)));
+        let last_rung = missed.iter().rfind(|(_, miss)| matches!(miss, Miss::Rang(_)));
+        let rang = last_rung.is_some();
+        core.last_rung = last_rung.map(|(agent, _)| agent.clone()).or(core.last_rung.take());
         let (refused, tried): (Vec<_>, Vec<_>) =
             missed.into_iter().partition(|(_, miss)| matches!(miss, Miss::Refused(_)));
         self.tried.extend(tried.into_iter().map(|(agent, _)| agent));

@@ -65,10 +65,10 @@ impl Call {
 
     /// Obeys the queue (Spec: UN-1, UN-4), unless a phone rings at this moment.
     pub(super) fn overflow(&mut self, overflow: Overflow) {
-        let State::Queued(queued) = &self.state else { return };
-        if queued.attempt.is_some() {
+        if !matches!(&self.state, State::Queued(queued) if queued.attempt.is_none()) {
             return;
         }
+        let State::Queued(queued) = std::mem::replace(&mut self.state, State::New) else { return };
         queued.leave(&mut self.core, Left::Overflowed);
         self.core.ledger.leaves(self.core.now, &queued.queue, overflow.why.as_str());
         let Overflow { message, then, farewell, ring_for, .. } = overflow;
@@ -92,6 +92,23 @@ impl Call {
             Then::Queue(queue) => self.state = State::Queued(Box::new(Queued::enter(&mut self.core, queue))),
             Then::Agent(agent) => self.ring_agent(agent, ring_for),
             Then::Number(number) => self.forward(number, ring_for),
+            Then::LastAgentPhone => self.forward_to_last_agent(ring_for),
+        }
+    }
+
+    /// To the mobile phone of the agent who was rung last in the queue (Spec: UN-1). Whose phones could not ring was not
+    /// rung.
+    fn forward_to_last_agent(&mut self, ring_for: Duration) {
+        let mobile = self.core.last_rung.as_ref().and_then(|agent| self.core.routing.mobile_of(agent)).cloned();
+        let why = match (&self.core.last_rung, &mobile) {
+            (Some(agent), Some(_)) => format!("{agent} was rung last: to his mobile phone"),
+            (Some(agent), None) => format!("{agent} was rung last, but has no mobile phone"),
+            (None, _) => "no agent's phone rang, so there is no last one to forward to".to_owned(),
+        };
+        self.core.write(Happened::Routed { why });
+        match mobile {
+            Some(number) => self.forward(number, ring_for),
+            None => self.end(End::by_us(Outcome::Missed, Cause::NoAnswer)),
         }
     }
 

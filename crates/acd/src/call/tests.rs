@@ -68,7 +68,11 @@ fn routing() -> Arc<Routing> {
             priority: 3,
             ranking: Ranking::default(),
         }],
-        agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
+        agents: vec![AgentRoute {
+            extension: Some("101".parse().unwrap()),
+            mobile: Some("+33612345678".parse().unwrap()),
+            ..AgentRoute::new(agent_id("anna"))
+        }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
     };
     Arc::new(Routing::new(tables).unwrap())

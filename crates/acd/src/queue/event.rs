@@ -83,6 +83,8 @@ pub enum Then {
     Agent(AgentId),
     /// A phone number outside (Spec: UN-6).
     Number(PhoneNumber),
+    /// The mobile phone of the agent of this queue who was rung last, called as a number outside is (Spec: UN-1, UN-6).
+    LastAgentPhone,
 }
 
 /// What happens at the wait limit, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).

@@ -73,6 +73,15 @@ pub struct AgentRoute {
     pub id: AgentId,
     /// If he has one.
     pub extension: Option<Extension>,
+    /// His mobile phone, for calls that nobody has answered (Spec: UN-1).
+    pub mobile: Option<PhoneNumber>,
+}
+
+impl AgentRoute {
+    /// An agent of whom nothing but the name is known.
+    pub const fn new(id: AgentId) -> Self {
+        AgentRoute { id, extension: None, mobile: None }
+    }
 }
 
 /// What routing knows of a trunk.
@@ -141,7 +150,8 @@ pub struct Routing {
     queues: BTreeMap<QueueId, QueueRoute>,
     outbound: BTreeMap<Name, TrunkId>,
     own_numbers: BTreeMap<TrunkId, PhoneNumber>,
-    agents: BTreeMap<AgentId, Extension>,
+    extensions_of: BTreeMap<AgentId, Extension>,
+    mobiles: BTreeMap<AgentId, PhoneNumber>,
 }
 
 impl Routing {
@@ -153,7 +163,8 @@ impl Routing {
         let mut routing = Routing::default();
         for agent in &tables.agents {
             routing.add_extension(&agent.id.tenant, agent.extension.as_ref(), Target::Agent(agent.id.clone()))?;
-            routing.agents.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
+            routing.extensions_of.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
+            routing.mobiles.extend(agent.mobile.clone().map(|mobile| (agent.id.clone(), mobile)));
         }
         for queue in tables.queues {
             routing.add_extension(&queue.id.tenant, queue.extension.as_ref(), Target::Queue(queue.id.clone()))?;
@@ -211,7 +222,12 @@ impl Routing {
 
     /// The extension of `agent`, if he has one.
     pub fn extension_of(&self, agent: &AgentId) -> Option<&Extension> {
-        self.agents.get(agent)
+        self.extensions_of.get(agent)
+    }
+
+    /// The mobile phone of `agent`, if he has one.
+    pub fn mobile_of(&self, agent: &AgentId) -> Option<&PhoneNumber> {
+        self.mobiles.get(agent)
     }
 
     /// The trunk that takes the outgoing calls of `tenant`: its first with `outbound`.

@@ -41,7 +41,7 @@ fn tables() -> Tables {
             waiting_sound: WaitingSound::Music,
             priority: 0,
         }],
-        agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()) }],
+        agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()), mobile: None }],
         trunks: vec![
             TrunkRoute { id: TrunkId::new(name("acme"), name("inbound")), outbound: false },
             TrunkRoute { id: trunk("acme"), outbound: true },
@@ -116,7 +116,7 @@ fn rt_5_an_extension_is_unique_in_its_tenant() {
     broken.agents[0].extension = Some("201".parse().unwrap());
     assert!(matches!(Routing::new(broken), Err(RouteError::DuplicateExtension { .. })));
     let mut fine = tables();
-    fine.agents.push(AgentRoute { id: anna("other"), extension: Some("201".parse().unwrap()) });
+    fine.agents.push(AgentRoute { id: anna("other"), extension: Some("201".parse().unwrap()), mobile: None });
     assert!(Routing::new(fine).is_ok(), "another tenant may use it");
 }
 

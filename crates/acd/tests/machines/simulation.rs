@@ -60,7 +60,7 @@ fn routing() -> Routing {
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
         priority: i32::try_from(n).unwrap(),
     });
-    let agents = (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: None });
+    let agents = (0..AGENTS).map(|n| AgentRoute::new(agent_id(n)));
     let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];
     let tables = Tables { numbers: numbers.collect(), queues: queues.collect(), agents: agents.collect(), trunks };
     Routing::new(tables).unwrap()

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use carillon_acd::ids::{Extension, Name};
+use carillon_acd::ids::{AgentId, Extension, Name};
 use carillon_acd::queue::Then;
 
 use super::center::Center;
@@ -22,6 +22,7 @@ pub(super) fn check(center: &mut Center, findings: &mut Findings) {
     }
     extensions(center, findings);
     forwards(center, findings);
+    mobiles(center, findings);
     circles(center, findings);
 }
 
@@ -107,6 +108,24 @@ fn forwards(center: &Center, findings: &mut Findings) {
         let problem =
             Problem::error("forwarding to a number needs a trunk with `outbound`").at(place, "cannot be called");
         findings.report(problem.help("add `outbound: sip:192.0.2.1:5060` to a Trunk (UN-6)"));
+    }
+}
+
+/// Agents whose mobile phone would be called and who have none (Spec: UN-1).
+fn mobiles(center: &Center, findings: &mut Findings) {
+    let without: HashSet<&AgentId> =
+        center.agents.iter().filter(|agent| agent.mobile.is_none()).map(|agent| &agent.id).collect();
+    for (queue, place) in std::mem::take(&mut findings.to_last_agents) {
+        let queue = &center.queues[queue];
+        let agents = queue.agents.iter().filter(|agent| without.contains(agent));
+        let names: Vec<&str> = agents.map(|agent| agent.name.as_str()).take(FEW).collect();
+        if !names.is_empty() {
+            let message = format!("queue `{}` forwards to mobile phones that are not there", queue.id.name);
+            let problem = Problem::warning(message).at(place, "who was rung last");
+            let names = listed(names.into_iter(), "and");
+            findings
+                .report(problem.help(format!("add `mobile` to {names}: without it the call ends as missed (UN-1)")));
+        }
     }
 }
 

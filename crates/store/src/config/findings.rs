@@ -157,6 +157,8 @@ pub(super) struct Findings {
     pub(super) to_extensions: Vec<ToExtension>,
     /// Fields that call a number outside.
     pub(super) forwards: Vec<Place>,
+    /// Queues, by their place in the list, that forward to the mobile phone of the agent rung last (Spec: UN-1).
+    pub(super) to_last_agents: Vec<(usize, Place)>,
     /// A part of the configuration could not be read at all, so a reference that leads nowhere proves nothing.
     pub(super) incomplete: bool,
 }

@@ -17,6 +17,7 @@
 //! anna offline · anna online · anna dead · anna alive           registration lost and back; a phone that cannot ring
 //! wait 20s                                                      time passes
 //! show agents · show queues                                     how it is now
+//! show last record                                              why the call that ended last went where it went
 //! ```
 
 mod setup;
@@ -120,6 +121,7 @@ impl Script {
             ["wait", time] => self.wait(seconds(time)?),
             ["show", "agents"] => self.show_agents(),
             ["show", "queues"] => self.show_queues(),
+            ["show", "last", "record"] => self.show_last_record(),
             [agent, ref what @ ..] => self.agent(agent, what),
             [] => Ok(()),
         }

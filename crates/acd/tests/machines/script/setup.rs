@@ -35,10 +35,11 @@ fn sound(text: &str) -> Result<SoundId, String> {
     Ok(SoundId::new(name("default")?, name(text)?))
 }
 
-/// `hang_up`, `queue:sales`, `agent:anna`, `number:+33…`.
+/// `hang_up`, `last_agent_phone`, `queue:sales`, `agent:anna`, `number:+33…`.
 fn then(text: &str) -> Result<Then, String> {
     match text.split_once(':') {
         None if text == "hang_up" => Ok(Then::HangUp),
+        None if text == "last_agent_phone" => Ok(Then::LastAgentPhone),
         Some(("queue", queue)) => queue_id(queue).map(Then::Queue),
         Some(("agent", agent)) => agent_id(agent).map(Then::Agent),
         Some(("number", number)) => number.parse().map(Then::Number).map_err(bad),
@@ -109,7 +110,7 @@ impl Setup {
 
     fn agent(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = agent_id(id)?;
-        let mut route = AgentRoute { id: id.clone(), extension: None };
+        let mut route = AgentRoute::new(id.clone());
         let mut devices = vec![DeviceKind::Hardware];
         for &(key, value) in options {
             match key {
@@ -117,6 +118,7 @@ impl Setup {
                 "skills" => {
                     self.skills.insert(id.clone(), skills(value)?);
                 }
+                "mobile" => route.mobile = Some(value.parse().map_err(bad)?),
                 "devices" => devices = value.split(',').map(device).collect::<Result<_, _>>()?,
                 _ => return Err(format!("{key:?} is nothing that an agent has")),
             }
@@ -156,7 +158,7 @@ impl Setup {
     pub(crate) fn build(&mut self) -> Result<World, String> {
         for agent in self.queues.iter().flat_map(|(_, config, _)| config.agents.clone()) {
             if !self.agents.iter().any(|(known, _)| *known == agent) {
-                self.tables.agents.push(AgentRoute { id: agent.clone(), extension: None });
+                self.tables.agents.push(AgentRoute::new(agent.clone()));
                 self.agents.push((agent, vec![DeviceKind::Hardware]));
             }
         }

@@ -135,6 +135,20 @@ impl Script {
         Ok(())
     }
 
+    /// The words of a record that explain its way.
+    pub(super) fn show_last_record(&mut self) -> Result<(), String> {
+        let record = self.world().records.last().ok_or("no call is over")?;
+        let words = |what: &Happened| match what {
+            Happened::Routed { why } => Some(format!("record: {why}")),
+            Happened::LeftQueue { queue, why } => Some(format!("record: left {}: {why}", queue.name)),
+            Happened::Stopped { why } => Some(format!("record: stopped: {why}")),
+            _ => None,
+        };
+        let lines: Vec<String> = record.transitions.iter().filter_map(|t| words(&t.what)).collect();
+        self.lines.extend(lines);
+        Ok(())
+    }
+
     pub(super) fn show_queues(&mut self) -> Result<(), String> {
         let world = self.world();
         let now = world.clock();

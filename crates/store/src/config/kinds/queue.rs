@@ -47,9 +47,8 @@ pub(crate) const SHAPE: Shape = Shape {
     later: &["announce_position", "pickup", "talk_cap", "exits", "callback"],
 };
 
-const UNANSWERED: Shape =
-    Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail", "last_agent_phone"] };
-const UNANSWERED_WORDS: [&str; 2] = ["wait", "hang_up"];
+const UNANSWERED: Shape = Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail"] };
+const UNANSWERED_WORDS: [&str; 3] = ["wait", "hang_up", "last_agent_phone"];
 const SERVICE_LEVEL: Shape =
     Shape { what: "`service_level`", fields: &["threshold", "target", "short_abandon"], later: &[] };
 const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
@@ -198,6 +197,11 @@ fn unanswered(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> 
     match decoder.choice(entry, &UNANSWERED)? {
         Choice::Word("wait") => Some(Unanswered::Wait),
         Choice::Word("hang_up") => Some(Unanswered::Leave(Then::HangUp)),
+        Choice::Word("last_agent_phone") => {
+            decoder.findings.forwards.push(entry.value.place);
+            decoder.findings.to_last_agents.push((source.queue, entry.value.place));
+            Some(Unanswered::Leave(Then::LastAgentPhone))
+        }
         Choice::Word(other) => {
             let words = UNANSWERED_WORDS.into_iter().chain(["{ number: … }", "{ queue: … }"]);
             decoder.unknown_word("unanswered", other, entry.value.place, words, UNANSWERED.later);
