@@ -11,7 +11,6 @@ use carillon_acd::agent::{AgentStatus, Standing, Version};
 use carillon_acd::call;
 use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use carillon_acd::queue::{Config, Effect, Enqueue, Event, Left, Queue, Strategy};
-use carillon_acd::skills::Skills;
 use carillon_acd::ticket::Ticket;
 use carillon_acd::time::{Moment, Now, WallTime};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -85,14 +84,7 @@ impl Center {
 
     fn arrives(&mut self, number: u64) {
         let queue = QueueId::new(name("default"), name("q"));
-        let ticket = Ticket {
-            call: call(number),
-            queue,
-            sequence: None,
-            priority: 0,
-            waited: Duration::ZERO,
-            skills: Skills::default(),
-        };
+        let ticket = Ticket::new(call(number), queue);
         let enqueue = Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None };
         self.tell(Event::Enqueue(Box::new(enqueue)));
     }

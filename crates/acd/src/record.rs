@@ -153,12 +153,12 @@ pub enum Happened {
     LeftQueue {
         /// The queue.
         queue: QueueId,
-        /// Why, in words: `round unanswered`, `max_wait`, `nobody logged in`, `max_waiting`, `caller left`.
+        /// Why, in words: `round unanswered`, `max_wait`, `max_total_wait`, `nobody logged in`, `max_waiting`, `caller left`.
         why: String,
     },
     /// Something other than the two sides ended the call.
     Stopped {
-        /// What, in words: `hung up by request`, `longest call length reached`.
+        /// What, in words: `hung up by request`, `max_talk`, `longest call length reached`.
         why: String,
     },
     /// A leg ended.

@@ -33,4 +33,21 @@ pub struct Ticket {
     pub skills: Skills,
     /// How long the caller has waited since the first entry, on the call's own monotonic clock.
     pub waited: Duration,
+    /// How long he may wait in all queues together; `None` for no limit (Spec: UN-4).
+    pub max_wait: Option<Duration>,
+}
+
+impl Ticket {
+    /// The first ticket of an ordinary caller who begins to wait now.
+    pub fn new(call: CallId, queue: QueueId) -> Self {
+        Ticket {
+            call,
+            queue,
+            sequence: None,
+            priority: 0,
+            skills: Skills::default(),
+            waited: Duration::ZERO,
+            max_wait: None,
+        }
+    }
 }

@@ -28,21 +28,16 @@ fn support() -> QueueId {
 }
 
 fn objects(agents: &[&str]) -> Objects {
-    let number = route::NumberRoute {
-        priority: 0,
-        skills: carillon_acd::skills::Skills::default(),
-        id: carillon_acd::ids::NumberId::new(name("default"), name("main")),
-        number: "+33123456789".parse().unwrap(),
-        trunk: TrunkId::new(name("default"), name("carrier")),
-        greeting: None,
-        target: route::Target::Queue(support()),
-    };
+    let number = route::NumberRoute::new(
+        carillon_acd::ids::NumberId::new(name("default"), name("main")),
+        "+33123456789".parse().unwrap(),
+        TrunkId::new(name("default"), name("carrier")),
+        route::Target::Queue(support()),
+    );
     let queue_route = route::QueueRoute {
-        ranking: carillon_acd::rank::Ranking::default(),
-        id: support(),
         extension: Some("201".parse().unwrap()),
         waiting_sound: route::WaitingSound::Music,
-        priority: 0,
+        ..route::QueueRoute::new(support())
     };
     let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], ..Default::default() };
     let membership = Membership::new(support());

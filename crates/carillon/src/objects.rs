@@ -114,6 +114,7 @@ fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
         ring_for: RING * u32::from(queue.rings),
         unanswered: queue.unanswered.clone(),
         max_wait: queue.max_wait,
+        nobody_grace: queue.nobody_grace,
         timeout: queue.timeout.clone(),
         skills: skill_rule(center, queue),
         ranking: queue.ranking,
@@ -134,6 +135,7 @@ fn tables(center: &Center) -> route::Tables {
                 target: n.target.clone(),
                 priority: n.priority,
                 skills: n.skills.clone(),
+                max_wait: n.max_wait,
             })
             .collect(),
         queues: center
@@ -145,6 +147,7 @@ fn tables(center: &Center) -> route::Tables {
                 waiting_sound: q.waiting_sound,
                 priority: q.priority,
                 ranking: q.ranking,
+                max_talk: q.max_talk,
             })
             .collect(),
         agents: center

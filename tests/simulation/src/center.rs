@@ -5,7 +5,6 @@ use std::time::Duration;
 use carillon_acd::agent::{self, DeviceKind, Membership};
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
-use carillon_acd::rank::Ranking;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 
@@ -38,21 +37,18 @@ pub(crate) fn extension(n: usize) -> String {
 }
 
 pub(crate) fn routing() -> Routing {
-    let numbers = (0..QUEUES).map(|n| NumberRoute {
-        priority: 0,
-        skills: carillon_acd::skills::Skills::default(),
-        id: NumberId::new(name("default"), name(&format!("n{n}"))),
-        number: number(n).parse().expect("a number"),
-        trunk: trunk(),
-        greeting: None,
-        target: Target::Queue(queue_id(n)),
+    let numbers = (0..QUEUES).map(|n| {
+        let id = NumberId::new(name("default"), name(&format!("n{n}")));
+        let number = number(n).parse().expect("a number");
+        let max_wait = (n == 1).then_some(Duration::from_secs(90));
+        NumberRoute { max_wait, ..NumberRoute::new(id, number, trunk(), Target::Queue(queue_id(n))) }
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
-        ranking: Ranking::default(),
-        id: queue_id(n),
         extension: extension(AGENTS + n).parse().ok(),
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
         priority: i32::try_from(n).unwrap_or_default(),
+        max_talk: (n == 2).then_some(Duration::from_secs(30)),
+        ..QueueRoute::new(queue_id(n))
     });
     let agents = (0..AGENTS).map(|n| AgentRoute {
         extension: extension(n).parse().ok(),
@@ -82,6 +78,7 @@ pub(crate) fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         ring_for: Duration::from_secs(5 * (1 + rng.below(4) as u64)),
         unanswered: rules[rng.below(rules.len())].clone(),
         max_wait: limits[rng.below(limits.len())],
+        nobody_grace: Duration::from_secs(5 * rng.below(3) as u64),
         timeout: Timeout::default(),
         max_waiting: 2 + rng.below(20),
         ..queue::Config::default()

@@ -1,6 +1,7 @@
 //! What every state of a call works with: the caller's leg, the tables, the record, and the effects of this moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ledger::Ledger;
 use super::{Config, Effect};
@@ -32,6 +33,8 @@ pub(super) struct Core {
     pub(super) priority: i32,
     /// What the number asks of the agent.
     pub(super) skills: Skills,
+    /// The longest wait in all queues together.
+    pub(super) max_wait: Option<Duration>,
     /// The steps not yet taken, the next one last.
     pub(super) steps: Vec<Step>,
     /// The queues it was in (Spec: UN-5).
@@ -62,6 +65,7 @@ impl Core {
             started: now.mono,
             priority: 0,
             skills: Skills::default(),
+            max_wait: None,
             steps: Vec::new(),
             visited: Vec::new(),
             last_rung: None,

@@ -148,6 +148,7 @@ impl Call {
                 attempt.expire(&mut self.core);
                 self.settle_ringing();
             }
+            State::Talking(talk) if talk.ends_at.is_some_and(|at| at <= now) => self.stop("max_talk"),
             State::Talking(_) => self.renew(),
         }
     }

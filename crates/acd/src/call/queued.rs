@@ -74,6 +74,7 @@ impl Queued {
             priority: self.priority,
             skills: core.skills.clone(),
             waited: core.ledger.waited(core.now),
+            max_wait: core.max_wait,
         };
         let enqueue = Enqueue {
             ticket,

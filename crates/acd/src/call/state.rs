@@ -47,6 +47,8 @@ pub(super) struct Talk {
     /// The queue and the offer that it came from.
     pub(super) from: Option<(QueueId, OfferId)>,
     pub(super) renew_at: Moment,
+    /// The longest that the queue lets a conversation last (Spec: QU-12).
+    pub(super) ends_at: Option<Moment>,
 }
 
 impl State {
@@ -56,7 +58,7 @@ impl State {
             State::Occupying { until } | State::Playing { until, .. } | State::Dialling { until, .. } => Some(*until),
             State::Queued(queued) => Some(queued.deadline()),
             State::Ringing(attempt) => attempt.deadline(),
-            State::Talking(talk) => talk.agent.as_ref().map(|_| talk.renew_at),
+            State::Talking(talk) => talk.agent.as_ref().map(|_| talk.renew_at).into_iter().chain(talk.ends_at).min(),
         }
     }
 

@@ -25,6 +25,7 @@ impl Call {
         self.core.ledger.number = plan.number;
         self.core.priority = plan.priority;
         self.core.skills = plan.skills;
+        self.core.max_wait = plan.max_wait;
         self.core.steps = plan.steps;
         self.core.steps.reverse();
         match self.core.incoming.source.clone() {

@@ -57,7 +57,9 @@ impl Call {
         let agent = won.as_ref().map(|won| &won.agent);
         self.core.ledger.connects(self.core.now, leg, agent, from.is_some());
         let agent = won.map(|won| (won.agent, won.reservation));
-        self.state = State::Talking(Box::new(Talk { leg, agent, from, renew_at: self.core.now.mono }));
+        let queue = from.as_ref().and_then(|(queue, _)| self.core.routing.queue(queue));
+        let ends_at = queue.and_then(|queue| queue.max_talk).map(|max| self.core.now.mono + max);
+        self.state = State::Talking(Box::new(Talk { leg, agent, from, renew_at: self.core.now.mono, ends_at }));
         self.renew();
     }
 

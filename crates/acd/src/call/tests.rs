@@ -7,7 +7,6 @@ use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId
 use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use crate::offer::{Offer, OfferId, Offered};
 use crate::queue::{self, Enqueue, Left, Progress};
-use crate::rank::Ranking;
 use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
@@ -52,22 +51,13 @@ fn reservation(n: u32) -> ReservationId {
 
 fn routing() -> Arc<Routing> {
     let tables = Tables {
-        numbers: vec![NumberRoute {
-            priority: 0,
-            skills: crate::skills::Skills::default(),
-            id: NumberId::new(name("default"), name("main")),
-            number: "+33123456789".parse().unwrap(),
-            trunk: trunk(),
-            greeting: None,
-            target: Target::Queue(support()),
-        }],
-        queues: vec![QueueRoute {
-            id: support(),
-            extension: None,
-            waiting_sound: WaitingSound::Music,
-            priority: 3,
-            ranking: Ranking::default(),
-        }],
+        numbers: vec![NumberRoute::new(
+            NumberId::new(name("default"), name("main")),
+            "+33123456789".parse().unwrap(),
+            trunk(),
+            Target::Queue(support()),
+        )],
+        queues: vec![QueueRoute { waiting_sound: WaitingSound::Music, priority: 3, ..QueueRoute::new(support()) }],
         agents: vec![AgentRoute {
             extension: Some("101".parse().unwrap()),
             mobile: Some("+33612345678".parse().unwrap()),

@@ -109,6 +109,10 @@ pub struct SkillRule {
     pub agents: BTreeMap<AgentId, Skills>,
 }
 
+/// Unless configured otherwise. Long enough for the agent of the next shift to log in when the last one has logged out,
+/// or for a phone that restarts.
+pub const NOBODY_GRACE: Duration = Duration::from_secs(10);
+
 /// What is configured for one queue (Spec: OB-3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -126,6 +130,8 @@ pub struct Config {
     pub unanswered: Unanswered,
     /// The longest a caller may wait in this queue; `None` for no limit (Spec: UN-4).
     pub max_wait: Option<Duration>,
+    /// The longest that nobody may be logged in before callers are sent away (Spec: UN-4).
+    pub nobody_grace: Duration,
     /// At `max_wait`, when nobody is logged in, and at `max_waiting`.
     pub timeout: Timeout,
     /// For [`Strategy::Skills`] only.
@@ -147,6 +153,7 @@ impl Default for Config {
             ring_for: Duration::from_secs(20),
             unanswered: Unanswered::default(),
             max_wait: None,
+            nobody_grace: NOBODY_GRACE,
             timeout: Timeout::default(),
             skills: SkillRule::default(),
             ranking: Ranking::default(),
@@ -234,8 +241,10 @@ pub enum Effect {
 pub enum OverflowReason {
     /// Every eligible agent was tried once (Spec: UN-1).
     RoundUnanswered,
-    /// The wait limit (Spec: UN-4).
+    /// The wait limit of the queue (Spec: UN-4).
     MaxWait,
+    /// The wait limit of the number, over all queues of the call (Spec: UN-4).
+    MaxTotalWait,
     /// Nobody is logged in (Spec: UN-4).
     NobodyLoggedIn,
     /// The queue is full (Spec: QU-12).
@@ -248,6 +257,7 @@ impl OverflowReason {
         match self {
             OverflowReason::RoundUnanswered => "round unanswered",
             OverflowReason::MaxWait => "max_wait",
+            OverflowReason::MaxTotalWait => "max_total_wait",
             OverflowReason::NobodyLoggedIn => "nobody logged in",
             OverflowReason::MaxWaiting => "max_waiting",
         }

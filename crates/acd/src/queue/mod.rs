@@ -13,8 +13,8 @@ mod unanswered;
 mod waiting;
 
 pub use event::{
-    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then, Timeout,
-    Unanswered,
+    Config, Effect, Enqueue, Event, Left, NOBODY_GRACE, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then,
+    Timeout, Unanswered,
 };
 pub use inspect::OpenCaller;
 
@@ -63,7 +63,7 @@ impl Queue {
     pub fn new(now: Now, id: QueueId, config: Config, epoch: Epoch, seed: u64) -> Self {
         Queue {
             // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
-            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce, config.ranking),
+            waiting: Waiting::new(config.strategy == Strategy::AllAtOnce, config.ranking),
             departed: Departed::default(),
             roster: Roster::new(now.mono, &config, seed),
             pace: Pace::default(),
@@ -94,7 +94,7 @@ impl Queue {
         self.serve_all(now, out);
     }
 
-    /// When [`Event::Wake`] is due; `None` while nobody waits and no agent has been heard.
+    /// When [`Event::Wake`] is due; `None` while nobody waits and no agent is heard or hoped for.
     pub fn deadline(&self) -> Option<Moment> {
         let caller = self.waiting.first_due().map(|(at, _)| at);
         caller.into_iter().chain(self.roster.deadline()).min()
@@ -194,14 +194,17 @@ impl Queue {
             State::Waiting
         };
         self.counts.offered += u64::from(first_entry);
+        let entered = now - enqueue.waited_here;
+        let began = now - enqueue.ticket.waited.max(enqueue.waited_here);
         let by_skill = self.config.strategy == Strategy::Skills;
         let mut caller = Caller {
             call: enqueue.ticket.call,
             sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
-            entered: now - enqueue.waited_here,
-            began: now - enqueue.ticket.waited.max(enqueue.waited_here),
+            entered,
+            began,
             expires: now,
+            limit: unanswered::limit(&self.config, entered, began, enqueue.ticket.max_wait),
             round: 0,
             round_began: None,
             tried: Vec::new(),

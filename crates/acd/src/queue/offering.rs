@@ -117,8 +117,8 @@ impl Queue {
         if self.roster.nobody_logged_in() {
             return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
         }
-        if self.waiting.past_limit(caller, now) {
-            return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::MaxWait), out);
+        if let Some(why) = caller.past_limit(now) {
+            return self.overflow(call, unanswered::timeout(&self.config, why), out);
         }
         let begun = !caller.tried.is_empty();
         let round_is_over = begun && self.config.strategy == Strategy::AllAtOnce;

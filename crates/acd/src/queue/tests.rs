@@ -3,13 +3,14 @@ use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
+use super::{
+    Config, Effect, Enqueue, Event, Left, NOBODY_GRACE, OverflowReason, Progress, Queue, Strategy, Then, Unanswered,
+};
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::call::{self, FromQueue};
 use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
 use crate::offer::{Offer, OfferId};
 use crate::rank::Ranking;
-use crate::skills::Skills;
 use crate::ticket::{Sequence, Ticket};
 use crate::time::{Moment, Now, WallTime};
 
@@ -48,14 +49,7 @@ fn config(agents: &[&str]) -> Config {
 
 /// The first ticket of a call.
 fn first(number: u64) -> Enqueue {
-    let ticket = Ticket {
-        call: call_id(number),
-        queue: id(),
-        sequence: None,
-        priority: 0,
-        skills: Skills::default(),
-        waited: Duration::ZERO,
-    };
+    let ticket = Ticket::new(call_id(number), id());
     Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None }
 }
 
@@ -275,8 +269,40 @@ fn un_4_an_agent_who_was_not_heard_for_long_counts_as_logged_out() {
     hall.pass(Duration::from_secs(30));
     hall.enqueue(first(1));
     assert_eq!(hall.overflows(), []);
-    hall.pass(Duration::from_secs(5));
+    hall.pass(Duration::from_secs(5) + NOBODY_GRACE - Duration::from_millis(1));
+    assert_eq!(hall.overflows(), []);
+    hall.pass(Duration::from_millis(1));
     assert_eq!(hall.overflows(), [(1, OverflowReason::NobodyLoggedIn)]);
+}
+
+// spec: UN-4
+#[test]
+fn un_4_a_new_owner_counts_the_grace_from_the_moment_it_has_heard_everybody() {
+    let mut hall = Hall::new(config(&["anna", "piotr"]));
+    hall.status("anna", Standing::LoggedOut);
+    hall.enqueue(first(1));
+    hall.pass(Duration::from_secs(4));
+    hall.status("piotr", Standing::LoggedOut);
+    hall.pass(NOBODY_GRACE - Duration::from_millis(1));
+    assert_eq!(hall.overflows(), []);
+    hall.pass(Duration::from_millis(1));
+    assert_eq!(hall.overflows(), [(1, OverflowReason::NobodyLoggedIn)]);
+}
+
+// spec: UN-4
+#[test]
+fn un_4_a_new_owner_learns_the_total_limit_from_the_ticket() {
+    let mut hall = Hall::owned(Config { max_wait: Some(Duration::from_secs(60)), ..config(&["anna"]) }, 2);
+    hall.status("anna", Standing::Busy);
+    let mut enqueue = again(1, seq(1, 1), None);
+    enqueue.waited_here = Duration::from_secs(50);
+    enqueue.ticket.waited = Duration::from_secs(80);
+    enqueue.ticket.max_wait = Some(Duration::from_secs(85));
+    hall.enqueue(enqueue);
+    hall.pass(Duration::from_millis(4_999));
+    assert_eq!(hall.overflows(), []);
+    hall.pass(Duration::from_millis(1));
+    assert_eq!(hall.overflows(), [(1, OverflowReason::MaxTotalWait)]);
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! busy at that moment do not keep it open; if all are busy nobody is tried, there is no round, and the caller waits.
 //! All at once is one offer, so its rings are the round (Spec: QU-9).
 
+use std::time::Duration;
+
 use super::{Config, Overflow, OverflowReason, Strategy, Then, Unanswered};
+use crate::time::Moment;
 
 /// What the rules say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +34,33 @@ fn leave(config: &Config, then: Then) -> Overflow {
     Overflow { why: OverflowReason::RoundUnanswered, message: None, then, farewell, ring_for: config.ring_for }
 }
 
-/// The timeout rule (Spec: UN-4), which also serves a full queue (Spec: QU-12).
+/// Which of the two wait limits comes first (Spec: UN-4): that of the queue counts from the entry into it, that of the
+/// number, which the ticket carries, from the entry into the first queue. At the same moment the latter, which ends the call.
+pub(super) fn limit(
+    config: &Config,
+    entered: Moment,
+    began: Moment,
+    max_total: Option<Duration>,
+) -> Option<(Moment, OverflowReason)> {
+    let total = max_total.map(|max| (began + max, OverflowReason::MaxTotalWait));
+    let here = config.max_wait.map(|max| (entered + max, OverflowReason::MaxWait));
+    total.into_iter().chain(here).min_by_key(|(at, _)| *at)
+}
+
+/// The timeout rule (Spec: UN-4), which also serves a full queue (Spec: QU-12). Who has waited long enough in all queues
+/// together goes to no other one.
 pub(super) fn timeout(config: &Config, why: OverflowReason) -> Overflow {
+    let then = match why {
+        OverflowReason::MaxTotalWait => Then::HangUp,
+        OverflowReason::RoundUnanswered
+        | OverflowReason::MaxWait
+        | OverflowReason::NobodyLoggedIn
+        | OverflowReason::MaxWaiting => config.timeout.then.clone(),
+    };
     Overflow {
         why,
         message: config.timeout.message.clone(),
-        then: config.timeout.then.clone(),
+        then,
         // It was played already.
         farewell: None,
         ring_for: config.ring_for,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use super::Overflow;
 use super::selection::{Class, Seat};
+use super::{Overflow, OverflowReason};
 use crate::agent::Version;
 use crate::ids::CallId;
 use crate::offer::OfferId;
@@ -64,6 +64,8 @@ pub(super) struct Caller {
     /// When his waiting began, in whatever queue that was.
     pub(super) began: Moment,
     pub(super) expires: Moment,
+    /// When he has waited long enough, and by which limit (Spec: UN-4).
+    pub(super) limit: Option<(Moment, OverflowReason)>,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
     /// Sorted.
@@ -97,9 +99,14 @@ impl Caller {
         self.expires = now + TICKET_LIFE;
     }
 
+    /// The limit that he has reached, if any.
+    pub(super) fn past_limit(&self, now: Moment) -> Option<OverflowReason> {
+        self.limit.filter(|(at, _)| *at <= now).map(|(_, why)| why)
+    }
+
     /// When something has to be done for him. A phone that rings is not cut by the limit (Spec: UN-4).
-    fn due(&self, max_wait: Option<Duration>) -> Moment {
-        let limit = max_wait.map(|max| self.entered + max);
+    fn due(&self) -> Moment {
+        let limit = self.limit.map(|(at, _)| at);
         let own = match &self.state {
             State::Waiting => limit.into_iter().chain(self.relax_at).min(),
             State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
@@ -113,7 +120,6 @@ impl Caller {
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    max_wait: Option<Duration>,
     agents_join: bool,
     ranking: Ranking,
     callers: BTreeMap<CallId, Caller>,
@@ -123,15 +129,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
-        Waiting {
-            max_wait,
-            agents_join,
-            ranking,
-            callers: BTreeMap::new(),
-            open: BTreeMap::new(),
-            due: BTreeSet::new(),
-        }
+    pub(super) const fn new(agents_join: bool, ranking: Ranking) -> Self {
+        Waiting { agents_join, ranking, callers: BTreeMap::new(), open: BTreeMap::new(), due: BTreeSet::new() }
     }
 
     pub(super) fn insert(&mut self, caller: Caller) {
@@ -152,7 +151,7 @@ impl Waiting {
                 self.open.remove(&caller.lane());
             }
         }
-        self.due.remove(&(caller.due(self.max_wait), call));
+        self.due.remove(&(caller.due(), call));
         Some(caller)
     }
 
@@ -165,7 +164,7 @@ impl Waiting {
         if open {
             self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
-        self.due.insert((caller.due(self.max_wait), caller.call));
+        self.due.insert((caller.due(), caller.call));
     }
 
     /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
@@ -210,10 +209,6 @@ impl Waiting {
 
     pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {
         self.due.first().copied()
-    }
-
-    pub(super) fn past_limit(&self, caller: &Caller, now: Moment) -> bool {
-        self.max_wait.is_some_and(|max| caller.entered + max <= now)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {

@@ -8,6 +8,7 @@ pub use plan::{Plan, Step};
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::rank::Ranking;
@@ -49,6 +50,24 @@ pub struct NumberRoute {
     pub priority: i32,
     /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5).
     pub skills: Skills,
+    /// The longest a caller may wait in all queues together; `None` for no limit (Spec: UN-4).
+    pub max_wait: Option<Duration>,
+}
+
+impl NumberRoute {
+    /// A number without greeting or option.
+    pub fn new(id: NumberId, number: PhoneNumber, trunk: TrunkId, target: Target) -> Self {
+        NumberRoute {
+            id,
+            number,
+            trunk,
+            greeting: None,
+            target,
+            priority: 0,
+            skills: Skills::default(),
+            max_wait: None,
+        }
+    }
 }
 
 /// What routing knows of a queue.
@@ -64,6 +83,22 @@ pub struct QueueRoute {
     pub priority: i32,
     /// How its callers compare with those of other queues (Spec: QU-7).
     pub ranking: Ranking,
+    /// The longest a conversation of its callers may last; `None` for no limit (Spec: QU-12).
+    pub max_talk: Option<Duration>,
+}
+
+impl QueueRoute {
+    /// A queue as the configuration makes it when nothing but its name is written.
+    pub fn new(id: QueueId) -> Self {
+        QueueRoute {
+            id,
+            extension: None,
+            waiting_sound: WaitingSound::default(),
+            priority: 0,
+            ranking: Ranking::default(),
+            max_talk: None,
+        }
+    }
 }
 
 /// What routing knows of an agent.

@@ -1,5 +1,7 @@
 //! The walk of one call through the tables, and its explanation (Spec: RT-9).
 
+use std::time::Duration;
+
 use super::{NumberRoute, Routing, Target};
 use crate::ids::{AgentId, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
@@ -36,6 +38,8 @@ pub struct Plan {
     pub priority: i32,
     /// What it asks of the agent (Spec: QU-5).
     pub skills: Skills,
+    /// The longest wait in all queues together (Spec: UN-4).
+    pub max_wait: Option<Duration>,
     /// In order.
     pub steps: Vec<Step>,
     /// Which step was chosen by which rule, and why others did not apply, in words.
@@ -66,13 +70,7 @@ impl Routing {
         let tenant = &agent.tenant;
         if let Some((extension, target)) = self.extension(tenant, dialled) {
             let why = format!("{agent} dialled extension {}: {target}", extension.as_str());
-            return Plan {
-                number: None,
-                priority: 0,
-                skills: Skills::default(),
-                steps: vec![target.clone().into()],
-                why: vec![why],
-            };
+            return Plan::of(vec![target.clone().into()], why);
         }
         let Ok(number) = dialled.parse::<PhoneNumber>() else {
             return Plan::refuse(format!(
@@ -89,7 +87,7 @@ impl Routing {
         let show = CallerId { number: own, name: String::new() };
         let why = format!("{agent} dialled {number}: out through {trunk}, the first with `outbound`");
         let steps = vec![Step::Dial { trunk: trunk.clone(), number, show }];
-        Plan { number: None, priority: 0, skills: Skills::default(), steps, why: vec![why] }
+        Plan::of(steps, why)
     }
 }
 
@@ -106,17 +104,23 @@ impl Plan {
         }
         why.push(format!("leads to {}", route.target));
         steps.push(route.target.clone().into());
-        Plan { number: Some(route.id.clone()), priority: route.priority, skills: route.skills.clone(), steps, why }
+        Plan {
+            number: Some(route.id.clone()),
+            priority: route.priority,
+            skills: route.skills.clone(),
+            max_wait: route.max_wait,
+            steps,
+            why,
+        }
     }
 
     fn refuse(why: String) -> Plan {
-        Plan {
-            number: None,
-            priority: 0,
-            skills: Skills::default(),
-            steps: vec![Step::Refuse(Cause::NotFound)],
-            why: vec![why],
-        }
+        Plan::of(vec![Step::Refuse(Cause::NotFound)], why)
+    }
+
+    /// Of a call that has no number of ours.
+    fn of(steps: Vec<Step>, why: String) -> Plan {
+        Plan { number: None, priority: 0, skills: Skills::default(), max_wait: None, steps, why: vec![why] }
     }
 }
 

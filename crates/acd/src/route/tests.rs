@@ -1,7 +1,6 @@
 use super::{AgentRoute, NumberRoute, QueueRoute, RouteError, Routing, Step, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ids::{AgentId, CallId, DeviceId, Name, NodeId, NumberId, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
-use crate::rank::Ranking;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -21,13 +20,13 @@ fn trunk(tenant: &str) -> TrunkId {
 
 fn number(tenant: &str, id: &str, number: &str) -> NumberRoute {
     NumberRoute {
-        priority: 0,
-        skills: crate::skills::Skills::default(),
-        id: NumberId::new(name(tenant), name(id)),
-        number: number.parse().unwrap(),
-        trunk: trunk(tenant),
         greeting: Some(SoundId::new(name(tenant), name("welcome"))),
-        target: Target::Queue(queue(tenant)),
+        ..NumberRoute::new(
+            NumberId::new(name(tenant), name(id)),
+            number.parse().unwrap(),
+            trunk(tenant),
+            Target::Queue(queue(tenant)),
+        )
     }
 }
 
@@ -35,11 +34,9 @@ fn tables() -> Tables {
     Tables {
         numbers: vec![number("acme", "main", "+33123456789")],
         queues: vec![QueueRoute {
-            ranking: Ranking::default(),
-            id: queue("acme"),
             extension: Some("201".parse().unwrap()),
             waiting_sound: WaitingSound::Music,
-            priority: 0,
+            ..QueueRoute::new(queue("acme"))
         }],
         agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()), mobile: None }],
         trunks: vec![

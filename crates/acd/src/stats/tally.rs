@@ -5,8 +5,10 @@
 pub enum FlowOut {
     /// Every eligible agent was tried once (Spec: UN-1).
     RoundUnanswered,
-    /// The wait limit (Spec: UN-4).
+    /// The wait limit of the queue (Spec: UN-4).
     MaxWait,
+    /// The wait limit of the number, over all queues of the call (Spec: UN-4).
+    MaxTotalWait,
     /// Nobody was logged in (Spec: UN-4).
     NobodyLoggedIn,
     /// The queue was full (Spec: QU-12).
@@ -17,14 +19,21 @@ pub enum FlowOut {
 
 impl FlowOut {
     /// All of them, in the order of [`Tally::flow_outs`].
-    pub const ALL: [FlowOut; 5] =
-        [FlowOut::RoundUnanswered, FlowOut::MaxWait, FlowOut::NobodyLoggedIn, FlowOut::MaxWaiting, FlowOut::Other];
+    pub const ALL: [FlowOut; 6] = [
+        FlowOut::RoundUnanswered,
+        FlowOut::MaxWait,
+        FlowOut::MaxTotalWait,
+        FlowOut::NobodyLoggedIn,
+        FlowOut::MaxWaiting,
+        FlowOut::Other,
+    ];
 
     /// As programs read it.
     pub const fn as_str(self) -> &'static str {
         match self {
             FlowOut::RoundUnanswered => "round_unanswered",
             FlowOut::MaxWait => "max_wait",
+            FlowOut::MaxTotalWait => "max_total_wait",
             FlowOut::NobodyLoggedIn => "nobody_logged_in",
             FlowOut::MaxWaiting => "max_waiting",
             FlowOut::Other => "other",
@@ -39,6 +48,8 @@ impl FlowOut {
             FlowOut::RoundUnanswered
         } else if is(OverflowReason::MaxWait) {
             FlowOut::MaxWait
+        } else if is(OverflowReason::MaxTotalWait) {
+            FlowOut::MaxTotalWait
         } else if is(OverflowReason::NobodyLoggedIn) {
             FlowOut::NobodyLoggedIn
         } else if is(OverflowReason::MaxWaiting) {

@@ -10,7 +10,6 @@ use carillon_acd::ids::{AgentId, CallId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{Cause, LegEvent};
 use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
-use carillon_acd::rank::Ranking;
 use carillon_acd::record::Outcome;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
@@ -44,21 +43,18 @@ fn number(n: usize) -> String {
 }
 
 fn routing() -> Routing {
-    let numbers = (0..QUEUES).map(|n| NumberRoute {
-        priority: 0,
-        skills: carillon_acd::skills::Skills::default(),
-        id: NumberId::new(name("default"), name(&format!("n{n}"))),
-        number: number(n).parse().unwrap(),
-        trunk: trunk(),
-        greeting: None,
-        target: Target::Queue(queue_id(n)),
+    let numbers = (0..QUEUES).map(|n| {
+        NumberRoute::new(
+            NumberId::new(name("default"), name(&format!("n{n}"))),
+            number(n).parse().unwrap(),
+            trunk(),
+            Target::Queue(queue_id(n)),
+        )
     });
     let queues = (0..QUEUES).map(|n| QueueRoute {
-        ranking: Ranking::default(),
-        id: queue_id(n),
-        extension: None,
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
         priority: i32::try_from(n).unwrap(),
+        ..QueueRoute::new(queue_id(n))
     });
     let agents = (0..AGENTS).map(|n| AgentRoute::new(agent_id(n)));
     let trunks = vec![TrunkRoute { id: trunk(), outbound: true }];

@@ -92,6 +92,8 @@ pub struct Number {
     pub priority: i32,
     /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5). Default nothing.
     pub skills: Skills,
+    /// The longest wait in all queues together (Spec: UN-4). 1 s–24 h; `None` without a limit.
+    pub max_wait: Option<Duration>,
 }
 
 /// A group of agents that shares incoming calls (Spec: OB-3).
@@ -119,6 +121,10 @@ pub struct Queue {
     pub wrap_up: Duration,
     /// The longest wait (Spec: UN-4). 1 s–24 h; `None` without a limit.
     pub max_wait: Option<Duration>,
+    /// The longest that nobody may be logged in before callers are sent away (Spec: UN-4). 0–1 h, default 10 s.
+    pub nobody_grace: Duration,
+    /// The longest conversation of its callers (Spec: QU-12). 1 s–24 h; `None` without a limit.
+    pub max_talk: Option<Duration>,
     /// What happens after a round without an answer (Spec: UN-1). Default wait.
     pub unanswered: Unanswered,
     /// What happens at the longest wait, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).

@@ -6,7 +6,6 @@ use std::time::Duration;
 use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
 use carillon_acd::queue::{self, SkillRule, Strategy, Then, Unanswered};
-use carillon_acd::rank::Ranking;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use carillon_acd::skills::Skills;
 
@@ -65,13 +64,7 @@ impl Setup {
 
     fn queue(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = queue_id(id)?;
-        let mut route = QueueRoute {
-            id: id.clone(),
-            extension: None,
-            waiting_sound: WaitingSound::Ringing,
-            priority: 0,
-            ranking: Ranking::default(),
-        };
+        let mut route = QueueRoute::new(id.clone());
         let mut config = queue::Config { display_name: id.name.to_string(), ..queue::Config::default() };
         let mut serves = Membership::new(id.clone());
         for &(key, value) in options {
@@ -83,6 +76,8 @@ impl Setup {
                 "idle_reset" if value == "handled" => serves.idle_reset = IdleReset::Handled,
                 "pause_after" => serves.pause_after = Some(value.parse().map_err(bad)?),
                 "max_wait" => config.max_wait = Some(seconds(value)?),
+                "max_talk" => route.max_talk = Some(seconds(value)?),
+                "nobody_grace" => config.nobody_grace = seconds(value)?,
                 "max_waiting" => config.max_waiting = value.parse().map_err(bad)?,
                 "unanswered" if value == "wait" => config.unanswered = Unanswered::Wait,
                 "unanswered" => config.unanswered = Unanswered::Leave(then(value)?),
@@ -144,6 +139,7 @@ impl Setup {
             target,
             skills: get("skills").map_or_else(|| Ok(Skills::default()), skills)?,
             priority: get("priority").map_or(Ok(0), str::parse).map_err(bad)?,
+            max_wait: get("max_wait").map(seconds).transpose()?,
         });
         Ok(())
     }

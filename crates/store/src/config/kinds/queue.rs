@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::IdleReset;
 use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
-use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+use carillon_acd::queue::{NOBODY_GRACE, Strategy, Then, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::WaitingSound;
 use carillon_acd::skills::Skills;
@@ -31,6 +31,8 @@ pub(crate) const SHAPE: Shape = Shape {
         "pause_after",
         "wrap_up",
         "max_wait",
+        "nobody_grace",
+        "max_talk",
         "unanswered",
         "timeout",
         "waiting_sound",
@@ -44,7 +46,7 @@ pub(crate) const SHAPE: Shape = Shape {
         "relax",
         "relax_to",
     ],
-    later: &["announce_position", "pickup", "talk_cap", "exits", "callback"],
+    later: &["announce_position", "pickup", "exits", "callback"],
 };
 
 const UNANSWERED: Shape = Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail"] };
@@ -85,6 +87,8 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
     let priority = whole(decoder, "priority", -100..=100, 0);
     let wrap_up = fields.get("wrap_up").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
+    let max_talk = fields.get("max_talk").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
+    let grace = fields.get("nobody_grace").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &[]));
     let idle_reset = fields.get("idle_reset").and_then(|entry| decoder.word(entry, &IDLE_RESETS, &[]));
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
@@ -107,6 +111,8 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         pause_after: u32::try_from(pause_after).ok().filter(|most| *most > 0),
         wrap_up: wrap_up.unwrap_or_default(),
         max_wait: max_wait.filter(|limit| !limit.is_zero()),
+        nobody_grace: grace.unwrap_or(NOBODY_GRACE),
+        max_talk: max_talk.filter(|limit| !limit.is_zero()),
         unanswered: unanswered.unwrap_or_default(),
         timeout: timeout.unwrap_or_default(),
         waiting_sound: sound.unwrap_or_default(),
