@@ -96,6 +96,12 @@ pub enum Playback {
     Ringing,
     /// The built-in hold music, until stopped.
     Music,
+    /// What was asked for will be done: a short rising tone, once (the positive indication of ITU-T E.182);
+    /// [`LegEvent::PlayFinished`] follows.
+    Accepted,
+    /// It cannot be done: a short falling tone, once (the negative indication of ITU-T E.182);
+    /// [`LegEvent::PlayFinished`] follows.
+    Refused,
     /// A sound, once; [`LegEvent::PlayFinished`] follows.
     Sound(SoundId),
 }
@@ -150,7 +156,7 @@ pub enum LegEvent {
     Ended(Cause),
     /// A digit was pressed (once per key press): `0`–`9`, `*`, `#`, `A`–`D`.
     Digit(char),
-    /// A `Playback::Sound` came to its end.
+    /// A `Playback` that plays once came to its end.
     PlayFinished,
     /// The other side put us on hold.
     Held,

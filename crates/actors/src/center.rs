@@ -229,11 +229,14 @@ impl Center {
         self.addresses.calls().len()
     }
 
-    /// Hangs up every call. Their records follow as they end.
-    pub fn hang_up_all(&self) {
+    /// Hangs up every call, and waits until each has done so (2 s at most): a callback has no leg that the edge could
+    /// wait for (Spec: UN-7). The records follow as the calls end.
+    pub async fn hang_up_all(&self) {
         for (call, _) in self.addresses.calls() {
             self.addresses.tell_call(call, call::Event::HangUp);
         }
+        // A mailbox keeps its order: who answers has hung up before.
+        ask_all(self.addresses.calls(), CallMessage::View).await;
     }
 
     fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {

@@ -37,9 +37,11 @@ fn objects(agents: &[&str]) -> Objects {
     let queue_route = route::QueueRoute {
         extension: Some("201".parse().unwrap()),
         waiting_sound: route::WaitingSound::Music,
+        exits: [('2', queue::Exit::Callback)].into(),
         ..route::QueueRoute::new(support())
     };
-    let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], ..Default::default() };
+    let trunks = vec![route::TrunkRoute { id: TrunkId::new(name("default"), name("carrier")), outbound: true }];
+    let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], trunks, ..Default::default() };
     let membership = Membership::new(support());
     let agent = |who: &&str| {
         let config = agent::Config {
@@ -153,6 +155,20 @@ impl Node {
         until("talking", async || self.center.call(call_id(number)).await.ok().filter(|v| v.stage == Stage::Talking))
             .await;
     }
+}
+
+// spec: UN-7, PL-6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_records_the_callbacks_that_wait() {
+    let mut node = node(&["anna"]).await;
+    node.center.incoming(incoming(1));
+    until("waiting", async || node.center.call(call_id(1)).await.ok().filter(|v| v.stage == Stage::Waiting)).await;
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::Digit('2'));
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::PlayFinished);
+    until("a callback", async || node.center.queue(&support()).await.ok().filter(|v| v.callbacks == 1)).await;
+    node.center.hang_up_all().await;
+    let record = node.records.try_recv().expect("it is there when all calls have hung up");
+    assert_eq!((record.call, record.outcome), (call_id(1), Outcome::Missed));
 }
 
 // spec: CL-1, QU-3, PL-6

@@ -148,6 +148,8 @@ fn tables(center: &Center) -> route::Tables {
                 priority: q.priority,
                 ranking: q.ranking,
                 max_talk: q.max_talk,
+                exits: q.exits.clone(),
+                callback: q.callback,
             })
             .collect(),
         agents: center

@@ -79,6 +79,8 @@ impl Edge {
             stopping: AtomicBool::new(false),
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
+            accepted: Source::once(Arc::new(tone::accepted())),
+            refused: Source::once(Arc::new(tone::refused())),
             start: Instant::now(),
             sent_by_host: host(config.advertise),
             contacts: [format!("<sip:carillon@{sent_by}>"), format!("<sip:carillon@{sent_by};transport=tcp>")],

@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     /// Composed in the background at the start.
     pub(crate) music: OnceLock<Source>,
     pub(crate) ringing: Source,
+    pub(crate) accepted: Source,
+    pub(crate) refused: Source,
     pub(crate) start: Instant,
     /// Our host in a From URI.
     pub(crate) sent_by_host: String,

@@ -8,6 +8,8 @@ use crate::{SAMPLE_RATE, Sound};
 const RINGING_HERTZ: f64 = 425.0;
 const RINGING_ON_SECONDS: usize = 1;
 const RINGING_OFF_SECONDS: usize = 4;
+/// Each of the two tones of an indication lasts 200 ms.
+const INDICATION_SAMPLES: usize = SAMPLE_RATE as usize / 5;
 /// Full scale is 1; this is about -15 dB, as loud as speech.
 const TONE_LEVEL: f64 = 0.18;
 /// Tones fade in and out over this many samples (5 ms), so that they do not click.
@@ -35,6 +37,22 @@ pub fn ringing() -> Sound {
     let second = SAMPLE_RATE as usize;
     let mut samples = beep(RINGING_HERTZ, RINGING_ON_SECONDS * second);
     samples.resize((RINGING_ON_SECONDS + RINGING_OFF_SECONDS) * second, 0);
+    Sound::from_samples(&samples)
+}
+
+/// The positive indication of ITU-T E.182, "it will be done": two short tones, the second higher.
+pub fn accepted() -> Sound {
+    two_tones(600.0, 900.0)
+}
+
+/// The negative indication of ITU-T E.182, "it cannot be done": two short tones, the second lower.
+pub fn refused() -> Sound {
+    two_tones(450.0, 300.0)
+}
+
+fn two_tones(first: f64, second: f64) -> Sound {
+    let mut samples = beep(first, INDICATION_SAMPLES);
+    samples.extend(beep(second, INDICATION_SAMPLES));
     Sound::from_samples(&samples)
 }
 
@@ -91,6 +109,18 @@ mod tests {
         let found = strongest(&samples[2_000..3_600], 1_000.0).unwrap();
         assert!((found - 425.0).abs() < 425.0 * 0.02, "{found}");
         assert!(samples[8_000..].iter().all(|sample| *sample == Codec::Pcmu.decode(Codec::Pcmu.silence())));
+    }
+
+    #[test]
+    fn one_indication_rises_and_the_other_falls() {
+        let pitches = |sound: Sound| {
+            let samples = sound.samples();
+            assert_eq!(samples.len(), 2 * INDICATION_SAMPLES);
+            [100, INDICATION_SAMPLES + 100]
+                .map(|from| strongest(&samples[from..from + 1_200], 1_000.0).unwrap().round())
+        };
+        let ([first, second], [third, fourth]) = (pitches(accepted()), pitches(refused()));
+        assert!(first * 1.2 < second && third > fourth * 1.2, "{first} {second} {third} {fourth}");
     }
 
     #[test]

@@ -84,6 +84,8 @@ const fn reason(why: FlowOut) -> v1::FlowOutReason {
         FlowOut::MaxTotalWait => v1::FlowOutReason::MaxTotalWait,
         FlowOut::NobodyLoggedIn => v1::FlowOutReason::NobodyLoggedIn,
         FlowOut::MaxWaiting => v1::FlowOutReason::MaxWaiting,
+        FlowOut::Digit => v1::FlowOutReason::Digit,
+        FlowOut::Callback => v1::FlowOutReason::Callback,
         FlowOut::Other => v1::FlowOutReason::Other,
     }
 }
@@ -100,7 +102,7 @@ mod tests {
             offered: 4,
             answered: 2,
             answered_within: 1,
-            flow_outs: [0, 2, 0, 0, 0, 0],
+            flow_outs: [0, 2, 0, 0, 0, 0, 0, 0],
             wait: 30_000_000,
             ..Tally::default()
         };

@@ -205,7 +205,9 @@ impl<I: Iterator<Item = Arrival>, R: FnMut(&Record)> Outside for Day<'_, I, R> {
             LegCommand::HangUp(_) => {
                 self.legs.remove(&leg);
             }
-            LegCommand::Play(Playback::Sound(_)) => engine.report(SOUND, leg, LegEvent::PlayFinished),
+            LegCommand::Play(Playback::Sound(_) | Playback::Accepted | Playback::Refused) => {
+                engine.report(SOUND, leg, LegEvent::PlayFinished)
+            }
             LegCommand::Ring
             | LegCommand::Answer
             | LegCommand::Play(Playback::Ringing | Playback::Music)

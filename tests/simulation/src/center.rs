@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, DeviceKind, Membership};
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
-use carillon_acd::queue::{self, Strategy, Then, Timeout, Unanswered};
+use carillon_acd::queue::{self, CallbackRule, Exit, Strategy, Then, Timeout, Unanswered};
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 
@@ -48,6 +48,19 @@ pub(crate) fn routing() -> Routing {
         waiting_sound: if n == 0 { WaitingSound::Music } else { WaitingSound::Ringing },
         priority: i32::try_from(n).unwrap_or_default(),
         max_talk: (n == 2).then_some(Duration::from_secs(30)),
+        exits: [
+            ('0', Exit::Leave(Then::Agent(agent_id(n)))),
+            ('1', Exit::Leave(Then::Queue(queue_id((n + 1) % QUEUES)))),
+            ('2', Exit::Callback),
+            ('*', Exit::Leave(Then::HangUp)),
+        ]
+        .into(),
+        callback: CallbackRule {
+            attempts: 2,
+            delay: Duration::from_secs(20),
+            keep: Duration::from_secs(200),
+            ring_for: Duration::from_secs(15),
+        },
         ..QueueRoute::new(queue_id(n))
     });
     let agents = (0..AGENTS).map(|n| AgentRoute {

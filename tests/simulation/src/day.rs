@@ -83,6 +83,8 @@ fn call_config() -> call::Config {
 pub(crate) enum Planned {
     Caller,
     HangsUp(CallId),
+    /// A caller presses a digit: of the exits of a queue, or another one.
+    Presses(CallId, char),
     Trouble,
     KeepAlive(usize, Epoch),
     HeardByCoordinator {
@@ -196,12 +198,25 @@ impl Day {
             }
             _ => (Source::Trunk(trunk()), number(self.rng.below(QUEUES))),
         };
-        let caller = CallerId { number: "+33600000000".to_owned(), name: String::new() };
+        // Some call again, some have no number.
+        let caller = CallerId {
+            number: match self.rng.below(8) {
+                0 => "anonymous".to_owned(),
+                n => format!("+3360000000{n}"),
+            },
+            name: String::new(),
+        };
         let incoming = Incoming { call, source, dialled: dialled.clone(), to_user: dialled, caller };
         let outside = matches!(incoming.source, Source::Trunk(_));
         self.started.insert(call);
         self.callers.insert(call);
         engine.call(incoming, self.ahead[node]);
+        // One in three presses keys, at any time.
+        for _ in 0..self.rng.below(3) * self.rng.below(2) {
+            let (at, digit) =
+                (self.random(Duration::from_secs(60)), ['0', '1', '2', '2', '2', '3', '*'][self.rng.below(7)]);
+            engine.plan(at, Planned::Presses(call, digit));
+        }
         // One in four stays until he is answered or sent away. An agent does not: he may be waiting for himself.
         if !outside || self.rng.below(4) > 0 {
             let patience = self.random(Duration::from_secs(120));
@@ -371,7 +386,8 @@ impl Day {
             }
         }
         for (id, epoch, queue) in engine.owners() {
-            let waiting = queue.view(engine.clock(Duration::ZERO)).waiting;
+            let view = queue.view(engine.clock(Duration::ZERO));
+            let waiting = view.waiting + view.callbacks;
             if waiting > 0 {
                 self.broke(Err(format!("{waiting} ghosts wait at {epoch} of {id}")));
             }
@@ -411,6 +427,9 @@ impl Outside for Day {
             Planned::Caller => self.caller_comes(engine),
             Planned::HangsUp(call) => {
                 engine.report(Duration::ZERO, LegId::caller(call), LegEvent::Ended(Cause::Normal));
+            }
+            Planned::Presses(call, digit) => {
+                engine.report(Duration::ZERO, LegId::caller(call), LegEvent::Digit(digit));
             }
             Planned::Trouble => {
                 self.look_for_lost_callers(engine);

@@ -13,7 +13,7 @@ use crate::time::Moment;
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     tries: Vec<Try>,
 }
 

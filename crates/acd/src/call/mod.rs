@@ -2,8 +2,10 @@
 //! agent would need to be told again. It alone connects, so a caller is never connected with two agents (Spec: CL-3).
 
 mod attempt;
+mod callback;
 mod core;
 mod event;
+mod exits;
 mod ledger;
 mod queued;
 mod state;
@@ -11,6 +13,8 @@ mod steps;
 mod talking;
 
 pub use event::{Config, Effect, Event, FromAgent, FromQueue};
+pub(crate) use exits::LEFT_BY_DIGIT;
+pub(crate) use queued::LEFT_FOR_CALLBACK;
 
 use std::sync::Arc;
 
@@ -54,6 +58,7 @@ impl Call {
             self.core.out.extend(gone(self.id(), &event));
         } else {
             self.take_in(event);
+            self.settle_callback();
         }
         std::mem::swap(&mut self.core.out, out);
     }
@@ -76,8 +81,7 @@ impl Call {
             return None;
         }
         let own = self.core.own.as_ref().map(|own| own.renew_at);
-        let limit = self.core.started + self.core.config.max_length;
-        Some(self.state.deadline().into_iter().chain(own).fold(limit, Moment::min))
+        Some(self.state.deadline().into_iter().chain(own).fold(self.core.ends_at, Moment::min))
     }
 
     /// Whether [`Effect::Finished`] was given: the machine can be dropped.
@@ -94,6 +98,7 @@ impl Call {
             stage: self.state.stage(),
             queue: self.core.ledger.queue.clone(),
             agent: self.state.agent().cloned(),
+            callback: self.core.callback,
             lasted: now.mono.since(self.core.started),
             place: None,
         }
@@ -126,7 +131,7 @@ impl Call {
     /// Everything whose time has come, before any event is looked at.
     fn expire(&mut self) {
         let now = self.core.now.mono;
-        if !self.is_over() && self.core.started + self.core.config.max_length <= now {
+        if !self.is_over() && self.core.ends_at <= now {
             return self.stop("longest call length reached");
         }
         if let Some(own) = self.core.own.clone().filter(|own| own.renew_at <= now) {
@@ -143,7 +148,10 @@ impl Call {
                 self.end(End::by_us(Outcome::Missed, cause));
             }
             State::Occupying { .. } | State::Playing { .. } | State::Dialling { .. } => {}
-            State::Queued(queued) => queued.expire(&mut self.core),
+            State::Queued(queued) => {
+                queued.expire(&mut self.core);
+                self.settle_callback();
+            }
             State::Ringing(attempt) => {
                 attempt.expire(&mut self.core);
                 self.settle_ringing();
@@ -158,16 +166,14 @@ impl Call {
         match event {
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => self.caller_ended(*cause),
             LegEvent::PlayFinished => self.played(),
-            LegEvent::Alerting { .. }
-            | LegEvent::Answered
-            | LegEvent::Digit(_)
-            | LegEvent::Held
-            | LegEvent::Resumed => {}
+            LegEvent::Digit(digit) => self.digit(*digit),
+            LegEvent::Alerting { .. } | LegEvent::Answered | LegEvent::Held | LegEvent::Resumed => {}
         }
     }
 
     fn other_leg(&mut self, leg: LegId, event: &LegEvent) {
         let won = match &mut self.state {
+            State::Queued(queued) if queued.is_calling_back(leg) => return self.callback_leg(leg, event),
             State::Queued(queued) => queued.attempt.as_mut().and_then(|a| a.leg(&mut self.core, leg, event)),
             State::Ringing(attempt) => attempt.leg(&mut self.core, leg, event),
             State::Dialling { leg: ours, .. } if *ours == leg => return self.dialled_leg(event),
@@ -187,8 +193,22 @@ impl Call {
             None => self.settle(),
         }
         // A second answer was on its way while the first one won, or the phone was given up.
-        if *event == LegEvent::Answered && self.connected_with().is_none_or(|(with, _)| with != leg) {
+        if *event == LegEvent::Answered && !self.needs(leg) {
             self.core.leg(leg, LegCommand::HangUp(Cause::AnsweredElsewhere));
+        }
+    }
+
+    /// Whether a dialled leg that was answered is one that somebody talks or waits on.
+    fn needs(&self, leg: LegId) -> bool {
+        match &self.state {
+            State::Talking(talk) => talk.leg == leg || self.core.caller_leg() == leg,
+            State::Queued(queued) => queued.is_calling_back(leg),
+            State::New
+            | State::Occupying { .. }
+            | State::Playing { .. }
+            | State::Ringing(_)
+            | State::Dialling { .. }
+            | State::Ended => false,
         }
     }
 
@@ -268,6 +288,9 @@ impl Call {
                 }
                 self.settle();
             }
+            (State::Queued(queued), _) if queued.holds_for_client(reservation) => {
+                queued.agent_of_client_said(&mut self.core, &said);
+            }
             (State::Ringing(attempt), _) if attempt.holds(reservation) => {
                 answer_attempt(attempt, &mut self.core, reservation, &said);
                 self.settle();
@@ -283,7 +306,7 @@ impl Call {
             self.core.occupy_own(own.agent, own.reservation);
         }
         match &mut self.state {
-            State::Queued(queued) => queued.attempt.iter_mut().for_each(|a| a.renew_for(&mut self.core, agent)),
+            State::Queued(queued) => queued.renew_for(&mut self.core, agent),
             State::Ringing(attempt) => attempt.renew_for(&mut self.core, agent),
             State::Talking(talk) if talk.agent.as_ref().is_some_and(|(with, _)| with == agent) => {
                 talk.renew_at = self.core.now.mono;

@@ -65,7 +65,7 @@ impl State {
     pub(super) fn stage(&self) -> Stage {
         match self {
             State::New | State::Occupying { .. } | State::Playing { after: After::NextStep, .. } => Stage::Routing,
-            State::Queued(queued) if queued.attempt.as_ref().and_then(Attempt::agent).is_some() => Stage::Ringing,
+            State::Queued(queued) if queued.agent().is_some() => Stage::Ringing,
             State::Queued(_) => Stage::Waiting,
             State::Ringing(_) | State::Dialling { .. } => Stage::Ringing,
             State::Talking(_) => Stage::Talking,
@@ -76,7 +76,7 @@ impl State {
     /// The agent whose phone rings or who talks.
     pub(super) fn agent(&self) -> Option<&AgentId> {
         match self {
-            State::Queued(queued) => queued.attempt.as_ref().and_then(Attempt::agent),
+            State::Queued(queued) => queued.agent(),
             State::Ringing(attempt) => attempt.agent(),
             State::Talking(talk) => talk.agent.as_ref().map(|(agent, _)| agent),
             State::New | State::Occupying { .. } | State::Playing { .. } | State::Dialling { .. } | State::Ended => {

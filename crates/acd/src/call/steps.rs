@@ -10,7 +10,7 @@ use crate::agent::{Purpose, Refusal};
 use crate::ids::{AgentId, PhoneNumber, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent, Source};
 use crate::offer::Offered;
-use crate::queue::{Left, Overflow, Then};
+use crate::queue::{Left, Overflow, OverflowReason, Then};
 use crate::record::{Happened, Outcome};
 use crate::route::Step;
 
@@ -57,21 +57,40 @@ impl Call {
 
     /// The sound is over, or has had its time.
     pub(super) fn played(&mut self) {
-        let State::Playing { after, .. } = &self.state else { return };
-        match after.clone() {
-            After::NextStep => self.next_step(),
-            After::Go { then, ring_for } => self.go(then, ring_for, None),
+        match &mut self.state {
+            State::Playing { after: After::NextStep, .. } => self.next_step(),
+            State::Playing { after: After::Go { then, ring_for }, .. } => {
+                let (then, ring_for) = (then.clone(), *ring_for);
+                self.go(then, ring_for, None);
+            }
+            State::Queued(queued) => queued.tone_played(&mut self.core),
+            State::New
+            | State::Occupying { .. }
+            | State::Ringing(_)
+            | State::Dialling { .. }
+            | State::Talking(_)
+            | State::Ended => {}
         }
     }
 
     /// Obeys the queue (Spec: UN-1, UN-4), unless a phone rings at this moment.
     pub(super) fn overflow(&mut self, overflow: Overflow) {
-        if !matches!(&self.state, State::Queued(queued) if queued.attempt.is_none()) {
-            return;
+        let State::Queued(queued) = &self.state else { return };
+        match overflow.why {
+            OverflowReason::Merged(_) | OverflowReason::Reached(_) => {
+                return self.end_callback(overflow.why.to_string());
+            }
+            // It was said before the queue heard of the callback.
+            _ if queued.callback.is_some() => return,
+            _ if queued.attempt.is_some() => return,
+            OverflowReason::RoundUnanswered
+            | OverflowReason::MaxWait
+            | OverflowReason::MaxTotalWait
+            | OverflowReason::NobodyLoggedIn
+            | OverflowReason::MaxWaiting => {}
         }
-        let State::Queued(queued) = std::mem::replace(&mut self.state, State::New) else { return };
-        queued.leave(&mut self.core, Left::Overflowed);
-        self.core.ledger.leaves(self.core.now, &queued.queue, overflow.why.as_str());
+        let why = overflow.why.to_string();
+        self.leave_queue(&why);
         let Overflow { message, then, farewell, ring_for, .. } = overflow;
         match message {
             Some(message) => self.play(message, After::Go { then, ring_for }),
@@ -79,7 +98,17 @@ impl Call {
         }
     }
 
-    fn go(&mut self, then: Then, ring_for: Duration, farewell: Option<SoundId>) {
+    /// The caller leaves the queue by a rule or by his own wish; what rings for him stops, without penalty for anybody.
+    pub(super) fn leave_queue(&mut self, why: &str) {
+        let State::Queued(mut queued) = std::mem::replace(&mut self.state, State::New) else { return };
+        if let Some(attempt) = &mut queued.attempt {
+            attempt.cancel(&mut self.core, Cause::Cancelled, None);
+        }
+        queued.leave(&mut self.core, Left::Overflowed);
+        self.core.ledger.leaves(self.core.now, &queued.queue, why);
+    }
+
+    pub(super) fn go(&mut self, then: Then, ring_for: Duration, farewell: Option<SoundId>) {
         match then {
             Then::HangUp => self.end(End::by_us(Outcome::Missed, Cause::NoAnswer)),
             Then::Queue(queue) if self.core.visited.contains(&queue) => {
@@ -138,9 +167,7 @@ impl Call {
             self.core.write(Happened::Routed { why });
             return self.end(End::by_us(Outcome::Missed, Cause::NoAnswer));
         };
-        let called = self.core.ledger.number.as_ref().and_then(|_| PhoneNumber::from_wire(&self.core.incoming.dialled));
-        let shown = called.as_ref().or_else(|| self.core.routing.own_number(&trunk));
-        let show = CallerId { number: shown.map(|n| n.as_str().to_owned()).unwrap_or_default(), name: String::new() };
+        let show = self.core.caller_id(&trunk);
         self.core.ring();
         self.dial(trunk, number, show, ring_for);
     }

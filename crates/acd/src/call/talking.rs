@@ -26,11 +26,21 @@ impl End {
     pub(super) const fn by_us(outcome: Outcome, cause: Cause) -> Self {
         End { outcome, cause, caller: Some(cause), other: Some(cause) }
     }
+
+    /// We end it, and the caller has hung up before.
+    pub(super) const fn without_caller(outcome: Outcome, cause: Cause) -> Self {
+        End { outcome, cause, caller: None, other: Some(cause) }
+    }
 }
 
 impl Call {
     /// Somebody of the offer has answered.
     pub(super) fn won(&mut self, won: Won) {
+        if let State::Queued(queued) = &mut self.state
+            && queued.callback.is_some()
+        {
+            return queued.call_client(&mut self.core, won);
+        }
         let from = match std::mem::replace(&mut self.state, State::New) {
             State::Queued(queued) => queued.won(&mut self.core, &won),
             State::Ringing(mut attempt) => {
@@ -95,6 +105,13 @@ impl Call {
 
     /// The caller has hung up, or his leg broke.
     pub(super) fn caller_ended(&mut self, cause: Cause) {
+        if let State::Queued(queued) = &mut self.state
+            && let Some(callback) = &mut queued.callback
+        {
+            // He has hung up before we did, which changes nothing.
+            callback.line_ended();
+            return;
+        }
         self.core.write(Happened::LegEnded { leg: self.core.caller_leg(), cause });
         let broken = matches!(cause, Cause::MediaTimeout | Cause::SignallingTimeout);
         let outcome = match &self.state {
@@ -131,8 +148,14 @@ impl Call {
                 if let Some(attempt) = &mut queued.attempt {
                     attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None);
                 }
-                let why = if end.caller.is_none() { "caller left" } else { "call ended" };
-                core.ledger.leaves(core.now, &queued.queue, why);
+                match &mut queued.callback {
+                    // It is written already that he left (Spec: PL-5).
+                    Some(callback) => callback.cancel(core),
+                    None => {
+                        let why = if end.caller.is_none() { "caller left" } else { "call ended" };
+                        core.ledger.leaves(core.now, &queued.queue, why);
+                    }
+                }
                 queued.leave(core, Left::Abandoned);
             }
             State::Ringing(mut attempt) => attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None),

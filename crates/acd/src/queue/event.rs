@@ -87,6 +87,39 @@ pub enum Then {
     LastAgentPhone,
 }
 
+/// What a digit does for a caller who waits, also while a phone rings for him (Spec: UN-7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// He leaves the queue.
+    Leave(Then),
+    /// He hangs up and is called back in his turn.
+    Callback,
+}
+
+/// How callers are called back (Spec: UN-7, OU-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallbackRule {
+    /// How often the client is called, 1 to 5; then the callback ends as missed.
+    pub attempts: u8,
+    /// How long after a call that did not reach the client no agent is offered the callback.
+    pub delay: Duration,
+    /// How long an agent is looked for, from the digit on; then the callback ends as missed.
+    pub keep: Duration,
+    /// How long the client's phone rings, while the agent listens.
+    pub ring_for: Duration,
+}
+
+impl Default for CallbackRule {
+    fn default() -> Self {
+        CallbackRule {
+            attempts: 3,
+            delay: Duration::from_secs(120),
+            keep: Duration::from_secs(8 * 3600),
+            ring_for: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What happens at the wait limit, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeout {
@@ -138,7 +171,7 @@ pub struct Config {
     pub skills: SkillRule,
     /// What priority is worth here (Spec: QU-7).
     pub ranking: Ranking,
-    /// At most so many callers wait, those being offered included (Spec: QU-12).
+    /// At most so many callers wait, those being offered and callbacks included (Spec: QU-12).
     pub max_waiting: usize,
 }
 
@@ -249,17 +282,23 @@ pub enum OverflowReason {
     NobodyLoggedIn,
     /// The queue is full (Spec: QU-12).
     MaxWaiting,
+    /// A callback whose client waits to be called back by an earlier call (Spec: UN-7).
+    Merged(CallId),
+    /// A callback whose client has called again and was answered (Spec: UN-7).
+    Reached(CallId),
 }
 
-impl OverflowReason {
+impl std::fmt::Display for OverflowReason {
     /// As written into the call record.
-    pub const fn as_str(self) -> &'static str {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            OverflowReason::RoundUnanswered => "round unanswered",
-            OverflowReason::MaxWait => "max_wait",
-            OverflowReason::MaxTotalWait => "max_total_wait",
-            OverflowReason::NobodyLoggedIn => "nobody logged in",
-            OverflowReason::MaxWaiting => "max_waiting",
+            OverflowReason::RoundUnanswered => f.write_str("round unanswered"),
+            OverflowReason::MaxWait => f.write_str("max_wait"),
+            OverflowReason::MaxTotalWait => f.write_str("max_total_wait"),
+            OverflowReason::NobodyLoggedIn => f.write_str("nobody logged in"),
+            OverflowReason::MaxWaiting => f.write_str("max_waiting"),
+            OverflowReason::Merged(call) => write!(f, "merged with call {call}"),
+            OverflowReason::Reached(call) => write!(f, "reached by call {call}"),
         }
     }
 }

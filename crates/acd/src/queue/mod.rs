@@ -2,6 +2,7 @@
 //! knows of an agent with his status, so a new owner needs nobody's memory. Who is connected with whom is decided by the
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
+mod callback;
 mod departed;
 mod estimate;
 mod event;
@@ -13,8 +14,8 @@ mod unanswered;
 mod waiting;
 
 pub use event::{
-    Config, Effect, Enqueue, Event, Left, NOBODY_GRACE, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then,
-    Timeout, Unanswered,
+    CallbackRule, Config, Effect, Enqueue, Event, Exit, Left, NOBODY_GRACE, Overflow, OverflowReason, Progress,
+    SkillRule, Strategy, Then, Timeout, Unanswered,
 };
 pub use inspect::OpenCaller;
 
@@ -103,7 +104,8 @@ impl Queue {
     /// How it is now.
     pub fn view(&self, now: Now) -> QueueView {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let waiting = || self.waiting.iter().filter(|caller| !matches!(caller.state, State::Leaving(_)));
+        let places = || self.waiting.iter().filter(|caller| !matches!(caller.state, State::Leaving(_)));
+        let waiting = || places().filter(|caller| caller.callback.is_none());
         QueueView {
             queue: self.id.clone(),
             display_name: self.config.display_name.clone(),
@@ -111,6 +113,7 @@ impl Queue {
             strategy: self.config.strategy.as_str().to_owned(),
             waiting: count(waiting().count()),
             offered_now: count(waiting().filter(|caller| matches!(caller.state, State::Offered(_))).count()),
+            callbacks: count(places().filter(|caller| caller.callback.is_some()).count()),
             longest_wait: waiting().map(|caller| now.mono.since(caller.entered)).max().unwrap_or(Duration::ZERO),
             agents: count(self.roster.len()),
             logged_in: count(self.roster.logged_in()),
@@ -121,7 +124,7 @@ impl Queue {
             overflowed: self.counts.overflowed,
             estimate: {
                 let free = self.roster.free() > self.waiting.open();
-                let position = if free { 0 } else { waiting().count() + 1 };
+                let position = if free { 0 } else { places().count() + 1 };
                 self.pace.recent(now.mono, self.roster.working()).map(|recent| recent.estimate(position))
             },
             estimates: self.pace.judged(),
@@ -147,14 +150,16 @@ impl Queue {
         if self.departed.contains(call) {
             return;
         }
-        let caller = match self.waiting.take(call) {
+        let mut caller = match self.waiting.take(call) {
             Some(mut caller) => {
                 caller.refresh(now);
+                self.note_callback(now, &mut caller, enqueue, true);
                 self.learn(now, &mut caller, enqueue);
                 caller
             }
             None => self.new_caller(now, enqueue),
         };
+        self.settle_callback(now, &mut caller, out);
         match &caller.state {
             State::Leaving(overflow) => {
                 let said = FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() };
@@ -188,7 +193,7 @@ impl Queue {
         let dismiss = |why| State::Leaving(unanswered::timeout(&self.config, why));
         let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
             dismiss(OverflowReason::MaxWaiting)
-        } else if first_entry && self.roster.nobody_logged_in() {
+        } else if first_entry && enqueue.ticket.callback.is_none() && self.roster.nobody_logged_in() {
             dismiss(OverflowReason::NobodyLoggedIn)
         } else {
             State::Waiting
@@ -210,12 +215,15 @@ impl Queue {
             tried: Vec::new(),
             rang: false,
             last_over: None,
+            number: enqueue.ticket.caller.clone(),
+            callback: None,
             wanted: if by_skill { self.config.skills.wanted.and(&enqueue.ticket.skills) } else { Skills::default() },
             class: Class::ANY,
             relax_at: by_skill.then_some(now),
             state,
         };
         caller.refresh(now);
+        self.note_callback(now, &mut caller, enqueue, first_entry);
         self.learn(now, &mut caller, enqueue);
         caller
     }
@@ -259,6 +267,8 @@ impl Queue {
             self.pace.connected(now, seat, ringing.made);
         }
         match why {
+            // It has left already, as statistics count it, when it became one (Spec: PL-5).
+            _ if caller.callback.is_some() => {}
             Left::Connected { .. } => self.counts.answered += 1,
             Left::Abandoned => self.counts.abandoned += 1,
             Left::Overflowed => self.counts.overflowed += 1,
@@ -269,6 +279,9 @@ impl Queue {
             Left::Abandoned | Left::Overflowed | Left::Gone => None,
         };
         self.free_seats(&caller.state, |seat| Some(seat) == winner);
+        if let (Left::Connected { .. }, Some(number)) = (why, &caller.number) {
+            self.end_callback_of(number, call, out);
+        }
         self.serve_all(now, out);
     }
 
@@ -277,7 +290,9 @@ impl Queue {
         if self.waiting.len() == 0 || !self.roster.nobody_logged_in() {
             return;
         }
-        let waits = |caller: &&Caller| matches!(caller.state, State::Waiting | State::Resting { .. });
+        let waits = |caller: &&Caller| {
+            matches!(caller.state, State::Waiting | State::Resting { .. }) && caller.callback.is_none()
+        };
         let calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
         for call in calls {
             self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
@@ -287,7 +302,8 @@ impl Queue {
     fn overflow(&mut self, call: CallId, overflow: Overflow, out: &mut Vec<Effect>) {
         if let Some(mut caller) = self.waiting.take(call) {
             self.tell(call, FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() }, out);
-            caller.state = State::Leaving(overflow);
+            let state = std::mem::replace(&mut caller.state, State::Leaving(overflow));
+            self.free_seats(&state, |_| false);
             self.waiting.insert(caller);
         }
     }

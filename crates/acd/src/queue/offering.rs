@@ -56,7 +56,7 @@ impl Queue {
             return;
         }
         self.free_seats(&caller.state, |_| false);
-        let until = now + self.config.ring_for + SLACK;
+        let until = now + self.offer_lasts(caller);
         caller.state = State::Offered(Ringing { offer, seats: Vec::new(), phones: 0, made: now, until });
     }
 
@@ -69,6 +69,11 @@ impl Queue {
         let refused: Vec<Seat> = refused.iter().filter_map(|agent| self.roster.seat(agent)).collect();
         self.free_seats(&caller.state, |seat| caller.tried.binary_search(&seat).is_ok() || refused.contains(&seat));
         caller.state = State::Waiting;
+    }
+
+    /// After the agent, the client's phone rings too.
+    fn offer_lasts(&self, caller: &Caller) -> Duration {
+        self.config.ring_for + caller.callback.map_or(Duration::ZERO, |callback| callback.ring_for) + SLACK
     }
 
     /// A ticket that knows nothing of an offer made some time ago: the offer did not arrive.
@@ -114,7 +119,7 @@ impl Queue {
             State::Offered(_) if self.config.strategy == Strategy::AllAtOnce => return self.join(now, call, out),
             State::Offered(_) | State::Resting { .. } | State::Leaving(_) => return,
         }
-        if self.roster.nobody_logged_in() {
+        if self.roster.nobody_logged_in() && caller.callback.is_none() {
             return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
         }
         if let Some(why) = caller.past_limit(now) {
@@ -137,7 +142,7 @@ impl Queue {
         let offer = OfferId { epoch: self.epoch, counter: self.offers };
         caller.round = caller.round.max(1);
         caller.round_began.get_or_insert(now);
-        let until = now + self.config.ring_for + SLACK;
+        let until = now + self.offer_lasts(&caller);
         let mut ringing = Ringing { offer, seats: Vec::new(), phones: 0, made: now, until };
         let said = self.propose(call, &mut ringing, picks, caller.round, self.config.ring_for);
         caller.state = State::Offered(ringing);
@@ -183,7 +188,7 @@ impl Queue {
 
     fn end_round(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
-        match unanswered::after_round(&self.config, caller.rang) {
+        match unanswered::after_round(&self.config, caller.rang, caller.callback.is_some()) {
             Verdict::NewRound => {
                 let until = caller.round_began.take().unwrap_or(now) + RING;
                 caller.round += 1;

@@ -346,7 +346,7 @@ fn un_1_the_rule_table() {
     ];
     for (unanswered, strategy, rang, then) in rules {
         let config = Config { unanswered, strategy, ..config(&[]) };
-        let leaves = match super::unanswered::after_round(&config, rang) {
+        let leaves = match super::unanswered::after_round(&config, rang, false) {
             super::unanswered::Verdict::NewRound => None,
             super::unanswered::Verdict::Leave(overflow) => Some(overflow.then),
         };

@@ -19,8 +19,10 @@ pub(super) enum Verdict {
 }
 
 /// `rang`: in this round at least one phone rang or was declined by hand.
-pub(super) fn after_round(config: &Config, rang: bool) -> Verdict {
+pub(super) fn after_round(config: &Config, rang: bool, callback: bool) -> Verdict {
     match (&config.unanswered, config.strategy) {
+        // Who was promised a callback is not sent anywhere (Spec: UN-7).
+        _ if callback => Verdict::NewRound,
         // Phones rang everywhere and nobody wanted the call: it counts as missed (Spec: UN-3).
         (Unanswered::Wait, Strategy::AllAtOnce) if rang => Verdict::Leave(leave(config, Then::HangUp)),
         // The call circles in the queue (Spec: UN-2).
@@ -51,7 +53,7 @@ pub(super) fn limit(
 /// together goes to no other one.
 pub(super) fn timeout(config: &Config, why: OverflowReason) -> Overflow {
     let then = match why {
-        OverflowReason::MaxTotalWait => Then::HangUp,
+        OverflowReason::MaxTotalWait | OverflowReason::Merged(_) | OverflowReason::Reached(_) => Then::HangUp,
         OverflowReason::RoundUnanswered
         | OverflowReason::MaxWait
         | OverflowReason::NobodyLoggedIn
@@ -65,4 +67,9 @@ pub(super) fn timeout(config: &Config, why: OverflowReason) -> Overflow {
         farewell: None,
         ring_for: config.ring_for,
     }
+}
+
+/// The end of a callback that is not needed any more (Spec: UN-7).
+pub(super) fn not_needed(config: &Config, why: OverflowReason) -> Overflow {
+    Overflow { why, message: None, then: Then::HangUp, farewell: None, ring_for: config.ring_for }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::selection::{Class, Seat};
 use super::{Overflow, OverflowReason};
 use crate::agent::Version;
-use crate::ids::CallId;
+use crate::ids::{CallId, PhoneNumber};
 use crate::offer::OfferId;
 use crate::rank::Ranking;
 use crate::skills::Skills;
-use crate::ticket::Sequence;
+use crate::ticket::{Callback, Sequence};
 use crate::time::Moment;
 
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
@@ -72,6 +72,10 @@ pub(super) struct Caller {
     pub(super) tried: Vec<Seat>,
     pub(super) rang: bool,
     pub(super) last_over: Option<OfferId>,
+    /// His number, if it is international.
+    pub(super) number: Option<PhoneNumber>,
+    /// He has hung up, and is to be called back.
+    pub(super) callback: Option<Callback>,
     /// What he needs of his agent at first.
     pub(super) wanted: Skills,
     /// Who suits by now.
@@ -85,6 +89,14 @@ impl Caller {
     /// From another queue.
     pub(super) fn came_over(&self) -> bool {
         self.began < self.entered
+    }
+
+    /// The number of a callback that has its place.
+    fn called_back_at(&self) -> Option<&PhoneNumber> {
+        match self.state {
+            State::Waiting | State::Resting { .. } | State::Offered(_) => self.callback.and(self.number.as_ref()),
+            State::Leaving(_) => None,
+        }
     }
 
     fn lane(&self) -> Lane {
@@ -126,11 +138,20 @@ pub(super) struct Waiting {
     /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
     open: BTreeMap<Lane, BTreeSet<Place>>,
     due: BTreeSet<(Moment, CallId)>,
+    /// One for each number.
+    callbacks: BTreeMap<PhoneNumber, CallId>,
 }
 
 impl Waiting {
     pub(super) const fn new(agents_join: bool, ranking: Ranking) -> Self {
-        Waiting { agents_join, ranking, callers: BTreeMap::new(), open: BTreeMap::new(), due: BTreeSet::new() }
+        Waiting {
+            agents_join,
+            ranking,
+            callers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            due: BTreeSet::new(),
+            callbacks: BTreeMap::new(),
+        }
     }
 
     pub(super) fn insert(&mut self, caller: Caller) {
@@ -152,6 +173,9 @@ impl Waiting {
             }
         }
         self.due.remove(&(caller.due(), call));
+        if let Some(number) = caller.called_back_at() {
+            self.callbacks.remove(number);
+        }
         Some(caller)
     }
 
@@ -165,6 +189,9 @@ impl Waiting {
             self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
         self.due.insert((caller.due(), caller.call));
+        if let Some(number) = caller.called_back_at() {
+            self.callbacks.insert(number.clone(), caller.call);
+        }
     }
 
     /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
@@ -209,6 +236,11 @@ impl Waiting {
 
     pub(super) fn first_due(&self) -> Option<(Moment, CallId)> {
         self.due.first().copied()
+    }
+
+    /// The callback to this number that has its place.
+    pub(super) fn callback_to(&self, number: &PhoneNumber) -> Option<&Caller> {
+        self.callbacks.get(number).and_then(|call| self.callers.get(call))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {

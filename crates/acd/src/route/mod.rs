@@ -11,6 +11,7 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use crate::queue::{CallbackRule, Exit};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 
@@ -85,6 +86,10 @@ pub struct QueueRoute {
     pub ranking: Ranking,
     /// The longest a conversation of its callers may last; `None` for no limit (Spec: QU-12).
     pub max_talk: Option<Duration>,
+    /// What the digits do that its callers press while they wait (Spec: UN-7).
+    pub exits: BTreeMap<char, Exit>,
+    /// How they are called back.
+    pub callback: CallbackRule,
 }
 
 impl QueueRoute {
@@ -97,6 +102,8 @@ impl QueueRoute {
             priority: 0,
             ranking: Ranking::default(),
             max_talk: None,
+            exits: BTreeMap::new(),
+            callback: CallbackRule::default(),
         }
     }
 }

@@ -147,8 +147,8 @@ fn pl_5_leaving_by_a_rule_is_a_flow_out_and_the_number_counts_the_call_once() {
     );
     let sums = sums(&[call]);
     let (support, sales) = (sums[&Subject::Queue(queue("support"))], sums[&Subject::Queue(queue("sales"))]);
-    assert_eq!((support.offered, support.flow_outs, support.missed), (1, [0, 1, 0, 0, 0, 0], 0));
-    assert_eq!((sales.offered, sales.flow_outs, sales.missed), (1, [0, 0, 0, 1, 0, 0], 1));
+    assert_eq!((support.offered, support.flow_outs, support.missed), (1, [0, 1, 0, 0, 0, 0, 0, 0], 0));
+    assert_eq!((sales.offered, sales.flow_outs, sales.missed), (1, [0, 0, 0, 1, 0, 0, 0, 0], 1));
     let number = sums[&Subject::Number(number())];
     assert_eq!((number.offered, number.flowed_out(), number.missed), (1, 2, 1));
     assert_eq!(number.longest_wait, 70_000_000);

@@ -33,6 +33,8 @@ impl Worker {
         let source = match playback {
             Playback::Ringing => Some(self.shared.ringing.clone()),
             Playback::Music => Some(self.shared.music().clone()),
+            Playback::Accepted => Some(self.shared.accepted.clone()),
+            Playback::Refused => Some(self.shared.refused.clone()),
             Playback::Sound(sound) => self.shared.directory.load().sound(sound).cloned(),
         };
         let Some(source) = source else {

@@ -3,6 +3,7 @@
 //! A [`Center`] that exists is consistent: every reference leads to an object, names, extensions, numbers and user
 //! names are unique, and values are in their ranges.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, IdleReset};
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{Strategy, Timeout, Unanswered};
+use carillon_acd::queue::{CallbackRule, Exit, Strategy, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::{Target, WaitingSound};
 use carillon_acd::skills::Skills;
@@ -130,6 +131,11 @@ pub struct Queue {
     /// What happens at the longest wait, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
     /// An extension of the configuration stands here as the agent or queue that has it.
     pub timeout: Timeout,
+    /// What the digits do that callers press while they wait (Spec: UN-7): `0`–`9`, `*` and `#`. An extension of the
+    /// configuration stands here as the agent or queue that has it.
+    pub exits: BTreeMap<char, Exit>,
+    /// How callers are called back (Spec: UN-7, OU-4).
+    pub callback: CallbackRule,
     /// What callers hear (Spec: AU-1). Default ringing.
     pub waiting_sound: WaitingSound,
     /// How many callers may wait (Spec: QU-12). 1–100,000, default 1,000.

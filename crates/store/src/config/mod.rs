@@ -139,7 +139,7 @@ mod tests {
     use std::time::Duration;
 
     use carillon_acd::agent::{DeviceKind, IdleReset};
-    use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+    use carillon_acd::queue::{CallbackRule, Exit, Strategy, Then, Timeout, Unanswered};
     use carillon_acd::rank::Ranking;
     use carillon_acd::route::{Target, WaitingSound};
     use carillon_acd::skills::Skills;
@@ -193,6 +193,8 @@ spec:
   max_wait: 10m
   nobody_grace: 30s
   max_talk: 1h
+  exits: { "1": { queue: sales }, 0: { extension: 101 }, "9": { number: "+48600000000" }, "*": hang_up, '#': callback }
+  callback: { attempts: 5, delay: 3m, keep: 2h, ring_for: 20s }
   unanswered: { number: "+48 600-000-000" }
   timeout: { then: { extension: 101 } }
   waiting_sound: music
@@ -238,6 +240,14 @@ spec:
             (support.nobody_grace, support.max_talk),
             (Duration::from_secs(30), Some(Duration::from_secs(3_600)))
         );
+        let leave = |(digit, then)| (digit, Exit::Leave(then));
+        let number = Then::Number("+48600000000".parse().unwrap());
+        let (to_sales, to_anna) = (Then::Queue(sales.id.clone()), Then::Agent(anna.clone()));
+        let exits = [('1', to_sales), ('0', to_anna), ('9', number), ('*', Then::HangUp)].map(leave);
+        assert_eq!(support.exits, exits.into_iter().chain([('#', Exit::Callback)]).collect());
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let rule = CallbackRule { attempts: 5, delay: minutes(3), keep: minutes(120), ring_for: minutes(1) / 3 };
+        assert_eq!((support.callback, sales.callback), (rule, CallbackRule::default()));
         assert_eq!(center.numbers[0].max_wait, Some(Duration::from_secs(1_200)));
         assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));
         assert_eq!(support.timeout.then, Then::Agent(anna.clone()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{self, SkillRule, Strategy, Then, Unanswered};
+use carillon_acd::queue::{self, Exit, SkillRule, Strategy, Then, Unanswered};
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use carillon_acd::skills::Skills;
 
@@ -46,6 +46,13 @@ fn then(text: &str) -> Result<Then, String> {
     }
 }
 
+/// `1>queue:sales`, `2>callback`.
+fn exit(text: &str) -> Result<(char, Exit), String> {
+    let (digit, to) = text.split_once('>').ok_or("an exit is digit>place")?;
+    let digit = digit.chars().next().ok_or("an exit has a digit")?;
+    if to == "callback" { Ok((digit, Exit::Callback)) } else { Ok((digit, Exit::Leave(then(to)?))) }
+}
+
 impl Setup {
     pub(crate) fn knows(word: &str) -> bool {
         matches!(word, "queue" | "agent" | "number" | "trunk")
@@ -76,6 +83,11 @@ impl Setup {
                 "idle_reset" if value == "handled" => serves.idle_reset = IdleReset::Handled,
                 "pause_after" => serves.pause_after = Some(value.parse().map_err(bad)?),
                 "max_wait" => config.max_wait = Some(seconds(value)?),
+                "exits" => route.exits = value.split(',').map(exit).collect::<Result<_, _>>()?,
+                "attempts" => route.callback.attempts = value.parse().map_err(bad)?,
+                "delay" => route.callback.delay = seconds(value)?,
+                "keep" => route.callback.keep = seconds(value)?,
+                "client_rings_for" => route.callback.ring_for = seconds(value)?,
                 "max_talk" => route.max_talk = Some(seconds(value)?),
                 "nobody_grace" => config.nobody_grace = seconds(value)?,
                 "max_waiting" => config.max_waiting = value.parse().map_err(bad)?,
@@ -150,6 +162,12 @@ impl Setup {
         Ok(())
     }
 
+    pub(crate) fn queue_config(&self, id: &QueueId) -> Option<queue::Config> {
+        let (_, config, _) = self.queues.iter().find(|(queue, ..)| queue == id)?;
+        let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
+        Some(queue::Config { skills, ..config.clone() })
+    }
+
     /// Agents that are named by queues alone need no line of their own.
     pub(crate) fn build(&mut self) -> Result<World, String> {
         for agent in self.queues.iter().flat_map(|(_, config, _)| config.agents.clone()) {
@@ -159,9 +177,8 @@ impl Setup {
             }
         }
         let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
-        for (id, config, _) in &self.queues {
-            let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
-            world.add_queue(id.clone(), queue::Config { skills, ..config.clone() }, 1, 1);
+        for (id, ..) in &self.queues {
+            world.add_queue(id.clone(), self.queue_config(id).expect("it is one of them"), 1, 1);
         }
         for (id, devices) in &self.agents {
             let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));

@@ -6,6 +6,7 @@ use carillon_acd::call::{self, FromQueue};
 use carillon_acd::ids::{AgentId, LegId};
 use carillon_acd::leg::{Cause, DialTarget, LegCommand, Playback};
 use carillon_acd::record::{Happened, Outcome, Record};
+use carillon_acd::stats::{self, Books, Definitions, FlowOut, Subject, Tally};
 use carillon_acd::time::Moment;
 use carillon_acd::view::{Activity, Availability};
 
@@ -72,7 +73,7 @@ impl Script {
             Seen::Leg(leg, command) => self.phone_line(*leg, command),
             Seen::Finished(record) => Some(record_line(record)),
             Seen::ToCall(call, call::Event::Queue(queue, FromQueue::Overflow { overflow, .. })) => {
-                let line = format!("call {} must leave {}: {}", call.number, queue.name, overflow.why.as_str());
+                let line = format!("call {} must leave {}: {}", call.number, queue.name, overflow.why);
                 // The queue repeats it until it hears that the call has left.
                 self.told.insert(line.clone()).then_some(line)
             }
@@ -86,6 +87,8 @@ impl Script {
             LegCommand::Ring | LegCommand::Play(Playback::Ringing) => Some(format!("call {call} hears ringing")),
             LegCommand::Answer => Some(format!("call {call} is answered by us")),
             LegCommand::Play(Playback::Music) => Some(format!("call {call} hears music")),
+            LegCommand::Play(Playback::Accepted) => Some(format!("call {call} hears the tone of acceptance")),
+            LegCommand::Play(Playback::Refused) => Some(format!("call {call} hears the tone of refusal")),
             LegCommand::Play(Playback::Sound(sound)) => Some(format!("call {call} hears {}", sound.name)),
             LegCommand::Bridge { with } => Some(format!("call {call} and {} hear each other", self.names.get(with)?)),
             LegCommand::HangUp(cause) => Some(format!("call {call} is hung up: {}", words(*cause))),
@@ -108,12 +111,15 @@ impl Script {
                 };
                 Some(format!("{name} rings for call {}, for {} s{shown}", leg.call.number, ring_for.as_secs()))
             }
+            LegCommand::Play(Playback::Ringing) => Some(format!("{} hears ringing", self.names.get(&leg)?)),
+            LegCommand::Bridge { with } => {
+                Some(format!("{} and {} hear each other", self.names.get(&leg)?, self.names.get(with)?))
+            }
             LegCommand::HangUp(cause) => Some(format!("{} is hung up: {}", self.names.get(&leg)?, words(*cause))),
             LegCommand::Ring
             | LegCommand::Answer
             | LegCommand::Play(_)
             | LegCommand::StopPlaying
-            | LegCommand::Bridge { .. }
             | LegCommand::Unbridge => None,
         }
     }
@@ -132,6 +138,36 @@ impl Script {
             lines.push(format!("{}: {availability}, {}", id.name, activity(view.activity)));
         }
         self.lines.extend(lines);
+        Ok(())
+    }
+
+    pub(super) fn show_places(&mut self) -> Result<(), String> {
+        let world = self.world();
+        let now = world.clock();
+        let mut lines = Vec::new();
+        for (call, place) in world.queues.values().flat_map(|queue| queue.places(now)) {
+            let rounded = |wait: Duration| time(Duration::from_secs(wait.as_secs()));
+            let estimate = place.estimate.map_or_else(
+                || "nobody knows how long".to_owned(),
+                |e| format!("about {} more, {} to {}", rounded(e.wait), rounded(e.at_least), rounded(e.at_most)),
+            );
+            lines.push(format!("call {} is number {}: {estimate}", call.number, place.position));
+        }
+        self.lines.extend(lines);
+        Ok(())
+    }
+
+    /// The sums of the calls that are over, from their records.
+    pub(super) fn show_statistics(&mut self) -> Result<(), String> {
+        let definitions = Definitions::default();
+        let mut books = Books::default();
+        for record in &self.world().records {
+            stats::of_record(&definitions, record).iter().for_each(|fact| books.post(fact));
+        }
+        for (subject, tally) in books.whole() {
+            let line = statistics_line(subject, tally);
+            self.lines.push(line);
+        }
         Ok(())
     }
 
@@ -156,12 +192,13 @@ impl Script {
         for (id, queue) in &world.queues {
             let view = queue.view(now);
             lines.push(format!(
-                "{}: {} waiting ({} being offered, longest {}), {} of {} agents logged in, {} free; offered {} = answered {} + \
+                "{}: {} waiting ({} being offered, longest {}){}, {} of {} agents logged in, {} free; offered {} = answered {} + \
                  abandoned {} + overflowed {} + waiting",
                 id.name,
                 view.waiting,
                 view.offered_now,
                 time(view.longest_wait),
+                if view.callbacks > 0 { format!(", {} to be called back", view.callbacks) } else { String::new() },
                 view.logged_in,
                 view.agents,
                 view.free,
@@ -174,6 +211,25 @@ impl Script {
         self.lines.extend(lines);
         Ok(())
     }
+}
+
+fn statistics_line(subject: &Subject, tally: &Tally) -> String {
+    let name = match subject {
+        Subject::Queue(queue) => queue.name.to_string(),
+        Subject::Agent(agent) => agent.name.to_string(),
+        Subject::Number(number) => number.name.to_string(),
+    };
+    let of = |micros: u64| time(Duration::from_micros(micros));
+    let mut line = format!("{name}: offered {}, answered {}", tally.offered, tally.answered);
+    let counts = [("abandoned", tally.abandoned), ("short abandoned", tally.abandoned_short), ("missed", tally.missed)];
+    let flow_outs = FlowOut::ALL.map(FlowOut::as_str).into_iter().zip(tally.flow_outs);
+    for (what, count) in counts.into_iter().chain(flow_outs).filter(|(_, count)| *count > 0) {
+        line += &format!(", {what} {count}");
+    }
+    if tally.handled > 0 {
+        line += &format!(", handled {} (talk {}, hold {})", tally.handled, of(tally.talk), of(tally.hold));
+    }
+    line
 }
 
 fn agent_name(agent: &AgentId, device: u8) -> String {

@@ -56,6 +56,9 @@ impl Phones {
             LegCommand::Play(Playback::Sound(_)) if self.temper == Temper::Moody => {
                 self.plan(now + Duration::from_secs(3), leg, LegEvent::PlayFinished);
             }
+            LegCommand::Play(Playback::Accepted | Playback::Refused) => {
+                self.plan(now + Duration::from_millis(400), leg, LegEvent::PlayFinished);
+            }
             LegCommand::Ring
             | LegCommand::Answer
             | LegCommand::Play(_)
@@ -152,7 +155,9 @@ impl Phones {
         let mut lines = BTreeMap::new();
         let mut agents: BTreeMap<&AgentId, CallId> = BTreeMap::new();
         for (leg, phone) in &self.legs {
+            // The client of a callback is outside, too.
             if phone.answered
+                && matches!(phone.target, DialTarget::Device(_))
                 && let Some(other) = lines.insert(leg.call, *leg)
             {
                 panic!("{leg} and {other} are connected with one caller");
