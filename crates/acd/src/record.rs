@@ -27,7 +27,8 @@ pub struct Record {
     pub queue: Option<QueueId>,
     /// The agent who talked last.
     pub agent: Option<AgentId>,
-    /// Whole milliseconds from queue entry to two-way audio or to leaving the queue (Spec: PL-5); `None` without a queue.
+    /// Whole milliseconds from queue entry to two-way audio or to leaving the queue (Spec: PL-5), for a callback to two-way
+    /// audio or the end; `None` without a queue.
     pub wait_ms: Option<u64>,
     /// Whole milliseconds of conversation; 0 when never connected.
     pub talk_ms: u64,
@@ -153,12 +154,14 @@ pub enum Happened {
     LeftQueue {
         /// The queue.
         queue: QueueId,
-        /// Why, in words: `round unanswered`, `max_wait`, `max_total_wait`, `nobody logged in`, `max_waiting`, `caller left`.
+        /// Why, in words: `round unanswered`, `max_wait`, `max_total_wait`, `nobody logged in`, `max_waiting`,
+        /// `digit 1`, `callback`, `caller left`, `call ended`.
         why: String,
     },
     /// Something other than the two sides ended the call.
     Stopped {
-        /// What, in words: `hung up by request`, `max_talk`, `longest call length reached`.
+        /// What, in words: `hung up by request`, `max_talk`, `longest call length reached`; for a callback `callback did
+        /// not reach the client`, `callback was kept for too long`, `merged with call …`, `reached by call …`.
         why: String,
     },
     /// A leg ended.

@@ -10,6 +10,13 @@ use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, 
 
 pub(crate) const QUEUES: usize = 3;
 pub(crate) const AGENTS: usize = 5;
+/// Shorter than in life, so that a day sees it all.
+pub(crate) const CALLBACK: CallbackRule = CallbackRule {
+    attempts: 2,
+    delay: Duration::from_secs(20),
+    keep: Duration::from_secs(200),
+    ring_for: Duration::from_secs(15),
+};
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name of this file is a name")
@@ -55,12 +62,7 @@ pub(crate) fn routing() -> Routing {
             ('*', Exit::Leave(Then::HangUp)),
         ]
         .into(),
-        callback: CallbackRule {
-            attempts: 2,
-            delay: Duration::from_secs(20),
-            keep: Duration::from_secs(200),
-            ring_for: Duration::from_secs(15),
-        },
+        callback: CALLBACK,
         ..QueueRoute::new(queue_id(n))
     });
     let agents = (0..AGENTS).map(|n| AgentRoute {

@@ -9,14 +9,14 @@ use carillon_acd::ids::{CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use carillon_acd::queue::{self, Queue};
-use carillon_acd::record::{Happened, Outcome as CallOutcome, Record};
+use carillon_acd::record::{Happened, Outcome as CallOutcome, Record, Transition};
 use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
 use carillon_acd::view::{Activity, AgentCommand, Stage};
 use carillon_simulate::engine::{Engine, Message, Outside, Step};
 
 use crate::center::{
-    AGENTS, QUEUES, agent_config, agent_id, extension, number, queue_config, queue_id, routing, trunk,
+    AGENTS, CALLBACK, QUEUES, agent_config, agent_id, extension, number, queue_config, queue_id, routing, trunk,
 };
 use crate::owners::{KEEP_ALIVE, Place};
 use crate::phones::Phones;
@@ -418,6 +418,21 @@ impl Day {
     }
 }
 
+/// UN-7: a callback calls its client, and him alone, as often as is configured.
+fn clients_are_called_as_often_as_configured(record: &Record) -> Result<(), String> {
+    let asked = |step: &Transition| matches!(&step.what, Happened::LeftQueue { why, .. } if why == "callback");
+    let Some(at) = record.transitions.iter().position(asked) else { return Ok(()) };
+    let called = record.transitions[at..].iter().filter_map(|step| match &step.what {
+        Happened::Dialled { number: Some(number), .. } => Some(number.as_str()),
+        _ => None,
+    });
+    let called: Vec<&str> = called.collect();
+    if called.len() > usize::from(CALLBACK.attempts) || called.iter().any(|number| *number != record.caller.number) {
+        return Err(format!("the callback {} to {} has called {called:?}", record.call, record.caller.number));
+    }
+    Ok(())
+}
+
 impl Outside for Day {
     type Event = Planned;
     const WATCHES: bool = true;
@@ -495,6 +510,7 @@ impl Outside for Day {
     }
 
     fn finished(&mut self, engine: &mut Engine<Planned>, record: Record) {
+        self.broke(clients_are_called_as_often_as_configured(&record));
         self.trace(engine, || format!("{} is over: {:?}", record.call, record.outcome));
         self.callers.remove(&record.call);
         self.records.push(record);

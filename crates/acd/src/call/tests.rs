@@ -1,3 +1,5 @@
+mod callback;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +59,12 @@ fn routing() -> Arc<Routing> {
             trunk(),
             Target::Queue(support()),
         )],
-        queues: vec![QueueRoute { waiting_sound: WaitingSound::Music, priority: 3, ..QueueRoute::new(support()) }],
+        queues: vec![QueueRoute {
+            waiting_sound: WaitingSound::Music,
+            priority: 3,
+            exits: [('2', queue::Exit::Callback)].into(),
+            ..QueueRoute::new(support())
+        }],
         agents: vec![AgentRoute {
             extension: Some("101".parse().unwrap()),
             mobile: Some("+33612345678".parse().unwrap()),

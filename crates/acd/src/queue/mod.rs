@@ -91,7 +91,7 @@ impl Queue {
             }
             Event::Wake => {}
         }
-        self.dismiss_if_nobody(out);
+        self.dismiss_if_nobody(now, out);
         self.serve_all(now, out);
     }
 
@@ -190,14 +190,9 @@ impl Queue {
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
         let first_entry = enqueue.ticket.sequence.is_none();
-        let dismiss = |why| State::Leaving(unanswered::timeout(&self.config, why));
-        let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
-            dismiss(OverflowReason::MaxWaiting)
-        } else if first_entry && enqueue.ticket.callback.is_none() && self.roster.nobody_logged_in() {
-            dismiss(OverflowReason::NobodyLoggedIn)
-        } else {
-            State::Waiting
-        };
+        let full = self.waiting.len() >= self.config.max_waiting;
+        let refused = unanswered::at_the_door(full, self.roster.nobody_logged_in()).filter(|_| first_entry);
+        let state = refused.map_or(State::Waiting, |why| State::Leaving(unanswered::timeout(&self.config, why)));
         self.counts.offered += u64::from(first_entry);
         let entered = now - enqueue.waited_here;
         let began = now - enqueue.ticket.waited.max(enqueue.waited_here);
@@ -286,13 +281,11 @@ impl Queue {
     }
 
     /// UN-4 for those who wait already: the last agent has logged out.
-    fn dismiss_if_nobody(&mut self, out: &mut Vec<Effect>) {
+    fn dismiss_if_nobody(&mut self, now: Moment, out: &mut Vec<Effect>) {
         if self.waiting.len() == 0 || !self.roster.nobody_logged_in() {
             return;
         }
-        let waits = |caller: &&Caller| {
-            matches!(caller.state, State::Waiting | State::Resting { .. }) && caller.callback.is_none()
-        };
+        let waits = |caller: &&Caller| unanswered::sent_away(caller, true, now).is_some();
         let calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
         for call in calls {
             self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);

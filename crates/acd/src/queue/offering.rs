@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::selection::{HARDWARE_PHONES, Pick, Seat};
 use super::unanswered::{self, Verdict};
 use super::waiting::{Caller, Ringing, State, Walk};
-use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
+use super::{Effect, Enqueue, Progress, Queue, Strategy};
 use crate::call::FromQueue;
 use crate::ids::{AgentId, CallId};
 use crate::offer::{Offer, OfferId, Offered};
@@ -119,10 +119,7 @@ impl Queue {
             State::Offered(_) if self.config.strategy == Strategy::AllAtOnce => return self.join(now, call, out),
             State::Offered(_) | State::Resting { .. } | State::Leaving(_) => return,
         }
-        if self.roster.nobody_logged_in() && caller.callback.is_none() {
-            return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
-        }
-        if let Some(why) = caller.past_limit(now) {
+        if let Some(why) = unanswered::sent_away(caller, self.roster.nobody_logged_in(), now) {
             return self.overflow(call, unanswered::timeout(&self.config, why), out);
         }
         let begun = !caller.tried.is_empty();

@@ -1,3 +1,5 @@
+mod callback;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,4 +1,17 @@
-//! What becomes of a caller after a round in which nobody answered (Spec: UN-1), as a table of rules.
+//! What becomes of callers whom nobody answers, as a table of rules. What is not decided here is decided by the call, which
+//! leaves by itself:
+//!
+//! | rule | when | what | where |
+//! |---|---|---|---|
+//! | UN-1 | everybody was tried once | stays, or leaves for `unanswered` | [`after_round`]; the mobile phone: `call::steps` |
+//! | UN-2 | `wait` | a new round, in his place | [`after_round`] |
+//! | UN-3 | `wait`, all at once, phones rang | the call ends as missed | [`after_round`] |
+//! | UN-4 | he has waited long enough, or nobody is logged in | a message, then `timeout` | [`limit`], [`sent_away`], [`timeout`]; the grace: `roster` |
+//! | UN-5 | the way leads to a queue where he was | a message, then the end; a digit is refused | `call::steps`, `call::exits` |
+//! | UN-6 | the way leads outside | an outgoing call | `call::steps` |
+//! | UN-7 | he presses a digit | leaves, or is called back and keeps his place | `call::exits`, `call::callback`, `callback` |
+//! | UN-8 | he waits | an estimate | `estimate` |
+//! | QU-12 | the queue is full when he comes | a message, then `timeout` | [`at_the_door`], [`timeout`] |
 //!
 //! A round is over when every logged-in, reachable agent who is not busy was tried and at least one was. Agents who are
 //! busy at that moment do not keep it open; if all are busy nobody is tried, there is no round, and the caller waits.
@@ -6,6 +19,7 @@
 
 use std::time::Duration;
 
+use super::waiting::{Caller, State};
 use super::{Config, Overflow, OverflowReason, Strategy, Then, Unanswered};
 use crate::time::Moment;
 
@@ -47,6 +61,29 @@ pub(super) fn limit(
     let total = max_total.map(|max| (began + max, OverflowReason::MaxTotalWait));
     let here = config.max_wait.map(|max| (entered + max, OverflowReason::MaxWait));
     total.into_iter().chain(here).min_by_key(|(at, _)| *at)
+}
+
+/// Why a caller who comes now cannot wait, if so. Who has a place already keeps it.
+pub(super) fn at_the_door(full: bool, nobody_logged_in: bool) -> Option<OverflowReason> {
+    match (full, nobody_logged_in) {
+        (true, _) => Some(OverflowReason::MaxWaiting),
+        (false, true) => Some(OverflowReason::NobodyLoggedIn),
+        (false, false) => None,
+    }
+}
+
+/// Why a caller for whom no phone rings cannot wait any longer, if so. A phone that rings is not cut (Spec: UN-4), and who
+/// was promised a callback is not sent away (Spec: UN-7).
+pub(super) fn sent_away(caller: &Caller, nobody_logged_in: bool, now: Moment) -> Option<OverflowReason> {
+    let rings = match caller.state {
+        State::Waiting | State::Resting { .. } => false,
+        State::Offered(_) | State::Leaving(_) => true,
+    };
+    match (rings, caller.callback, nobody_logged_in) {
+        (true, ..) | (_, Some(_), _) => None,
+        (false, None, true) => Some(OverflowReason::NobodyLoggedIn),
+        (false, None, false) => caller.past_limit(now),
+    }
 }
 
 /// The timeout rule (Spec: UN-4), which also serves a full queue (Spec: QU-12). Who has waited long enough in all queues
