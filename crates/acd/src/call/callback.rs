@@ -257,7 +257,7 @@ impl Call {
         let Some(client) = queued.callback.as_mut().and_then(|callback| callback.client.take()) else { return };
         let from = queued.last_offer().map(|offer| (queued.queue.clone(), offer));
         if let Some((_, offer)) = &from {
-            let left = Left::Connected { offer: *offer, agent: client.won.agent.clone() };
+            let left = Left::CalledBack { offer: *offer, agent: client.won.agent.clone() };
             queued.leave(&mut self.core, left);
         }
         self.core.caller_is_on(client.leg);
@@ -280,7 +280,7 @@ impl Call {
         self.core.write(Happened::Stopped { why });
         match callback.line_until {
             Some(until) => {
-                queued.leave(&mut self.core, Left::Overflowed);
+                queued.leave(&mut self.core, Left::Gone);
                 let after = After::Go { then: Then::HangUp, ring_for: Duration::ZERO };
                 self.state = State::Playing { until, after };
             }

@@ -253,7 +253,12 @@ impl Call {
             State::Talking(talk) => {
                 let why = match (&talk.from, &talk.agent) {
                     (Some((from, offer)), Some((agent, _))) if from == queue => {
-                        Left::Connected { offer: *offer, agent: agent.clone() }
+                        let (offer, agent) = (*offer, agent.clone());
+                        if self.core.callback {
+                            Left::CalledBack { offer, agent }
+                        } else {
+                            Left::Connected { offer, agent }
+                        }
                     }
                     (Some(_) | None, Some(_) | None) => Left::Gone,
                 };

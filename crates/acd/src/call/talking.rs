@@ -150,13 +150,16 @@ impl Call {
                 }
                 match &mut queued.callback {
                     // It is written already that he left (Spec: PL-5).
-                    Some(callback) => callback.cancel(core),
+                    Some(callback) => {
+                        callback.cancel(core);
+                        queued.leave(core, Left::Gone);
+                    }
                     None => {
                         let why = if end.caller.is_none() { "caller left" } else { "call ended" };
                         core.ledger.leaves(core.now, &queued.queue, why);
+                        queued.leave(core, Left::Abandoned);
                     }
                 }
-                queued.leave(core, Left::Abandoned);
             }
             State::Ringing(mut attempt) => attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None),
             State::Dialling { leg, .. } => core.leg(leg, LegCommand::HangUp(end.other.unwrap_or(Cause::Cancelled))),

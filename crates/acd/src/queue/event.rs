@@ -236,6 +236,14 @@ pub enum Left {
         /// With whom.
         agent: AgentId,
     },
+    /// A callback whose client talks with this agent. It has left already, as statistics count it, when it was asked for
+    /// (Spec: PL-5); a callback that ends otherwise is [`Left::Gone`].
+    CalledBack {
+        /// Of which offer.
+        offer: OfferId,
+        /// With whom.
+        agent: AgentId,
+    },
     /// The caller hung up, or the call was ended for another reason while it waited.
     Abandoned,
     /// It obeyed an overflow.

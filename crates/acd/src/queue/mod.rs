@@ -256,23 +256,19 @@ impl Queue {
         self.departed.add(now, call);
         self.pace.left(now, call, matches!(why, Left::Connected { .. }));
         let Some(caller) = self.waiting.take(call) else { return };
-        if let (Left::Connected { agent, .. }, State::Offered(ringing)) = (why, &caller.state)
-            && let Some(seat) = self.roster.seat(agent)
-        {
-            self.pace.connected(now, seat, ringing.made);
-        }
         match why {
-            // It has left already, as statistics count it, when it became one (Spec: PL-5).
-            _ if caller.callback.is_some() => {}
             Left::Connected { .. } => self.counts.answered += 1,
             Left::Abandoned => self.counts.abandoned += 1,
             Left::Overflowed => self.counts.overflowed += 1,
-            Left::Gone => {}
+            Left::CalledBack { .. } | Left::Gone => {}
         }
         let winner = match why {
-            Left::Connected { agent, .. } => self.roster.seat(agent),
+            Left::Connected { agent, .. } | Left::CalledBack { agent, .. } => self.roster.seat(agent),
             Left::Abandoned | Left::Overflowed | Left::Gone => None,
         };
+        if let (Some(seat), State::Offered(ringing)) = (winner, &caller.state) {
+            self.pace.connected(now, seat, ringing.made);
+        }
         self.free_seats(&caller.state, |seat| Some(seat) == winner);
         if let (Left::Connected { .. }, Some(number)) = (why, &caller.number) {
             self.end_callback_of(number, call, out);

@@ -179,7 +179,7 @@ fn un_7_who_is_merged_hears_the_tone_to_its_end() {
     line.out.clear();
     let other = CallId { number: 2, ..CALL };
     line.queue(overflow(OverflowReason::Merged(other)));
-    assert_eq!(line.queues_told(), [left(Left::Overflowed)]);
+    assert_eq!(line.queues_told(), [left(Left::Gone)]);
     line.leg(caller(), LegEvent::PlayFinished);
     let record = line.record();
     assert_eq!(record.outcome, Outcome::Missed);

@@ -27,7 +27,7 @@ fn un_7_the_earlier_place_is_kept_in_whatever_order_a_new_owner_hears_of_them() 
         assert_eq!(hall.overflows(), [(2, OverflowReason::Merged(call_id(1)))]);
         hall.enqueue(called_back(2, 2, 0));
         assert_eq!(hall.overflows(), [(2, OverflowReason::Merged(call_id(1)))], "until it has left");
-        hall.tell(Event::Leave { call: call_id(2), why: Left::Overflowed });
+        hall.tell(Event::Leave { call: call_id(2), why: Left::Gone });
         let view = hall.queue.view(hall.now);
         assert_eq!((view.callbacks, view.waiting), (1, 0));
     }
@@ -58,7 +58,7 @@ fn un_7_he_leaves_as_statistics_count_when_he_asks_and_only_once() {
     };
     assert_eq!(counts(&hall), (1, 0, 1, 0, 1));
     let offer = OfferId { epoch: Epoch(1), counter: 1 };
-    hall.tell(Event::Leave { call: call_id(1), why: Left::Connected { offer, agent: agent_id("anna") } });
+    hall.tell(Event::Leave { call: call_id(1), why: Left::CalledBack { offer, agent: agent_id("anna") } });
     assert_eq!(counts(&hall), (1, 0, 1, 0, 0));
 }
 
