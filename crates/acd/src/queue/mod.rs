@@ -57,6 +57,17 @@ struct Counts {
     overflowed: u64,
 }
 
+impl Counts {
+    const fn count(&mut self, why: &Left) {
+        match why {
+            Left::Connected { .. } => self.answered += 1,
+            Left::Abandoned => self.abandoned += 1,
+            Left::Overflowed => self.overflowed += 1,
+            Left::Gone => {}
+        }
+    }
+}
+
 impl Queue {
     /// An owner that knows nobody yet. `epoch` is higher than any before for this queue; `seed` names the random choices
     /// of [`Strategy::Random`].
@@ -144,7 +155,10 @@ impl Queue {
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
         let call = enqueue.ticket.call;
-        if self.departed.contains(call) {
+        if self.departed.has_left(call) {
+            if enqueue.ticket.sequence.is_none() && self.departed.entered_late(call) {
+                self.counts.offered += 1;
+            }
             return;
         }
         let caller = match self.waiting.take(call) {
@@ -184,7 +198,8 @@ impl Queue {
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
-        let first_entry = enqueue.ticket.sequence.is_none();
+        let place = enqueue.ticket.sequence.or_else(|| self.departed.returns(enqueue.ticket.call));
+        let first_entry = place.is_none();
         let dismiss = |why| State::Leaving(unanswered::timeout(&self.config, why));
         let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
             dismiss(OverflowReason::MaxWaiting)
@@ -197,7 +212,7 @@ impl Queue {
         let by_skill = self.config.strategy == Strategy::Skills;
         let mut caller = Caller {
             call: enqueue.ticket.call,
-            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
+            sequence: place.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
             entered: now - enqueue.waited_here,
             began: now - enqueue.ticket.waited.max(enqueue.waited_here),
@@ -247,19 +262,16 @@ impl Queue {
     }
 
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
-        self.departed.add(now, call);
         self.pace.left(now, call, matches!(why, Left::Connected { .. }));
-        let Some(caller) = self.waiting.take(call) else { return };
+        let caller = self.waiting.take(call);
+        if self.departed.leaves(now, call, caller.is_some(), !matches!(why, Left::Gone)) {
+            self.counts.count(why);
+        }
+        let Some(caller) = caller else { return };
         if let (Left::Connected { agent, .. }, State::Offered(ringing)) = (why, &caller.state)
             && let Some(seat) = self.roster.seat(agent)
         {
             self.pace.connected(now, seat, ringing.made);
-        }
-        match why {
-            Left::Connected { .. } => self.counts.answered += 1,
-            Left::Abandoned => self.counts.abandoned += 1,
-            Left::Overflowed => self.counts.overflowed += 1,
-            Left::Gone => {}
         }
         let winner = match why {
             Left::Connected { agent, .. } => self.roster.seat(agent),
@@ -297,6 +309,7 @@ impl Queue {
         {
             let Some(mut caller) = self.waiting.take(call) else { break };
             if caller.expires <= now {
+                self.departed.falls_silent(now, call, caller.sequence);
                 self.pace.left(now, call, false);
                 self.free_seats(&caller.state, |_| false);
                 continue;
