@@ -100,6 +100,7 @@ pub(crate) enum Planned {
     /// An owner looks whether it may still act.
     LeaseEnds(usize, Epoch),
     OwnerDies(usize, Epoch),
+    AgentOwnerDies(usize, Epoch),
     EverybodyReady,
 }
 
@@ -211,10 +212,21 @@ impl Day {
 
     fn agent_gets_an_owner(&mut self, engine: &mut Engine<Planned>, agent: usize) {
         self.agent_epochs[agent] += 1;
-        self.watch.forget_agent(&agent_id(agent));
         let config = agent_config(agent, &self.configs);
         let ahead = self.a_node();
         engine.own_agent(agent_id(agent), config, Epoch(self.agent_epochs[agent]), ahead);
+    }
+
+    fn agent_owner_crashes(&mut self, engine: &mut Engine<Planned>, agent: usize) {
+        engine.end_agent_owner(&agent_id(agent), Epoch(self.agent_epochs[agent]));
+        self.agent_gets_an_owner(engine, agent);
+    }
+
+    /// The new owner has announced itself, and the old one does not notice for a while.
+    fn agent_owner_is_replaced_and_goes_on(&mut self, engine: &mut Engine<Planned>, agent: usize) {
+        let lives = self.random(Duration::from_secs(40));
+        engine.plan(lives, Planned::AgentOwnerDies(agent, Epoch(self.agent_epochs[agent])));
+        self.agent_gets_an_owner(engine, agent);
     }
 
     fn trouble(&mut self, engine: &mut Engine<Planned>) {
@@ -231,8 +243,9 @@ impl Day {
             8 => return self.owner_is_cut_off(engine, queue),
             9 | 10 => return self.owner_is_replaced_and_goes_on(engine, queue),
             11 => return self.edge_dies(engine),
-            12 => return self.agent_gets_an_owner(engine, agent),
-            13.. => return,
+            12 => return self.agent_owner_crashes(engine, agent),
+            13 | 14 => return self.agent_owner_is_replaced_and_goes_on(engine, agent),
+            15.. => return,
         };
         engine.command(agent_id(agent), command);
     }
@@ -365,7 +378,7 @@ impl Day {
         if !left.is_empty() {
             return self.broke(Err(format!("legs were forgotten: {left:?}")));
         }
-        for (id, agent) in engine.agents() {
+        for (id, _, agent) in engine.agents() {
             if agent.activity() != Activity::Idle {
                 self.broke(Err(format!("{id} is {:?} with {:?}, which is over", agent.activity(), agent.call())));
             }
@@ -441,6 +454,7 @@ impl Outside for Day {
                 self.places[queue].end(epoch);
                 engine.end_owner(&queue_id(queue), epoch);
             }
+            Planned::AgentOwnerDies(agent, epoch) => engine.end_agent_owner(&agent_id(agent), epoch),
             Planned::EverybodyReady => {
                 self.everybody_ready(engine);
                 if engine.now() < self.end() {
@@ -493,9 +507,9 @@ impl Outside for Day {
         engine.send(after, message);
     }
 
-    /// Some senders still take the old owner for the owner.
-    fn reaches(&mut self, _queue: &QueueId, _owner: Epoch, newest: bool) -> bool {
-        newest || self.rng.below(2) == 0
+    /// Some senders still take the old owner for the owner, and only him.
+    fn reaches(&mut self, newest: bool) -> bool {
+        if newest { self.rng.below(8) > 0 } else { self.rng.below(2) == 0 }
     }
 
     fn before(&mut self, _id: &QueueId, queue: &Queue) {
@@ -512,10 +526,10 @@ impl Outside for Day {
                     self.broke(invariant::one_call_per_agent(engine.calls()));
                 }
             }
-            Step::Agent(id, event, effects) => {
-                let seen = self.watch.agent(id, event, effects);
+            Step::Agent(id, epoch, event, effects) => {
+                let seen = self.watch.agent(id, *epoch, event, effects);
                 self.broke(seen);
-                if let Some((id, agent)) = engine.agents().find(|(agent, _)| agent == id) {
+                if let Some((id, _, agent)) = engine.agents().find(|(agent, e, _)| agent == id && e == epoch) {
                     self.broke(invariant::activity_fits_call([(id, agent)]));
                     let waits_for_ever = agent.activity() != Activity::Idle && agent.deadline().is_none();
                     if waits_for_ever {

@@ -21,8 +21,9 @@ pub(crate) struct Watch {
     /// The newest epoch that a call has heard of its queue.
     call_heard: BTreeMap<(CallId, QueueId), Epoch>,
     reserved: BTreeSet<ReservationId>,
-    asked: BTreeMap<ReservationId, (QueueId, Epoch)>,
-    granted: BTreeMap<(AgentId, QueueId), Epoch>,
+    asked: BTreeMap<(ReservationId, Epoch), (QueueId, Epoch)>,
+    /// By owner of the agent: a new one has heard of no owner of a queue yet.
+    granted: BTreeMap<(AgentId, Epoch, QueueId), Epoch>,
     /// Places given, by what was told to the call.
     given: BTreeMap<(QueueId, CallId, Epoch), Entry>,
     told: BTreeMap<(QueueId, CallId, Sequence), Entry>,
@@ -103,18 +104,20 @@ impl Watch {
     pub(crate) fn agent(
         &mut self,
         id: &AgentId,
+        owner: Epoch,
         event: &agent::Event,
         effects: &[agent::Effect],
     ) -> Result<(), String> {
         if let agent::Event::Reserve { reservation, purpose: Purpose::Queue { queue, offer, .. } } = event {
-            self.asked.insert(*reservation, (queue.clone(), offer.epoch));
+            self.asked.insert((*reservation, owner), (queue.clone(), offer.epoch));
         }
         for effect in effects {
-            let agent::Effect::ToCall(_, call::Event::Agent(_, FromAgent::Granted { reservation, .. })) = effect else {
+            let agent::Effect::ToCall(_, call::Event::Agent(_, _, FromAgent::Granted { reservation, .. })) = effect
+            else {
                 continue;
             };
-            let Some((queue, epoch)) = self.asked.remove(reservation) else { continue };
-            let newest = self.granted.entry((id.clone(), queue.clone())).or_default();
+            let Some((queue, epoch)) = self.asked.remove(&(*reservation, owner)) else { continue };
+            let newest = self.granted.entry((id.clone(), owner, queue.clone())).or_default();
             if epoch < *newest {
                 return Err(format!("{id} is granted to {epoch} of {queue} although {newest} had him before"));
             }
@@ -179,10 +182,5 @@ impl Watch {
             }
         }
         Ok(())
-    }
-
-    /// An agent has a new owner, who has heard of no epoch yet.
-    pub(crate) fn forget_agent(&mut self, id: &AgentId) {
-        self.granted.retain(|(agent, _), _| agent != id);
     }
 }
