@@ -69,6 +69,8 @@ impl Call {
         if queued.attempt.is_some() {
             return;
         }
+        // He is out of the queue from here on: whatever follows must not make him leave a second time.
+        let State::Queued(queued) = std::mem::replace(&mut self.state, State::New) else { return };
         queued.leave(&mut self.core, Left::Overflowed);
         self.core.ledger.leaves(self.core.now, &queued.queue, overflow.why.as_str());
         let Overflow { message, then, farewell, ring_for, .. } = overflow;

@@ -405,6 +405,25 @@ fn cl_3_a_replaced_owner_is_not_obeyed() {
     assert_eq!(line.agents_told().len(), 1);
 }
 
+// spec: PL-6: a caller who is sent home has flowed out, and has not abandoned as well.
+#[test]
+fn pl_6_a_call_leaves_a_queue_once() {
+    let mut line = Line::waiting();
+    let overflow = queue::Overflow {
+        why: queue::OverflowReason::MaxWait,
+        message: None,
+        then: queue::Then::HangUp,
+        farewell: None,
+        ring_for: Duration::ZERO,
+    };
+    line.out.clear();
+    line.queue(FromQueue::Overflow { epoch: Epoch(5), overflow });
+    let record = line.record();
+    assert_eq!(line.queues_told(), [left(Left::Overflowed)]);
+    let times = record.transitions.iter().filter(|t| step(&t.what) == "left").count();
+    assert_eq!(times, 1);
+}
+
 #[test]
 fn an_offer_during_an_offer_is_answered_with_how_far_we_are() {
     let mut line = Line::ringing();

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_in_time_and_number() {
         let mut departed = Departed::default();
-        let mut leaves = |departed: &mut Departed, now, number| departed.leaves(now, call(number), true, true);
+        let leaves = |departed: &mut Departed, now, number| departed.leaves(now, call(number), true, true);
         leaves(&mut departed, Moment::START, 1);
         leaves(&mut departed, Moment::START + REMEMBERED / 2, 2);
         assert!(departed.has_left(call(1)));
