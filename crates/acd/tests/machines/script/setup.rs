@@ -160,7 +160,7 @@ impl Setup {
                 self.agents.push((agent, vec![DeviceKind::Hardware]));
             }
         }
-        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
+        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?);
         for (id, config, _) in &self.queues {
             let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
             world.add_queue(id.clone(), queue::Config { skills, ..config.clone() }, 1, 1);
