@@ -20,6 +20,8 @@ pub enum Mutant {
     ReceiveTimeLease,
     /// Calls and agents believe every owner of a queue.
     OfferWithoutEpoch,
+    /// Calls believe every owner of an agent.
+    GrantWithoutEpoch,
     /// The order of entry is the time on the owner's clock.
     FifoByClock,
     /// Who rang and did not win goes to the end of the longest-idle order.
@@ -29,12 +31,13 @@ pub enum Mutant {
 #[cfg(carillon_mutants)]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 7] = [
+    pub const ALL: [Mutant; 8] = [
         Mutant::GrantWithoutChecking,
         Mutant::NoReservationExpiry,
         Mutant::NoTicketRefresh,
         Mutant::ReceiveTimeLease,
         Mutant::OfferWithoutEpoch,
+        Mutant::GrantWithoutEpoch,
         Mutant::FifoByClock,
         Mutant::LoserPenalised,
     ];

@@ -67,7 +67,7 @@ impl Actor for Supervisor {
             state.start_queue(queue, myself.get_cell());
         }
         for agent in agents {
-            state.start_agent(agent, myself.get_cell());
+            state.start_agent(agent, state.epoch(), myself.get_cell());
         }
         Ok(state)
     }
@@ -93,9 +93,10 @@ impl SupervisorState {
         Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn start_agent(&self, id: AgentId, supervisor: ActorCell) {
+    fn start_agent(&self, id: AgentId, epoch: Epoch, supervisor: ActorCell) {
         let Some((config, saved)) = self.agents.get(&id).cloned() else { return };
-        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, self.epoch()));
+        self.addresses.announce_owner(&id, epoch);
+        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, epoch));
         let arguments = (id.clone(), machine, self.addresses.clone());
         match ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor) {
             Ok((actor, _)) => {
@@ -126,12 +127,13 @@ impl SupervisorState {
     fn replace(&self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
-            self.start_agent(agent.clone(), supervisor);
+            let epoch = self.epoch();
+            self.start_agent(agent.clone(), epoch, supervisor);
             // First his devices, or a call whose phone rings would be refused for want of one.
             (self.addresses.ports.announce)(&agent);
             // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
             for (call, _) in self.addresses.calls() {
-                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), FromAgent::NewOwner));
+                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), epoch, FromAgent::NewOwner));
             }
             return;
         }

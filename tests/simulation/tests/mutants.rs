@@ -52,6 +52,11 @@ fn an_offer_without_epoch_is_caught() {
 }
 
 #[test]
+fn a_grant_without_epoch_is_caught() {
+    is_caught(Mutant::GrantWithoutEpoch);
+}
+
+#[test]
 fn first_come_by_the_clock_is_caught() {
     is_caught(Mutant::FifoByClock);
 }
@@ -64,7 +69,7 @@ fn a_loser_who_is_penalised_is_caught() {
 /// All mutants have a test above, and without one the days are sound.
 #[test]
 fn without_a_mistake_nothing_is_caught() {
-    assert_eq!(Mutant::ALL.len(), 7);
+    assert_eq!(Mutant::ALL.len(), 8);
     for seed in 0..50 {
         assert!(run(seed, Options::default()).is_ok(), "seed {seed}");
     }

@@ -186,9 +186,9 @@ impl Attempt {
         }
     }
 
-    /// Tells a new owner of `agent` that he is held, or wanted.
+    /// Tells a new owner of `agent` that he is held. Who is only asked for is not.
     pub(super) fn renew_for(&mut self, core: &mut Core, agent: &AgentId) {
-        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && !matches!(t.stage, Stage::Over(_)));
+        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && matches!(t.stage, Stage::Ringing { .. }));
         held.for_each(|t| t.renew(core, &self.purpose));
     }
 

@@ -69,7 +69,7 @@ impl Call {
             Event::Leg(leg, event) if leg == self.core.caller_leg() => self.caller_leg(&event),
             Event::Leg(leg, event) => self.other_leg(leg, &event),
             Event::Queue(queue, said) => self.queue_says(&queue, said),
-            Event::Agent(agent, said) => self.agent_says(&agent, said),
+            Event::Agent(agent, _, said) => self.agent_says(&agent, said),
             Event::HangUp => self.stop("hung up by request"),
             Event::Wake => {}
         }
@@ -307,7 +307,8 @@ impl Call {
 
     /// Tells a new owner of `agent` what this call holds of him, as the next renewal would.
     fn renew_for(&mut self, agent: &AgentId) {
-        if let Some(own) = self.core.own.clone().filter(|own| own.agent == *agent) {
+        let held = !matches!(self.state, State::Occupying { .. });
+        if let Some(own) = self.core.own.clone().filter(|own| held && own.agent == *agent) {
             self.core.occupy_own(own.agent, own.reservation);
         }
         match &mut self.state {
@@ -361,7 +362,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         Event::Queue(queue, FromQueue::Enqueued { .. } | FromQueue::Offer(_) | FromQueue::Overflow { .. }) => {
             Some(Effect::ToQueue(queue.clone(), QueueEvent::Leave { call, why: Left::Gone }))
         }
-        Event::Agent(agent, FromAgent::Granted { reservation, .. }) => {
+        Event::Agent(agent, _, FromAgent::Granted { reservation, .. }) => {
             let release = AgentEvent::Release { reservation: *reservation, why: Released::NoPenalty };
             Some(Effect::ToAgent(agent.clone(), release))
         }
@@ -370,7 +371,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
-        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
+        | Event::Agent(_, _, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
         | Event::HangUp
         | Event::Wake => None,
     }

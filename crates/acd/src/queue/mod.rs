@@ -58,6 +58,17 @@ struct Counts {
     overflowed: u64,
 }
 
+impl Counts {
+    const fn count(&mut self, why: &Left) {
+        match why {
+            Left::Connected { .. } => self.answered += 1,
+            Left::Abandoned => self.abandoned += 1,
+            Left::Overflowed => self.overflowed += 1,
+            Left::CalledBack { .. } | Left::Gone => {}
+        }
+    }
+}
+
 impl Queue {
     /// An owner that knows nobody yet. `epoch` is higher than any before for this queue; `seed` names the random choices
     /// of [`Strategy::Random`].
@@ -147,7 +158,10 @@ impl Queue {
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
         let call = enqueue.ticket.call;
-        if self.departed.contains(call) {
+        if self.departed.has_left(call) {
+            if enqueue.ticket.sequence.is_none() && self.departed.entered_late(call) {
+                self.counts.offered += 1;
+            }
             return;
         }
         let mut caller = match self.waiting.take(call) {
@@ -189,7 +203,8 @@ impl Queue {
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
-        let first_entry = enqueue.ticket.sequence.is_none();
+        let place = enqueue.ticket.sequence.or_else(|| self.departed.returns(enqueue.ticket.call));
+        let first_entry = place.is_none();
         let full = self.waiting.len() >= self.config.max_waiting;
         let refused = unanswered::at_the_door(full, self.roster.nobody_logged_in()).filter(|_| first_entry);
         let state = refused.map_or(State::Waiting, |why| State::Leaving(unanswered::timeout(&self.config, why)));
@@ -199,7 +214,7 @@ impl Queue {
         let by_skill = self.config.strategy == Strategy::Skills;
         let mut caller = Caller {
             call: enqueue.ticket.call,
-            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
+            sequence: place.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
             entered,
             began,
@@ -253,15 +268,12 @@ impl Queue {
     }
 
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
-        self.departed.add(now, call);
         self.pace.left(now, call, matches!(why, Left::Connected { .. }));
-        let Some(caller) = self.waiting.take(call) else { return };
-        match why {
-            Left::Connected { .. } => self.counts.answered += 1,
-            Left::Abandoned => self.counts.abandoned += 1,
-            Left::Overflowed => self.counts.overflowed += 1,
-            Left::CalledBack { .. } | Left::Gone => {}
+        let caller = self.waiting.take(call);
+        if self.departed.leaves(now, call, caller.is_some(), !matches!(why, Left::Gone)) {
+            self.counts.count(why);
         }
+        let Some(caller) = caller else { return };
         let winner = match why {
             Left::Connected { agent, .. } | Left::CalledBack { agent, .. } => self.roster.seat(agent),
             Left::Abandoned | Left::Overflowed | Left::Gone => None,
@@ -305,6 +317,7 @@ impl Queue {
         {
             let Some(mut caller) = self.waiting.take(call) else { break };
             if caller.expires <= now {
+                self.departed.falls_silent(now, call, caller.sequence);
                 self.pace.left(now, call, false);
                 self.free_seats(&caller.state, |_| false);
                 continue;

@@ -195,6 +195,44 @@ fn a_caller_who_is_silent_is_forgotten_with_his_offer() {
     assert_eq!(hall.queue.view(hall.now).waiting, 1);
 }
 
+// spec: QU-8: the answer with his place was lost, and so were his next tickets.
+#[test]
+fn qu_8_a_caller_who_was_not_heard_for_long_comes_back_to_his_place() {
+    let mut hall = Hall::new(config(&["anna"]));
+    hall.enqueue(first(1));
+    hall.enqueue(first(2));
+    hall.pass(Duration::from_secs(15));
+    hall.enqueue(again(2, seq(1, 2), None));
+    hall.pass(Duration::from_secs(5));
+    assert_eq!(hall.queue.view(hall.now).waiting, 1);
+    hall.said();
+    hall.enqueue(first(1));
+    assert_eq!(hall.said(), [(1, FromQueue::Enqueued { sequence: seq(1, 1) })]);
+    let view = hall.queue.view(hall.now);
+    assert_eq!((view.waiting, view.offered), (2, 2), "he entered once");
+    hall.status("anna", Standing::Free);
+    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())]);
+}
+
+// spec: PL-4: messages overtake each other, and a question that comes after the end is answered before it is heard of.
+#[test]
+fn pl_4_everybody_is_counted_once_in_whatever_order_it_is_heard() {
+    let mut hall = Hall::new(config(&["anna"]));
+    let leave = |why| Event::Leave { call: call_id(1), why };
+    let counted = |hall: &Hall| {
+        let view = hall.queue.view(hall.now);
+        (view.offered, view.answered, view.abandoned, view.overflowed)
+    };
+    hall.tell(leave(Left::Gone));
+    hall.tell(leave(Left::Abandoned));
+    hall.tell(leave(Left::Abandoned));
+    assert_eq!(counted(&hall), (0, 0, 1, 0));
+    hall.enqueue(first(1));
+    hall.enqueue(first(1));
+    assert_eq!(counted(&hall), (1, 0, 1, 0));
+    assert_eq!(hall.queue.view(hall.now).waiting, 0);
+}
+
 #[test]
 fn a_lost_offer_is_made_again_when_the_next_ticket_does_not_know_it() {
     let mut hall = Hall::new(config(&["anna"]));

@@ -149,8 +149,9 @@ impl Follower {
     }
 
     fn enters(&mut self, queue: &QueueId, at: WallTime, pen: &mut Pen<'_>) {
-        // Written again when the place is known.
-        if self.visit.as_ref().is_some_and(|(visited, _)| visited == queue) {
+        // Written again when the place is known, which may be after he has asked to be called back.
+        let visit = if self.called_back { &self.last } else { &self.visit };
+        if visit.as_ref().is_some_and(|(visited, _)| visited == queue) {
             return;
         }
         self.reaches(at, pen);

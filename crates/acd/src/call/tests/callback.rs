@@ -38,7 +38,7 @@ fn overflow(why: OverflowReason) -> FromQueue {
 }
 
 fn anna_says(line: &mut Line, said: FromAgent) {
-    line.tell(Event::Agent(agent_id("anna"), said));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, said));
 }
 
 // spec: UN-7

@@ -176,7 +176,7 @@ impl Setup {
                 self.agents.push((agent, vec![DeviceKind::Hardware]));
             }
         }
-        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
+        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?);
         for (id, ..) in &self.queues {
             world.add_queue(id.clone(), self.queue_config(id).expect("it is one of them"), 1, 1);
         }
