@@ -203,7 +203,8 @@ impl Queue {
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
-        let place = enqueue.ticket.sequence.or_else(|| self.departed.returns(enqueue.ticket.call));
+        // A later owner may have given him another place meanwhile. He came when he came.
+        let place = enqueue.ticket.sequence.into_iter().chain(self.departed.returns(enqueue.ticket.call)).min();
         let first_entry = place.is_none();
         let full = self.waiting.len() >= self.config.max_waiting;
         let refused = unanswered::at_the_door(full, self.roster.nobody_logged_in()).filter(|_| first_entry);

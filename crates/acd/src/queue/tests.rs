@@ -233,6 +233,20 @@ fn pl_4_everybody_is_counted_once_in_whatever_order_it_is_heard() {
     assert_eq!(hall.queue.view(hall.now).waiting, 0);
 }
 
+// spec: QU-8
+#[test]
+fn qu_8_who_fell_silent_and_got_a_place_from_a_later_owner_stands_where_he_came() {
+    let mut hall = Hall::new(config(&["anna"]));
+    hall.status("anna", Standing::Busy);
+    hall.enqueue(first(1));
+    hall.pass(Duration::from_secs(15));
+    hall.enqueue(first(2));
+    hall.pass(Duration::from_secs(6));
+    hall.enqueue(again(1, seq(2, 1), None));
+    hall.status("anna", Standing::Free);
+    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())]);
+}
+
 #[test]
 fn a_lost_offer_is_made_again_when_the_next_ticket_does_not_know_it() {
     let mut hall = Hall::new(config(&["anna"]));
