@@ -27,14 +27,23 @@ impl Skills {
 
     /// Both, the higher level of each.
     pub fn and(&self, other: &Skills) -> Skills {
-        Skills::new(self.0.iter().chain(other.0.iter()).cloned())
+        match (self.0.is_empty(), other.0.is_empty()) {
+            (true, _) => other.clone(),
+            (_, true) => self.clone(),
+            (false, false) => Skills::new(self.0.iter().chain(other.0.iter()).cloned()),
+        }
     }
 
     /// Asks for `steps` levels less of each skill, but never for less than `least`.
     pub fn relaxed(&self, steps: u32, least: u8) -> Skills {
+        if steps == 0 {
+            return self.clone();
+        }
         let steps = u8::try_from(steps).unwrap_or(u8::MAX);
-        Skills::new(
-            self.0.iter().map(|(name, level)| (name.clone(), level.saturating_sub(steps).max(least.min(*level)))),
+        let lower = |level: u8| level.saturating_sub(steps).max(least.min(level));
+        // They stay sorted.
+        Skills(
+            self.0.iter().map(|(name, level)| (name.clone(), lower(*level))).filter(|(_, level)| *level > 0).collect(),
         )
     }
 

@@ -6,9 +6,10 @@
 //! A call that has *fallen silent* was taken out because its tickets did not come; perhaps they were lost. If it comes back
 //! it stands where it stood, even if it never heard which place it was given (Spec: QU-8).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::table::Table;
 use crate::ids::CallId;
 use crate::ticket::Sequence;
 use crate::time::Moment;
@@ -32,7 +33,7 @@ enum Trace {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Departed {
-    calls: BTreeMap<CallId, Trace>,
+    calls: Table<CallId, Trace>,
     order: VecDeque<(Moment, CallId)>,
 }
 

@@ -10,6 +10,8 @@ mod inspect;
 mod offering;
 mod roster;
 mod selection;
+mod silence;
+mod table;
 mod unanswered;
 mod waiting;
 
@@ -171,7 +173,7 @@ impl Queue {
                 self.learn(now, &mut caller, enqueue);
                 caller
             }
-            None => self.new_caller(now, enqueue),
+            None => Box::new(self.new_caller(now, enqueue)),
         };
         self.settle_callback(now, &mut caller, out);
         match &caller.state {
@@ -240,7 +242,7 @@ impl Queue {
     }
 
     /// Lets a caller who was taken out wait again, with what is asked of his agent by now.
-    fn put_back(&mut self, now: Moment, mut caller: Caller) {
+    fn put_back(&mut self, now: Moment, mut caller: Box<Caller>) {
         if caller.relax_at.is_some_and(|at| at <= now) {
             self.relax(now, &mut caller);
         }
@@ -254,8 +256,8 @@ impl Queue {
         let steps = every.map_or(0, |every| now.since(caller.entered).as_millis() / every.as_millis().max(1));
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let wanted = caller.wanted.relaxed(steps, rule.least);
-        let more = caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
-        caller.relax_at = every.filter(|_| more).map(|every| caller.entered + every * (steps + 1));
+        let more = || caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
+        caller.relax_at = every.filter(|_| more()).map(|every| caller.entered + every * (steps + 1));
         caller.class = self.roster.class(&wanted);
     }
 
@@ -295,7 +297,8 @@ impl Queue {
             return;
         }
         let waits = |caller: &&Caller| unanswered::sent_away(caller, true, now).is_some();
-        let calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
+        let mut calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
+        calls.sort_unstable();
         for call in calls {
             self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
         }

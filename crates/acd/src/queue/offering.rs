@@ -105,7 +105,7 @@ impl Queue {
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(call) = self.waiting.next(&mut walk, |class| self.roster.suits_somebody(class))
+            && let Some(call) = self.waiting.next(&mut walk, |lane| self.roster.suits_somebody(lane))
         {
             self.serve(now, call, out);
         }

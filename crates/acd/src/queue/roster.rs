@@ -1,10 +1,12 @@
 //! The agents of the queue's list, as last heard, and who of them is free.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Config;
 use super::selection::{Candidate, Class, Pick, Seat, Selection};
+use super::silence::Silence;
+use super::table::Table;
+use super::waiting::Lane;
 use crate::agent::{AgentStatus, Standing, Version};
 use crate::ids::AgentId;
 use crate::skills::Skills;
@@ -38,7 +40,6 @@ struct Place {
     /// `None` until he is heard.
     standing: Option<Standing>,
     idle_period: u64,
-    forget_at: Moment,
     candidate: Candidate,
     /// He is part of an offer that is not over.
     offered: bool,
@@ -52,9 +53,10 @@ struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Roster {
     places: Vec<Place>,
-    seats: BTreeMap<AgentId, Seat>,
+    seats: Table<AgentId, Seat>,
     selection: Selection,
-    forget: BTreeSet<(Moment, Seat)>,
+    /// Of those who were heard in the last [`UNHEARD`].
+    silence: Silence,
     free: usize,
     logged_in: usize,
     /// Free or busy.
@@ -73,7 +75,6 @@ impl Roster {
             version: Version::default(),
             standing: None,
             idle_period: 0,
-            forget_at: now,
             candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
             offered: false,
             spent: None,
@@ -83,7 +84,7 @@ impl Roster {
             places: (0..).zip(agents).map(place).collect(),
             seats: agents.iter().cloned().zip(0..).collect(),
             selection: Selection::new(config.strategy, seed, || agents.iter().map(can).collect()),
-            forget: BTreeSet::new(),
+            silence: Silence::new(agents.len()),
             free: 0,
             logged_in: 0,
             working: 0,
@@ -115,7 +116,7 @@ impl Roster {
         place.version = status.version;
         place.idle_period = status.idle_period;
         self.unheard -= usize::from(first);
-        self.forget_later(now, seat);
+        self.silence.broken(now, seat);
         self.set(seat, status.standing, candidate);
         self.look_around(now, first && self.unheard == 0);
         Some((seat, offered))
@@ -134,19 +135,12 @@ impl Roster {
         };
     }
 
-    fn forget_later(&mut self, now: Moment, seat: Seat) {
-        let place = &mut self.places[seat as usize];
-        self.forget.remove(&(place.forget_at, seat));
-        place.forget_at = now + UNHEARD;
-        self.forget.insert((place.forget_at, seat));
-    }
-
     /// Forgets those who have been silent for too long.
     pub(super) fn expire(&mut self, now: Moment) {
-        while let Some(&(at, seat)) = self.forget.first()
-            && at <= now
+        while let Some((since, seat)) = self.silence.longest()
+            && since + UNHEARD <= now
         {
-            self.forget.pop_first();
+            self.silence.end(seat);
             let candidate = self.places[seat as usize].candidate;
             self.set(seat, Standing::LoggedOut, candidate);
             self.look_around(now, false);
@@ -161,7 +155,7 @@ impl Roster {
             Presence::Hoped { until } => Some(until),
             Presence::Somebody | Presence::Nobody => None,
         };
-        self.forget.first().map(|&(at, _)| at).into_iter().chain(hoped).min()
+        self.silence.longest().map(|(since, _)| since + UNHEARD).into_iter().chain(hoped).min()
     }
 
     fn set(&mut self, seat: Seat, standing: Standing, candidate: Candidate) {
@@ -223,9 +217,9 @@ impl Roster {
         self.selection.class(wanted)
     }
 
-    /// Whether a free agent suits this class, if anybody is free at all.
-    pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        self.selection.suits_somebody(class)
+    /// Whether a free agent suits the callers of this lane, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, lane: &Lane) -> bool {
+        self.selection.suits_somebody(lane.class, lane.full)
     }
 
     pub(super) fn version(&self, seat: Seat) -> Version {

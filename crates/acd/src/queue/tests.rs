@@ -81,6 +81,10 @@ impl Hall {
     }
 
     fn status(&mut self, agent: &str, standing: Standing) {
+        self.with_devices(agent, standing, 1, 0);
+    }
+
+    fn with_devices(&mut self, agent: &str, standing: Standing, hardware: u8, soft: u8) {
         self.version += 1;
         let version = Version { epoch: Epoch(1), counter: self.version };
         let status = AgentStatus {
@@ -91,8 +95,8 @@ impl Hall {
             idle_period: 0,
             calls: 0,
             talked: Duration::ZERO,
-            hardware: 1,
-            soft: 0,
+            hardware,
+            soft,
         };
         self.tell(Event::Availability(status));
     }
@@ -509,4 +513,21 @@ proptest! {
         let expected: Vec<u64> = model.into_iter().map(|(_, n)| n).collect();
         prop_assert_eq!(served, expected);
     }
+}
+
+// spec: QU-2, QU-7, QU-10
+#[test]
+fn a_caller_for_whom_ten_phones_ring_leaves_the_next_phone_to_others_but_not_the_next_browser() {
+    let agents: Vec<String> = (10..24).map(|n| format!("a{n}")).collect();
+    let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
+    let mut hall = Hall::new(Config { strategy: Strategy::AllAtOnce, ..config(&agents) });
+    agents[..12].iter().for_each(|agent| hall.status(agent, Standing::Free));
+    hall.enqueue(first(1));
+    hall.enqueue(first(2));
+    let ring = |offers: &[Offer]| offers.iter().map(|o| (o.call.number, o.agents.len())).collect::<Vec<_>>();
+    assert_eq!(ring(&hall.offers()), [(1, 10), (2, 2)]);
+    hall.with_devices("a22", Standing::Free, 1, 0);
+    assert_eq!(whom(&hall.offers()), [(2, "a22".to_owned())]);
+    hall.with_devices("a23", Standing::Free, 0, 1);
+    assert_eq!(whom(&hall.offers()), [(1, "a23".to_owned())]);
 }

@@ -1,69 +1,70 @@
 //! The agent who suits best: of those whose levels reach what the caller needs, the one with the highest levels in it; among
 //! equals who is idle for longest, then list order (Spec: QU-5).
 //!
-//! Callers who need the same are one class, and each class keeps its own order of the free agents who suit. There are as many
-//! classes as different needs in the configuration, with their relaxed levels; a change of an agent costs the logarithm of
-//! their number for each.
+//! Callers who need the same are one class, and each class keeps its own order of the free agents who suit. A change of an
+//! agent costs the logarithm of the agents for each of the needs in the configuration, with their relaxed levels.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Candidate, Class, Pick, Seat, Select, is_tried};
+use crate::queue::table::Table;
 use crate::skills::Skills;
 use crate::time::Moment;
 
-type Key = (Reverse<u32>, Moment, Seat);
+/// How well each agent suits a class, by seat (`None`: he does not), and those of them who are free.
+#[derive(Clone, Debug)]
+struct Need {
+    suits: Vec<Option<u32>>,
+    free: BTreeSet<(Reverse<u32>, Moment, Seat)>,
+}
+
+impl Need {
+    fn key(&self, since: Moment, seat: Seat) -> Option<(Reverse<u32>, Moment, Seat)> {
+        self.suits[seat as usize].map(|suit| (Reverse(suit), since, seat))
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(in crate::queue) struct BySkill {
     agents: Vec<Skills>,
-    free: BTreeMap<Seat, Candidate>,
-    numbers: BTreeMap<Skills, Class>,
-    classes: Vec<(Skills, BTreeSet<Key>)>,
+    classes: Table<Skills, Class>,
+    /// By class; anybody suits the first.
+    needs: Vec<Need>,
 }
 
 impl BySkill {
     pub(super) fn new(agents: Vec<Skills>) -> Self {
-        let (numbers, classes) = (BTreeMap::new(), Vec::new());
-        let mut all = BySkill { agents, free: BTreeMap::new(), numbers, classes };
-        all.class(&Skills::default());
-        all
+        let needs = vec![Need { suits: vec![Some(0); agents.len()], free: BTreeSet::new() }];
+        BySkill { agents, classes: Table::from_iter([(Skills::default(), Class::ANY)]), needs }
     }
 
     /// The class of those who need this; [`Class::ANY`] for those who need nothing.
     pub(super) fn class(&mut self, wanted: &Skills) -> Class {
-        if let Some(class) = self.numbers.get(wanted) {
-            return *class;
+        let next = Class(self.needs.len());
+        let class = *self.classes.entry(wanted.clone()).or_insert(next);
+        if class == next {
+            let suits = self.agents.iter().map(|skills| skills.suit(wanted)).collect();
+            let mut need = Need { suits, free: BTreeSet::new() };
+            need.free = self.needs[0].free.iter().filter_map(|&(_, since, seat)| need.key(since, seat)).collect();
+            self.needs.push(need);
         }
-        let class = Class(self.classes.len());
-        self.numbers.insert(wanted.clone(), class);
-        let free = self.free.values().filter_map(|candidate| key(&self.agents, wanted, candidate)).collect();
-        self.classes.push((wanted.clone(), free));
         class
     }
 
     pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        self.classes.get(class.0).is_some_and(|(_, free)| !free.is_empty())
+        !self.needs[class.0].free.is_empty()
     }
-}
-
-fn key(agents: &[Skills], wanted: &Skills, candidate: &Candidate) -> Option<Key> {
-    let suit = agents.get(candidate.seat as usize)?.suit(wanted)?;
-    Some((Reverse(suit), candidate.idle_since, candidate.seat))
 }
 
 impl Select for BySkill {
-    fn insert(&mut self, candidate: Candidate) {
-        self.free.insert(candidate.seat, candidate);
-        for (wanted, free) in &mut self.classes {
-            free.extend(key(&self.agents, wanted, &candidate));
-        }
+    fn insert(&mut self, Candidate { idle_since, seat, .. }: Candidate) {
+        self.needs.iter_mut().for_each(|need| need.free.extend(need.key(idle_since, seat)));
     }
 
-    fn remove(&mut self, candidate: &Candidate) {
-        self.free.remove(&candidate.seat);
-        for (wanted, free) in &mut self.classes {
-            key(&self.agents, wanted, candidate).map(|key| free.remove(&key));
+    fn remove(&mut self, &Candidate { idle_since, seat, .. }: &Candidate) {
+        for need in &mut self.needs {
+            need.key(idle_since, seat).map(|key| need.free.remove(&key));
         }
     }
 
@@ -72,8 +73,7 @@ impl Select for BySkill {
     }
 
     fn pick_for(&mut self, class: Class, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let free = self.classes.get(class.0).map(|(_, free)| free);
-        let first = free.and_then(|free| free.iter().find(|(.., seat)| !is_tried(tried, *seat)));
+        let first = self.needs[class.0].free.iter().find(|(.., seat)| !is_tried(tried, *seat));
         first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
     }
 }

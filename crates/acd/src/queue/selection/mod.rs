@@ -7,6 +7,7 @@ mod fewest_calls;
 mod in_order;
 mod least_talk_time;
 mod longest_idle;
+mod ordered;
 mod random;
 mod round_robin;
 
@@ -18,6 +19,7 @@ use fewest_calls::FewestCalls;
 use in_order::InOrder;
 use least_talk_time::LeastTalkTime;
 use longest_idle::LongestIdle;
+use ordered::Ordered;
 use random::Random;
 use round_robin::RoundRobin;
 
@@ -97,13 +99,13 @@ pub(super) trait Select {
 /// The strategy of one queue with its index.
 #[derive(Clone, Debug)]
 pub(super) enum Selection {
-    InOrder(InOrder),
+    InOrder(Ordered<InOrder>),
     AllAtOnce(AllAtOnce),
-    LongestIdle(LongestIdle),
+    LongestIdle(Ordered<LongestIdle>),
     Random(Random),
     RoundRobin(RoundRobin),
-    FewestCalls(FewestCalls),
-    LeastTalkTime(LeastTalkTime),
+    FewestCalls(Ordered<FewestCalls>),
+    LeastTalkTime(Ordered<LeastTalkTime>),
     BySkill(BySkill),
 }
 
@@ -111,13 +113,13 @@ impl Selection {
     /// `skills` of the agents, by seat.
     pub(super) fn new(strategy: Strategy, seed: u64, skills: impl FnOnce() -> Vec<Skills>) -> Self {
         match strategy {
-            Strategy::InOrder => Selection::InOrder(InOrder::default()),
+            Strategy::InOrder => Selection::InOrder(Ordered::default()),
             Strategy::AllAtOnce => Selection::AllAtOnce(AllAtOnce::default()),
-            Strategy::LongestIdle => Selection::LongestIdle(LongestIdle::default()),
+            Strategy::LongestIdle => Selection::LongestIdle(Ordered::default()),
             Strategy::Random => Selection::Random(Random::new(seed)),
             Strategy::RoundRobin => Selection::RoundRobin(RoundRobin::default()),
-            Strategy::FewestCalls => Selection::FewestCalls(FewestCalls::default()),
-            Strategy::LeastTalkTime => Selection::LeastTalkTime(LeastTalkTime::default()),
+            Strategy::FewestCalls => Selection::FewestCalls(Ordered::default()),
+            Strategy::LeastTalkTime => Selection::LeastTalkTime(Ordered::default()),
             Strategy::Skills => Selection::BySkill(BySkill::new(skills())),
         }
     }
@@ -149,12 +151,13 @@ impl Selection {
         }
     }
 
-    /// Whether a free agent suits this class, if anybody is free at all.
-    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+    /// Whether a free agent suits this class, if anybody is free at all. `full` when no more hardware phones may ring for
+    /// the caller (Spec: QU-10).
+    pub(super) fn suits_somebody(&self, class: Class, full: bool) -> bool {
         match self {
             Selection::BySkill(strategy) => strategy.suits_somebody(class),
+            Selection::AllAtOnce(strategy) => !full || strategy.suits_without_phones(),
             Selection::InOrder(_)
-            | Selection::AllAtOnce(_)
             | Selection::LongestIdle(_)
             | Selection::Random(_)
             | Selection::RoundRobin(_)

@@ -71,6 +71,9 @@ proptest! {
             let cut = pairs[0].hardware_limit < by_seat[&pairs[0].seat].hardware;
             prop_assert!(!cut || pairs[1].hardware_limit == 0, "a later phone rings and an earlier one does not");
         }
+        let mut selection = filled(Strategy::AllAtOnce, 0, &agents);
+        let soft = selection.strategy().pick(&[], 0);
+        prop_assert_eq!(selection.suits_somebody(Class::ANY, true), !soft.is_empty());
     }
 
     // spec: QU-3
@@ -136,7 +139,7 @@ proptest! {
                 let (french, polish) = can[agent.seat as usize];
                 u32::from(french) * u32::from(need.0 > 0) + u32::from(polish) * u32::from(need.1 > 0)
             };
-            prop_assert_eq!(selection.suits_somebody(class), agents.iter().any(|agent| suits(&agent)));
+            prop_assert_eq!(selection.suits_somebody(class, false), agents.iter().any(|agent| suits(&agent)));
             let best = untried(&agents, &tried)
                 .filter(suits)
                 .min_by_key(|agent| (std::cmp::Reverse(level(agent)), agent.idle_since, agent.seat));
