@@ -112,7 +112,6 @@ pub(crate) fn queue_config(n: usize, rng: &mut Rng) -> queue::Config {
         max_waiting: 2 + rng.below(20),
         ranking,
         skills: rule,
-        ..queue::Config::default()
     }
 }
 

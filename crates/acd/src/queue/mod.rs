@@ -198,7 +198,9 @@ impl Queue {
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
-        let place = enqueue.ticket.sequence.or_else(|| self.departed.returns(enqueue.ticket.call));
+        // If he heard first of the place that another owner gave him, he still stands here where he stood: a place of theirs
+        // among places of ours would put him before or behind everybody.
+        let place = self.departed.returns(enqueue.ticket.call).or(enqueue.ticket.sequence);
         let first_entry = place.is_none();
         let dismiss = |why| State::Leaving(unanswered::timeout(&self.config, why));
         let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
