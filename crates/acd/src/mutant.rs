@@ -26,6 +26,8 @@ pub enum Mutant {
     WishForHold,
     /// Who falls silent loses his place.
     PlaceForgotten,
+    /// A queue forgets what priority is worth.
+    PriorityWithoutWorth,
     /// The order of entry is the time on the owner's clock.
     FifoByClock,
     /// Who rang and did not win goes to the end of the longest-idle order.
@@ -35,7 +37,7 @@ pub enum Mutant {
 #[cfg(carillon_mutants)]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 10] = [
+    pub const ALL: [Mutant; 11] = [
         Mutant::GrantWithoutChecking,
         Mutant::NoReservationExpiry,
         Mutant::NoTicketRefresh,
@@ -44,6 +46,7 @@ impl Mutant {
         Mutant::GrantWithoutEpoch,
         Mutant::WishForHold,
         Mutant::PlaceForgotten,
+        Mutant::PriorityWithoutWorth,
         Mutant::FifoByClock,
         Mutant::LoserPenalised,
     ];
