@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
+use crate::story::Story;
 
 /// Calls come and go hundreds of times a second: so many locks share their table.
 const CALL_SHARDS: usize = 16;
@@ -26,6 +27,7 @@ pub(crate) struct LivingCall {
     pub(crate) actor: ActorRef<CallMessage>,
     pub(crate) incoming: Incoming,
     pub(crate) started: WallTime,
+    pub(crate) story: Story,
 }
 
 /// Everybody's address, and the ways out of the node.

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
+use crate::story::Story;
 use crate::supervisor::{Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
@@ -105,10 +106,11 @@ impl Center {
         let now = self.addresses.clock.now();
         let call = incoming.call;
         let machine = Box::new(Call::new(now, incoming.clone(), self.routing.clone(), self.call_config.clone()));
-        let arguments = (machine, self.addresses.clone());
+        let story = Story::default();
+        let arguments = (machine, story.clone(), self.addresses.clone());
         let begun = self.addresses.call_begins(call, || {
             ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
-                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall })
+                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall, story })
         });
         if let Err(error) = begun {
             tracing::error!(call_id = %call, %error, "no actor for a new call");

@@ -10,6 +10,7 @@ mod clock;
 mod ports;
 mod queue;
 mod statistics;
+mod story;
 mod supervisor;
 
 pub use center::{Center, CenterError, Objects};

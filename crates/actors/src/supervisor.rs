@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use carillon_acd::agent::{Agent, SavedAvailability};
 use carillon_acd::call::{self, FromAgent};
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
-use carillon_acd::leg::Cause;
 use carillon_acd::queue::Queue;
-use carillon_acd::record::{Happened, Outcome, Record, Transition};
 use carillon_acd::{agent, queue};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
@@ -144,30 +142,11 @@ impl SupervisorState {
         if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
             tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
             (self.addresses.ports.abandon)(call);
-            if let Some(living) = self.addresses.call_is_over(call) {
-                (self.addresses.ports.record)(self.failed_record(living));
+            if let Some(LivingCall { incoming, started, story, .. }) = self.addresses.call_is_over(call) {
+                let now = self.addresses.clock.now().wall;
+                let record = story.break_off(&self.addresses.statistics, incoming, started, now);
+                (self.addresses.ports.record)(record);
             }
-        }
-    }
-
-    /// What is left to say of a call whose machine is lost.
-    fn failed_record(&self, living: LivingCall) -> Record {
-        let (now, incoming) = (self.addresses.clock.now().wall, living.incoming);
-        let what = Happened::Stopped { why: "the call's actor failed".to_owned() };
-        Record {
-            call: incoming.call,
-            caller: incoming.caller,
-            dialled: incoming.dialled,
-            number: None,
-            started: living.started,
-            ended: now,
-            queue: None,
-            agent: None,
-            wait_ms: None,
-            talk_ms: 0,
-            outcome: Outcome::Failed,
-            cause: Cause::Failed(500),
-            transitions: vec![Transition { at: now, what }],
         }
     }
 }

@@ -218,6 +218,14 @@ async fn a_failed_call_is_recorded_and_the_others_go_on() {
     node.center.incoming(incoming(CURSED));
     let record = node.record().await;
     assert_eq!((record.call, record.outcome), (call_id(CURSED), Outcome::Failed));
+    // spec: PL-4: what it had come to by then counts live and in the record.
+    assert_eq!((&record.queue, record.wait_ms.is_some()), (&Some(support()), true));
+    let queue = Subject::Queue(support());
+    let live = node.center.statistics().with(|books| *books.whole().find(|(s, _)| **s == queue).unwrap().1);
+    assert_eq!((live.offered, live.answered, live.lost), (2, 1, 1));
+    let mut history = Books::default();
+    of_record(&Definitions::default(), &record).iter().for_each(|fact| history.post(fact));
+    assert_eq!(history.whole().find(|(s, _)| **s == queue).map(|(_, tally)| (tally.offered, tally.lost)), Some((1, 1)));
     assert_eq!(node.center.call(call_id(1)).await.unwrap().stage, Stage::Talking);
 }
 

@@ -1,4 +1,7 @@
-//! One day: who comes when, what breaks when, and what is asked at the end.
+//! One day: who comes when, and what is asked after every step.
+
+mod evening;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,25 +12,22 @@ use carillon_acd::ids::{CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use carillon_acd::queue::{self, Queue};
-use carillon_acd::record::{Happened, Outcome as CallOutcome, Record, Transition};
+use carillon_acd::record::{Outcome as CallOutcome, Record};
 use carillon_acd::rng::Rng;
-use carillon_acd::stats::{self, Books, Definitions, Subject};
 use carillon_acd::time::Moment;
-use carillon_acd::view::{Activity, AgentCommand, Stage};
+use carillon_acd::view::{Activity, AgentCommand};
 use carillon_simulate::engine::{Engine, Message, Outside, Step};
 
 use crate::center::{
-    AGENTS, CALLBACK, QUEUES, agent_config, agent_id, extension, number, queue_config, queue_id, routing, trunk,
+    AGENTS, QUEUES, agent_config, agent_id, extension, number, queue_config, queue_id, routing, trunk,
 };
 use crate::order::{self, Order};
 use crate::owners::{KEEP_ALIVE, Place};
 use crate::phones::Phones;
 use crate::watch::Watch;
+use trouble::CutOff;
 
 const CALLERS: usize = 20;
-/// A caller whom the owner of his queue has not known for so long is lost. With a fifth of all messages lost, a ticket
-/// that is repeated every 5 s is that unlucky once in 10^11 times.
-const LOST_AFTER: Duration = Duration::from_secs(80);
 /// Long enough for everybody to be served and to go home.
 const EVENING: Duration = Duration::from_secs(1_500);
 
@@ -120,6 +120,7 @@ struct Day {
     ahead: [Duration; 3],
     configs: Vec<queue::Config>,
     places: Vec<Place>,
+    cut_off: [CutOff; QUEUES],
     agent_epochs: [u64; AGENTS],
     phones: Phones,
     watch: Watch,
@@ -149,6 +150,7 @@ impl Day {
             ahead: std::array::from_fn(|_| Duration::from_millis(rng.below(10_000_000) as u64)),
             configs,
             places: vec![Place::default(); QUEUES],
+            cut_off: [CutOff::default(); QUEUES],
             agent_epochs: [0; AGENTS],
             phones: Phones::default(),
             watch: Watch::default(),
@@ -240,78 +242,6 @@ impl Day {
         engine.own_agent(agent_id(agent), config, Epoch(self.agent_epochs[agent]), ahead);
     }
 
-    fn agent_owner_crashes(&mut self, engine: &mut Engine<Planned>, agent: usize) {
-        engine.end_agent_owner(&agent_id(agent), Epoch(self.agent_epochs[agent]));
-        self.agent_gets_an_owner(engine, agent);
-    }
-
-    /// The new owner has announced itself, and the old one does not notice for a while.
-    fn agent_owner_is_replaced_and_goes_on(&mut self, engine: &mut Engine<Planned>, agent: usize) {
-        let lives = self.random(Duration::from_secs(40));
-        engine.plan(lives, Planned::AgentOwnerDies(agent, Epoch(self.agent_epochs[agent])));
-        self.agent_gets_an_owner(engine, agent);
-    }
-
-    fn trouble(&mut self, engine: &mut Engine<Planned>) {
-        let agent = self.rng.below(AGENTS);
-        let queue = self.rng.below(QUEUES);
-        let command = match self.rng.below(16) {
-            0 => AgentCommand::Break,
-            1 | 2 => AgentCommand::Ready,
-            3 => AgentCommand::EndWrapUp,
-            4 => AgentCommand::QueueLogOut(queue_id(queue)),
-            5 => AgentCommand::QueueLogIn(queue_id(queue)),
-            6.. if self.calm => return,
-            6 | 7 => return self.owner_crashes(engine, queue),
-            8 => return self.owner_is_cut_off(engine, queue),
-            9 | 10 => return self.owner_is_replaced_and_goes_on(engine, queue),
-            11 => return self.edge_dies(engine),
-            12 => return self.agent_owner_crashes(engine, agent),
-            13 | 14 => return self.agent_owner_is_replaced_and_goes_on(engine, agent),
-            15.. => return,
-        };
-        engine.command(agent_id(agent), command);
-    }
-
-    fn edge_dies(&mut self, engine: &mut Engine<Planned>) {
-        let calls: Vec<CallId> = engine.calls().map(carillon_acd::call::Call::id).collect();
-        if calls.is_empty() {
-            return;
-        }
-        let call = calls[self.rng.below(calls.len())];
-        engine.lose_call(call);
-        self.phones.edge_dies(call);
-        self.callers.remove(&call);
-        // It leaves no record.
-        self.started.remove(&call);
-        self.without_record += 1;
-    }
-
-    fn owner_crashes(&mut self, engine: &mut Engine<Planned>, queue: usize) {
-        if let Some(epoch) = self.places[queue].newest().map(|owner| owner.epoch) {
-            self.places[queue].end(epoch);
-            engine.end_owner(&queue_id(queue), epoch);
-        }
-    }
-
-    fn owner_is_cut_off(&mut self, engine: &Engine<Planned>, queue: usize) {
-        let until = engine.now() + self.random(Duration::from_secs(20));
-        if let Some(owner) = self.places[queue].newest() {
-            owner.cut_until = until;
-        }
-    }
-
-    /// Somebody claims the place by compare-and-swap, and the old owner does not notice for a while.
-    fn owner_is_replaced_and_goes_on(&mut self, engine: &mut Engine<Planned>, queue: usize) {
-        let lives = self.random(Duration::from_secs(40));
-        if let Some(owner) = self.places[queue].newest() {
-            owner.lawless = true;
-            let epoch = owner.epoch;
-            engine.plan(lives, Planned::OwnerDies(queue, epoch));
-        }
-        self.appoint(engine, queue);
-    }
-
     fn appoint(&mut self, engine: &mut Engine<Planned>, queue: usize) {
         let epoch = self.places[queue].appoint(engine.now());
         let (ahead, seed) = (self.a_node(), self.rng.next_u64());
@@ -361,25 +291,6 @@ impl Day {
         }
     }
 
-    /// No caller is lost between the queue and the agents: the owner of his queue knows everybody who waits.
-    fn look_for_lost_callers(&mut self, engine: &Engine<Planned>) {
-        let now = engine.clock(Duration::ZERO);
-        let waits: BTreeMap<CallId, QueueId> = engine
-            .calls()
-            .map(|call| call.view(now))
-            .filter(|view| view.stage == Stage::Waiting)
-            .filter_map(|view| Some((view.call, view.queue?)))
-            .collect();
-        self.unknown_since.retain(|call, _| waits.contains_key(call));
-        for (call, queue) in waits {
-            if engine.newest(&queue).is_some_and(|(_, owner)| owner.knows(call)) {
-                self.unknown_since.remove(&call);
-            } else if engine.now().since(*self.unknown_since.entry(call).or_insert(engine.now())) > LOST_AFTER {
-                self.broke(Err(format!("{call} waits for {queue}, whose owner does not know it")));
-            }
-        }
-    }
-
     fn everybody_ready(&mut self, engine: &mut Engine<Planned>) {
         for agent in 0..AGENTS {
             engine.command(agent_id(agent), AgentCommand::Ready);
@@ -388,75 +299,6 @@ impl Day {
             }
         }
     }
-
-    /// Everybody has gone home, everybody is accounted for.
-    fn check_the_end(&mut self, engine: &Engine<Planned>) {
-        if self.broken.is_some() {
-            return;
-        }
-        let waits: Vec<CallId> = engine.calls().map(carillon_acd::call::Call::id).collect();
-        if !waits.is_empty() {
-            return self.broke(Err(format!("calls never ended: {waits:?}")));
-        }
-        let left = self.phones.left();
-        if !left.is_empty() {
-            return self.broke(Err(format!("legs were forgotten: {left:?}")));
-        }
-        for (id, _, agent) in engine.agents() {
-            if agent.activity() != Activity::Idle {
-                self.broke(Err(format!("{id} is {:?} with {:?}, which is over", agent.activity(), agent.call())));
-            }
-        }
-        for (id, epoch, queue) in engine.owners() {
-            let view = queue.view(engine.clock(Duration::ZERO));
-            let waiting = view.waiting + view.callbacks;
-            if waiting > 0 {
-                self.broke(Err(format!("{waiting} ghosts wait at {epoch} of {id}")));
-            }
-        }
-        self.broke(invariant::one_record_per_call(&self.started, &self.records));
-        self.broke(self.check_counters(engine));
-    }
-
-    /// What an owner of a queue has counted is what happened to the calls, as their records tell it: to the unit on a calm
-    /// day on which nothing is lost, otherwise never more. Who left no record may have been counted all the same.
-    fn check_counters(&self, engine: &Engine<Planned>) -> Result<(), String> {
-        let exact = self.calm && self.lost == 0;
-        let mut books = Books::default();
-        let facts = self.records.iter().flat_map(|record| stats::of_record(&Definitions::default(), record));
-        facts.for_each(|fact| books.post(&fact));
-        for (id, epoch, owner) in engine.owners() {
-            let view = owner.view(engine.clock(Duration::ZERO));
-            let tally = books.whole().find(|(subject, _)| **subject == Subject::Queue(id.clone()));
-            let tally = tally.map(|(_, tally)| *tally).unwrap_or_default();
-            let abandoned = tally.abandoned + tally.abandoned_short + tally.lost;
-            let counted = [view.offered, view.answered, view.abandoned, view.overflowed];
-            let happened = [tally.offered, tally.answered, abandoned, tally.flowed_out()];
-            let fits = |(counted, happened): (&u64, &u64)| match exact {
-                true => counted == happened,
-                false => *counted <= happened + self.without_record,
-            };
-            if !counted.iter().zip(&happened).all(fits) {
-                return Err(format!("{epoch} of {id} counted {counted:?}, but {happened:?} happened"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// UN-7: a callback calls its client, and him alone, as often as is configured.
-fn clients_are_called_as_often_as_configured(record: &Record) -> Result<(), String> {
-    let asked = |step: &Transition| matches!(&step.what, Happened::LeftQueue { why, .. } if why == "callback");
-    let Some(at) = record.transitions.iter().position(asked) else { return Ok(()) };
-    let called = record.transitions[at..].iter().filter_map(|step| match &step.what {
-        Happened::Dialled { number: Some(number), .. } => Some(number.as_str()),
-        _ => None,
-    });
-    let called: Vec<&str> = called.collect();
-    if called.len() > usize::from(CALLBACK.attempts) || called.iter().any(|number| *number != record.caller.number) {
-        return Err(format!("the callback {} to {} has called {called:?}", record.call, record.caller.number));
-    }
-    Ok(())
 }
 
 impl Outside for Day {
@@ -537,14 +379,14 @@ impl Outside for Day {
     }
 
     fn finished(&mut self, engine: &mut Engine<Planned>, record: Record) {
-        self.broke(clients_are_called_as_often_as_configured(&record));
+        self.broke(evening::clients_are_called_as_often_as_configured(&record));
         self.trace(engine, || format!("{} is over: {:?}", record.call, record.outcome));
         self.callers.remove(&record.call);
         self.records.push(record);
     }
 
     fn carry(&mut self, engine: &mut Engine<Planned>, message: Message) {
-        if self.rng.below(100) < self.lost {
+        if self.rng.below(100) < self.lost || self.is_cut_off(engine.now(), &message) {
             return self.trace(engine, || format!("lost: {message:?}"));
         }
         if self.rng.below(100) < self.repeated {

@@ -21,6 +21,7 @@ struct Came {
     began: Moment,
     /// To this one.
     entered: Moment,
+    priority: i32,
     skills: Skills,
 }
 
@@ -69,6 +70,7 @@ impl Order {
                 self.came.entry((queue.clone(), id)).or_insert_with(|| Came {
                     began: now - enqueue.ticket.waited,
                     entered: now - enqueue.waited_here,
+                    priority: enqueue.ticket.priority,
                     skills: enqueue.ticket.skills.clone(),
                 });
             }
@@ -153,13 +155,7 @@ impl Order {
             _ if first.priority == second.priority && entered_here => self.came_before(owner, first.call, second.call),
             None if first.priority != second.priority => first.priority > second.priority,
             ageing => {
-                // Where the order of entry is not the order of the waits, the first by entry stands for those behind him.
-                let hides = |other: &OpenCaller| {
-                    !other.came_over && other.priority == first.priority && other.sequence < first.sequence
-                };
-                let is_hidden = self.open.iter().chain(left).any(hides)
-                    || self.meanwhile.iter().any(|sequence| *sequence < first.sequence);
-                if !first.came_over && is_hidden {
+                if !first.came_over && self.is_hidden(owner, left, first) {
                     return false;
                 }
                 let stands = |caller: &OpenCaller, late: Duration| {
@@ -171,6 +167,23 @@ impl Order {
                 stands(first, owner.delay).zip(stands(second, Duration::ZERO)).is_some_and(|(a, b)| a < b)
             }
         }
+    }
+
+    /// Where the order of entry is not the order of the waits, the first by entry stands for those behind him. All at once
+    /// that may be one whose phones ring already, for whom more could ring.
+    fn is_hidden(&self, owner: Owner<'_>, left: &[OpenCaller], caller: &OpenCaller) -> bool {
+        let hides = |other: &OpenCaller| {
+            !other.came_over && other.priority == caller.priority && other.sequence < caller.sequence
+        };
+        let rings = |(queue, call, sequence): &(QueueId, CallId, Sequence)| {
+            let came = self.came.get(&(queue.clone(), *call));
+            queue == owner.id
+                && *sequence < caller.sequence
+                && came.is_some_and(|came| came.began == came.entered && came.priority == caller.priority)
+        };
+        self.open.iter().chain(left).any(hides)
+            || self.meanwhile.iter().any(|sequence| *sequence < caller.sequence)
+            || owner.config.strategy == Strategy::AllAtOnce && self.told.keys().any(rings)
     }
 
     /// An owner and its predecessor may both have given a caller his place; then the one who offers is right to follow

@@ -188,7 +188,12 @@ impl Attempt {
 
     /// Tells a new owner of `agent` that he is held. Who is only asked for is not.
     pub(super) fn renew_for(&mut self, core: &mut Core, agent: &AgentId) {
-        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && matches!(t.stage, Stage::Ringing { .. }));
+        let is_held = |stage: &Stage| match stage {
+            Stage::Ringing { .. } => true,
+            Stage::Reserving { .. } => mutant!(WishForHold),
+            Stage::Over(_) => false,
+        };
+        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && is_held(&t.stage));
         held.for_each(|t| t.renew(core, &self.purpose));
     }
 

@@ -40,7 +40,9 @@ pub(super) struct Departed {
 impl Departed {
     /// A call that stood at this place has not been heard for too long.
     pub(super) fn falls_silent(&mut self, now: Moment, call: CallId, sequence: Sequence) {
-        self.note(now, call, Trace::Silent(sequence));
+        if !mutant!(PlaceForgotten) {
+            self.note(now, call, Trace::Silent(sequence));
+        }
     }
 
     /// A call leaves that `was_here`; `ended` when it says how. `true` when that is news: messages are repeated.

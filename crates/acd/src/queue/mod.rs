@@ -205,8 +205,9 @@ impl Queue {
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
-        // A later owner may have given him another place meanwhile. He came when he came.
-        let place = enqueue.ticket.sequence.into_iter().chain(self.departed.returns(enqueue.ticket.call)).min();
+        // If he heard first of the place that another owner gave him, he still stands here where he stood: a place of theirs
+        // among places of ours would put him before or behind everybody.
+        let place = self.departed.returns(enqueue.ticket.call).or(enqueue.ticket.sequence);
         let first_entry = place.is_none();
         let full = self.waiting.len() >= self.config.max_waiting;
         let refused = unanswered::at_the_door(full, self.roster.nobody_logged_in()).filter(|_| first_entry);

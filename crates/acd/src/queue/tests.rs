@@ -218,6 +218,20 @@ fn qu_8_a_caller_who_was_not_heard_for_long_comes_back_to_his_place() {
     assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())]);
 }
 
+// spec: QU-8: two owners gave him a place, and he heard first of the other's.
+#[test]
+fn qu_8_a_caller_comes_back_to_the_place_that_he_had_here() {
+    let mut hall = Hall::owned(config(&["anna"]), 5);
+    hall.enqueue(first(1));
+    hall.enqueue(first(2));
+    hall.pass(Duration::from_secs(15));
+    hall.enqueue(again(1, seq(4, 1), None));
+    hall.pass(Duration::from_secs(5));
+    hall.enqueue(again(2, seq(4, 2), None));
+    hall.status("anna", Standing::Free);
+    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())], "4.2 is an earlier place than 5.1, but not here");
+}
+
 // spec: PL-4: messages overtake each other, and a question that comes after the end is answered before it is heard of.
 #[test]
 fn pl_4_everybody_is_counted_once_in_whatever_order_it_is_heard() {
@@ -235,20 +249,6 @@ fn pl_4_everybody_is_counted_once_in_whatever_order_it_is_heard() {
     hall.enqueue(first(1));
     assert_eq!(counted(&hall), (1, 0, 1, 0));
     assert_eq!(hall.queue.view(hall.now).waiting, 0);
-}
-
-// spec: QU-8
-#[test]
-fn qu_8_who_fell_silent_and_got_a_place_from_a_later_owner_stands_where_he_came() {
-    let mut hall = Hall::new(config(&["anna"]));
-    hall.status("anna", Standing::Busy);
-    hall.enqueue(first(1));
-    hall.pass(Duration::from_secs(15));
-    hall.enqueue(first(2));
-    hall.pass(Duration::from_secs(6));
-    hall.enqueue(again(1, seq(2, 1), None));
-    hall.status("anna", Standing::Free);
-    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())]);
 }
 
 #[test]
