@@ -7,7 +7,7 @@ use std::{env, fs};
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 6] = ["agents", "queues", "calls", "records", "statistics", "watch"];
+const FILES: [&str; 7] = ["agents", "queues", "calls", "records", "explain", "statistics", "watch"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");

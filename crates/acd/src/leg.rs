@@ -1,6 +1,7 @@
 //! What a call and an edge say to each other about a leg. `edge` performs [`LegCommand`]s and reports [`LegEvent`]s;
 //! neither knows the other's insides, and SIP does not appear here.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,27 @@ pub enum Cause {
     SignallingTimeout,
     /// Any other final status.
     Failed(u16),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Normal => "hung up",
+            Cause::Cancelled => "cancelled",
+            Cause::AnsweredElsewhere => "answered elsewhere",
+            Cause::Busy => "busy",
+            Cause::Declined => "declined",
+            Cause::NoAnswer => "no answer",
+            Cause::Unreachable => "unreachable",
+            Cause::NotFound => "not found",
+            Cause::Forbidden => "not allowed",
+            Cause::NotAcceptable => "no codec in common",
+            Cause::Congestion => "congestion",
+            Cause::MediaTimeout => "no audio any more",
+            Cause::SignallingTimeout => "no signalling any more",
+            Cause::Failed(status) => return write!(f, "SIP status {status}"),
+        })
+    }
 }
 
 /// Who calls, as the edge read it and as it is shown to the phone that rings.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, Epoch, QueueId};
 
 /// Names one offer: the owner's epoch and a counter within it.
@@ -36,6 +37,8 @@ pub struct Offer {
     pub call: CallId,
     /// In the order of preference; the list order of the queue for all-at-once.
     pub agents: Vec<Offered>,
+    /// Why these agents (Spec: RT-9).
+    pub why: Choice,
     /// Which round of the caller this belongs to, from 1 (Spec: UN-1). A round in which nobody answered and that the
     /// queue's rule repeats gives the next number, and the agents tried before may be tried again.
     pub round: u32,

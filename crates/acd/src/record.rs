@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, LegId, NumberId, PhoneNumber, QueueId};
 use crate::leg::{CallerId, Cause, Incoming};
 use crate::offer::OfferId;
@@ -184,6 +185,9 @@ pub enum Happened {
         offer: OfferId,
         /// To whom.
         agents: Vec<AgentId>,
+        /// Why them (Spec: RT-9); `None` in records of versions that did not write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Choice>,
     },
     /// An agent's owner would not have it.
     ReservationRefused {
@@ -265,8 +269,10 @@ pub enum Happened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Name, NodeId, TrunkId};
+    use crate::explain::{Measure, Next};
+    use crate::ids::{Epoch, Name, NodeId, TrunkId};
     use crate::leg::Source;
+    use crate::skills::Skills;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -305,5 +311,33 @@ mod tests {
         assert_eq!((record.outcome, record.wait_ms, record.talk_ms), (Outcome::Answered, Some(3_000), 5_000));
         assert_eq!((record.queue, record.agent), (Some(support), Some(anna)));
         assert_eq!(record.transitions.len(), 3, "he is in the queue no more");
+    }
+
+    fn agent(name: &str) -> AgentId {
+        AgentId::new("default".parse().unwrap(), name.parse().unwrap())
+    }
+
+    // spec: RT-9
+    #[test]
+    fn rt_9_the_reason_of_an_offer_is_kept_and_older_records_without_one_read() {
+        let skills = |level| Skills::new([("french".parse().unwrap(), level)]);
+        let measure = Measure::Suits { needs: skills(5), has: skills(8) };
+        let next = Some(Next { agent: agent("piotr"), measure: measure.clone() });
+        let offered = |why| Happened::Offered {
+            offer: OfferId { epoch: Epoch(3), counter: 7 },
+            agents: vec![agent("anna")],
+            why,
+        };
+        let with = Transition { at: WallTime(5), what: offered(Some(Choice::Best { measure, next })) };
+        let json = serde_json::to_string(&with).unwrap();
+        assert_eq!(serde_json::from_str::<Transition>(&json).unwrap(), with);
+        assert!(
+            json.contains(r#""why":{"by":"best","measure":{"suits":{"needs":{"french":5},"has":{"french":8}}}"#),
+            "{json}"
+        );
+        let older = r#"{"at":5,"event":"offered","offer":{"epoch":3,"counter":7},"agents":[{"tenant":"default","name":"anna"}]}"#;
+        let without = Transition { at: WallTime(5), what: offered(None) };
+        assert_eq!(serde_json::from_str::<Transition>(older).unwrap(), without);
+        assert_eq!(serde_json::to_string(&without).unwrap(), older);
     }
 }

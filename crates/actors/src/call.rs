@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::explain::CallExplained;
 use carillon_acd::view::CallView;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -11,11 +12,17 @@ use crate::alarm::Alarm;
 use crate::story::Story;
 
 /// What a call's mailbox takes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, and a box for each would cost more than it saves"
+)]
 pub(crate) enum CallMessage {
     /// For the machine.
     Event(Event),
     /// A snapshot, please.
     View(RpcReplyPort<CallView>),
+    /// Why is it so?
+    Explain(RpcReplyPort<CallExplained>),
     /// The timer fired.
     Alarm,
 }
@@ -66,6 +73,8 @@ impl Actor for CallActor {
                 // A reader that has gone away does not concern the call.
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
             }
+            // As above.
+            CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ pub struct Objects {
 /// All calls, agents and queues of this node. Clones share them.
 #[derive(Clone)]
 pub struct Center {
-    addresses: Arc<Addresses>,
+    pub(crate) addresses: Arc<Addresses>,
     routing: Arc<Routing>,
     call_config: Arc<call::Config>,
     supervisor: ActorRef<()>,
@@ -241,17 +241,17 @@ impl Center {
         ask_all(self.addresses.calls(), CallMessage::View).await;
     }
 
-    fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
+    pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
         let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
         self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
     }
 
-    fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
+    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
         let all = || self.addresses.queues().into_iter().map(|(id, _)| id.to_string());
         self.addresses.queue(queue).ok_or_else(|| not_found(queue.to_string(), all()))
     }
 
-    fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
+    pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
         self.addresses.call(call).ok_or_else(|| not_found(format!("call {call}"), std::iter::empty()))
     }
 }
@@ -270,7 +270,7 @@ fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-async fn ask<M, R>(
+pub(crate) async fn ask<M, R>(
     actor: &ActorRef<M>,
     who: &impl std::fmt::Display,
     question: impl FnOnce(RpcReplyPort<R>) -> M,
@@ -290,7 +290,7 @@ where
 }
 
 /// Asks all at once; those that end meanwhile or do not answer in time are left out.
-async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: fn(RpcReplyPort<R>) -> M) -> Vec<R>
+pub(crate) async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
 where
     M: Message,
     R: Send + 'static,

@@ -7,6 +7,7 @@ mod alarm;
 mod call;
 mod center;
 mod clock;
+mod explain;
 mod ports;
 mod queue;
 mod statistics;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use carillon_acd::ids::CallId;
+use carillon_acd::explain::{AgentInQueue, QueueExplained};
+use carillon_acd::ids::{AgentId, CallId};
 use carillon_acd::queue::{Effect, Event, Queue};
 use carillon_acd::view::{Place, QueueView};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -18,6 +19,12 @@ pub(crate) enum QueueMessage {
     View(RpcReplyPort<QueueView>),
     /// Who waits at which place, please.
     Places(RpcReplyPort<Vec<(CallId, Place)>>),
+    /// Why is it so, with so many callers?
+    Explain(usize, RpcReplyPort<QueueExplained>),
+    /// Why, for this caller?
+    ExplainCaller(CallId, RpcReplyPort<Option<QueueExplained>>),
+    /// Why, for this agent?
+    ExplainAgent(AgentId, RpcReplyPort<Option<AgentInQueue>>),
     /// The timer fired.
     Alarm,
 }
@@ -66,6 +73,15 @@ impl Actor for QueueActor {
             }
             // As above.
             QueueMessage::Places(reply) => drop(reply.send(state.machine.places(state.addresses.clock.now()))),
+            QueueMessage::Explain(most, reply) => {
+                let _ = reply.send(state.machine.explain(state.addresses.clock.now(), most));
+            }
+            QueueMessage::ExplainCaller(call, reply) => {
+                let _ = reply.send(state.machine.explain_caller(state.addresses.clock.now(), call));
+            }
+            QueueMessage::ExplainAgent(agent, reply) => {
+                let _ = reply.send(state.machine.explain_agent(state.addresses.clock.now(), &agent));
+            }
         }
         state.set_alarm(&myself);
         Ok(())

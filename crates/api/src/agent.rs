@@ -98,7 +98,7 @@ impl AgentService for Agents {
     }
 }
 
-fn named(name: &str) -> Result<AgentId, Refusal> {
+pub(crate) fn named(name: &str) -> Result<AgentId, Refusal> {
     names::agent(name).map_err(|error| Refusal::name("name", error))
 }
 

@@ -6,6 +6,7 @@
 
 mod agent;
 mod call;
+mod explain;
 mod listen;
 mod page;
 mod queue;

@@ -4,6 +4,7 @@
 //! Names travel as text (`tenants/{tenant}/agents/{agent}`) and are read by [`names`]; a snapshot of `carillon_acd::view`
 //! becomes its message by `From`.
 
+pub mod explain;
 pub mod names;
 pub mod refusal;
 pub mod statistics;
@@ -14,7 +15,7 @@ mod call;
 mod queue;
 mod record;
 
-pub use prost_types::Timestamp;
+pub use prost_types::{Duration, Timestamp};
 pub use refusal::Refusal;
 
 /// The generated messages, clients and servers of `proto/carillon/v1`; their documentation is that of the proto files.

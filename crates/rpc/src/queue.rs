@@ -41,7 +41,7 @@ impl From<Estimate> for v1::WaitEstimate {
 
 /// The strategy of that name in the configuration; unspecified when a later version has added one that this API cannot
 /// say yet.
-fn strategy(name: &str) -> v1::Strategy {
+pub(crate) fn strategy(name: &str) -> v1::Strategy {
     v1::Strategy::from_str_name(&format!("STRATEGY_{}", name.to_uppercase())).unwrap_or(v1::Strategy::Unspecified)
 }
 

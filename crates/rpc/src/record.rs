@@ -44,7 +44,7 @@ impl From<Outcome> for v1::Outcome {
 }
 
 /// The cause and the SIP status beside it, 0 when the cause says everything.
-fn cause(cause: Cause) -> (v1::Cause, u32) {
+pub(crate) fn cause(cause: Cause) -> (v1::Cause, u32) {
     let plain = match cause {
         Cause::Normal => v1::Cause::Normal,
         Cause::Cancelled => v1::Cause::Cancelled,
@@ -79,9 +79,14 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::Enqueued { queue, sequence } => {
             v1::Transition { queue: queue.to_string(), place: sequence.map(place), ..of(Event::Enqueued) }
         }
-        Happened::Offered { offer, agents } => {
+        Happened::Offered { offer, agents, why } => {
             let offer = v1::Place { epoch: offer.epoch.0, counter: offer.counter };
-            v1::Transition { agents: names_of(agents), offer: Some(offer), ..of(Event::Offered) }
+            v1::Transition {
+                agents: names_of(agents),
+                offer: Some(offer),
+                why: names::or_empty(why),
+                ..of(Event::Offered)
+            }
         }
         Happened::ReservationRefused { agent, why } => {
             v1::Transition { agents: names_of([agent]), why, ..of(Event::ReservationRefused) }
@@ -119,7 +124,7 @@ fn ended(event: v1::Event, leg: LegId, why: Cause) -> v1::Transition {
     v1::Transition { cause: cause.into(), sip_status, ..of_leg(event, leg) }
 }
 
-fn place(sequence: Sequence) -> v1::Place {
+pub(crate) fn place(sequence: Sequence) -> v1::Place {
     v1::Place { epoch: sequence.epoch.0, counter: sequence.counter }
 }
 

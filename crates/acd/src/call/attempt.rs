@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use crate::agent::{DeviceKind, Event as AgentEvent, Purpose, Refusal, Released, ReservationId};
+use crate::explain::Choice;
 use crate::ids::{AgentId, DeviceId, LegId};
 use crate::leg::{Cause, DialTarget, LegCommand, LegEvent};
 use crate::offer::Offered;
@@ -57,20 +58,27 @@ pub(super) struct Won {
 }
 
 impl Attempt {
-    pub(super) fn start(core: &mut Core, purpose: Purpose, agents: Vec<Offered>, ring_for: Duration) -> Self {
+    /// `why` these agents, when a queue has chosen them.
+    pub(super) fn start(
+        core: &mut Core,
+        purpose: Purpose,
+        agents: Vec<Offered>,
+        ring_for: Duration,
+        why: Option<Choice>,
+    ) -> Self {
         let mut attempt = Attempt { purpose, tries: Vec::with_capacity(agents.len()) };
-        attempt.join(core, agents, ring_for);
+        attempt.join(core, agents, ring_for, why);
         attempt
     }
 
     /// Tries these agents too, unless they are known.
-    pub(super) fn join(&mut self, core: &mut Core, mut agents: Vec<Offered>, ring_for: Duration) {
+    pub(super) fn join(&mut self, core: &mut Core, mut agents: Vec<Offered>, ring_for: Duration, why: Option<Choice>) {
         agents.retain(|offered| self.tries.iter().all(|known| known.agent != offered.agent));
         if let Purpose::Queue { offer, .. } = self.purpose
             && !agents.is_empty()
         {
             let agents = agents.iter().map(|offered| offered.agent.clone()).collect();
-            core.write(Happened::Offered { offer, agents });
+            core.write(Happened::Offered { offer, agents, why });
         }
         for Offered { agent, hardware_limit } in agents {
             let reservation = core.next_reservation();

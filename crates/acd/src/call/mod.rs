@@ -23,6 +23,7 @@ use state::State;
 use talking::End;
 
 use crate::agent::{Event as AgentEvent, Refusal, Released, ReservationId};
+use crate::explain::CallExplained;
 use crate::ids::{AgentId, CallId, LegId, NumberId, QueueId};
 use crate::leg::{Cause, Incoming, LegCommand, LegEvent};
 use crate::queue::{Event as QueueEvent, Left};
@@ -102,6 +103,11 @@ impl Call {
             lasted: now.mono.since(self.core.started),
             place: None,
         }
+    }
+
+    /// Where it is and how it came there (Spec: RT-9).
+    pub fn explain(&self, now: Now) -> CallExplained {
+        CallExplained::alive(self.view(now), self.core.ledger.started, self.transitions())
     }
 
     /// Everything that has happened so far, in order; empty once it has ended, for then the record has it.

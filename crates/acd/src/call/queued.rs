@@ -131,7 +131,7 @@ impl Queued {
         if let Some(attempt) = &mut self.attempt
             && last == Some(offer.id)
         {
-            return attempt.join(core, offer.agents, offer.ring_for);
+            return attempt.join(core, offer.agents, offer.ring_for, Some(offer.why));
         }
         let unready = self.callback.as_ref().is_some_and(|callback| !callback.is_ready(core.now.mono));
         if self.attempt.is_some() || unready || last.is_some_and(|last| offer.id <= last) {
@@ -150,7 +150,7 @@ impl Queued {
             sequence: self.sequence,
         };
         self.progress = Some(Progress::Working(offer.id));
-        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for));
+        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for, Some(offer.why)));
     }
 
     pub(super) const fn last_offer(&self) -> Option<OfferId> {

@@ -144,7 +144,7 @@ impl Call {
 
     fn ring_agent(&mut self, agent: AgentId, ring_for: Duration) {
         let offered = vec![Offered { agent, hardware_limit: u8::MAX }];
-        self.state = State::Ringing(Attempt::start(&mut self.core, Purpose::Direct, offered, ring_for));
+        self.state = State::Ringing(Attempt::start(&mut self.core, Purpose::Direct, offered, ring_for, None));
     }
 
     /// Nobody can answer any more: the agent dialled directly was missed.

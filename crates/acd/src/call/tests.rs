@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Call, Config, Effect, Event, FromAgent, FromQueue, gone};
 use crate::agent::{self, DeviceKind, Purpose, Refusal, Released, ReservationId};
+use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId, QueueId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use crate::offer::{Offer, OfferId, Offered};
@@ -127,7 +128,8 @@ impl Line {
         let id = OfferId { epoch: Epoch(epoch), counter };
         let agents = agents.iter().map(offered).collect();
         let ring_for = Duration::from_secs(20);
-        self.queue(FromQueue::Offer(Offer { id, queue: support(), call: CALL, agents, round: 1, ring_for }));
+        let why = Choice::AllAtOnce { joins: false };
+        self.queue(FromQueue::Offer(Offer { id, queue: support(), call: CALL, agents, why, round: 1, ring_for }));
     }
 
     fn grant(&mut self, agent: &str, n: u32) {

@@ -1,5 +1,7 @@
 //! What can be asked of a queue from outside, for explanations and invariants; nothing in here decides.
 
+mod explained;
+
 use super::Queue;
 use super::waiting::State;
 use crate::ids::{AgentId, CallId};

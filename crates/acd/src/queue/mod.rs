@@ -8,6 +8,7 @@ mod estimate;
 mod event;
 mod inspect;
 mod offering;
+mod reason;
 mod roster;
 mod selection;
 mod silence;

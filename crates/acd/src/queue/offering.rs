@@ -7,6 +7,7 @@ use super::unanswered::{self, Verdict};
 use super::waiting::{Caller, Ringing, State, Walk};
 use super::{Effect, Enqueue, Progress, Queue, Strategy};
 use crate::call::FromQueue;
+use crate::explain::Choice;
 use crate::ids::{AgentId, CallId};
 use crate::offer::{Offer, OfferId, Offered};
 use crate::time::Moment;
@@ -122,26 +123,29 @@ impl Queue {
         if let Some(why) = unanswered::sent_away(caller, self.roster.nobody_logged_in(), now) {
             return self.overflow(call, unanswered::timeout(&self.config, why), out);
         }
+        let after = self.roster.last_turn();
         let begun = !caller.tried.is_empty();
         let round_is_over = begun && self.config.strategy == Strategy::AllAtOnce;
         let picks =
             if round_is_over { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, HARDWARE_PHONES) };
         if !picks.is_empty() {
-            self.offer(now, call, &picks, out);
+            self.offer(now, call, &picks, after, out);
         } else if begun {
             self.end_round(now, call, out);
         }
     }
 
-    fn offer(&mut self, now: Moment, call: CallId, picks: &[Pick], out: &mut Vec<Effect>) {
+    /// `after`: who had the turn before, where agents take turns.
+    fn offer(&mut self, now: Moment, call: CallId, picks: &[Pick], after: Option<Seat>, out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
+        let why = self.choice(now, &caller, picks, after);
         self.offers += 1;
         let offer = OfferId { epoch: self.epoch, counter: self.offers };
         caller.round = caller.round.max(1);
         caller.round_began.get_or_insert(now);
         let until = now + self.offer_lasts(&caller);
         let mut ringing = Ringing { offer, seats: Vec::new(), phones: 0, made: now, until };
-        let said = self.propose(call, &mut ringing, picks, caller.round, self.config.ring_for);
+        let said = self.propose(call, &mut ringing, picks, why, caller.round, self.config.ring_for);
         caller.state = State::Offered(ringing);
         self.waiting.insert(caller);
         self.tell(call, said, out);
@@ -159,7 +163,8 @@ impl Queue {
             let phones = HARDWARE_PHONES.saturating_sub(ringing.phones);
             let picks = if left < RING { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, phones) };
             if !picks.is_empty() {
-                let said = self.propose(call, ringing, &picks, round, left);
+                let why = Choice::AllAtOnce { joins: true };
+                let said = self.propose(call, ringing, &picks, why, round, left);
                 self.tell(call, said, out);
             }
         }
@@ -171,6 +176,7 @@ impl Queue {
         call: CallId,
         ringing: &mut Ringing,
         picks: &[Pick],
+        why: Choice,
         round: u32,
         ring_for: Duration,
     ) -> FromQueue {
@@ -180,7 +186,7 @@ impl Queue {
             ringing.phones = ringing.phones.saturating_add(hardware_limit);
             agents.push(Offered { agent: self.roster.agent(seat).clone(), hardware_limit });
         }
-        FromQueue::Offer(Offer { id: ringing.offer, queue: self.id.clone(), call, agents, round, ring_for })
+        FromQueue::Offer(Offer { id: ringing.offer, queue: self.id.clone(), call, agents, why, round, ring_for })
     }
 
     fn end_round(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {

@@ -8,6 +8,7 @@ use super::silence::Silence;
 use super::table::Table;
 use super::waiting::Lane;
 use crate::agent::{AgentStatus, Standing, Version};
+use crate::explain::Obstacle;
 use crate::ids::AgentId;
 use crate::skills::Skills;
 use crate::time::Moment;
@@ -40,6 +41,8 @@ struct Place {
     /// `None` until he is heard.
     standing: Option<Standing>,
     idle_period: u64,
+    /// His last word.
+    heard_at: Moment,
     candidate: Candidate,
     /// He is part of an offer that is not over.
     offered: bool,
@@ -75,6 +78,7 @@ impl Roster {
             version: Version::default(),
             standing: None,
             idle_period: 0,
+            heard_at: now,
             candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
             offered: false,
             spent: None,
@@ -116,6 +120,7 @@ impl Roster {
         place.version = status.version;
         place.idle_period = status.idle_period;
         self.unheard -= usize::from(first);
+        place.heard_at = now;
         self.silence.broken(now, seat);
         self.set(seat, status.standing, candidate);
         self.look_around(now, first && self.unheard == 0);
@@ -232,6 +237,46 @@ impl Roster {
 
     pub(super) fn seat(&self, agent: &AgentId) -> Option<Seat> {
         self.seats.get(agent).copied()
+    }
+
+    /// Who was chosen last, where the agents take turns.
+    pub(super) fn last_turn(&self) -> Option<Seat> {
+        self.selection.last_turn()
+    }
+
+    /// The free agents who suit a class in the order in which they would be chosen, until `see` says `false`.
+    pub(super) fn each_free(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        self.selection.each(class, see);
+    }
+
+    /// What a class needs, and what an agent can do: nothing unless the strategy goes by skills.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        self.selection.skills(class, seat)
+    }
+
+    pub(super) fn candidate(&self, seat: Seat) -> Candidate {
+        self.places[seat as usize].candidate
+    }
+
+    pub(super) fn is_free(&self, seat: Seat) -> bool {
+        self.places[seat as usize].free
+    }
+
+    /// What keeps him from every caller, as far as the queue knows; `None` when he is free.
+    pub(super) fn obstacle(&self, now: Moment, seat: Seat) -> Option<Obstacle> {
+        let place = &self.places[seat as usize];
+        match place.standing {
+            _ if place.offered => Some(Obstacle::Offered),
+            None => Some(Obstacle::Unheard),
+            Some(Standing::LoggedOut) if place.heard_at + UNHEARD <= now => {
+                Some(Obstacle::Silent { seconds: now.since(place.heard_at).as_secs() })
+            }
+            Some(Standing::LoggedOut) => Some(Obstacle::LoggedOut),
+            Some(Standing::OnBreak) => Some(Obstacle::OnBreak),
+            Some(Standing::Busy) => Some(Obstacle::Busy),
+            Some(Standing::Unreachable) => Some(Obstacle::Unreachable),
+            Some(Standing::Free) => (!place.free).then_some(Obstacle::Spent),
+        }
     }
 
     pub(super) const fn free(&self) -> usize {

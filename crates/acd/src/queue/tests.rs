@@ -1,4 +1,5 @@
 mod callback;
+mod explained;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -135,7 +135,7 @@ pub(super) struct CallRow {
 }
 
 #[derive(Debug, Serialize)]
-struct CallerRow {
+pub(super) struct CallerRow {
     number: String,
     display_name: String,
 }
@@ -228,7 +228,7 @@ pub(super) struct TransitionRow {
 }
 
 #[derive(Debug, Serialize)]
-struct PlaceRow {
+pub(super) struct PlaceRow {
     epoch: u64,
     counter: u64,
 }
@@ -306,11 +306,16 @@ fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
 }
 
-fn some(text: String) -> Option<String> {
+/// Seconds to three places of a duration that may be absent.
+pub(super) fn lasted(duration: Option<carillon_rpc::Duration>) -> Option<f64> {
+    duration.map(|duration| seconds(time::std_duration(Some(&duration))))
+}
+
+pub(super) fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn caller(caller: Option<v1::CallerId>) -> CallerRow {
+pub(super) fn caller(caller: Option<v1::CallerId>) -> CallerRow {
     let v1::CallerId { number, display_name } = caller.unwrap_or_default();
     CallerRow { number, display_name }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct AllAtOnce {
@@ -54,5 +54,10 @@ impl Select for AllAtOnce {
         }
         picks.sort_unstable_by_key(|pick| pick.seat);
         picks
+    }
+
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let all: BTreeSet<Seat> = self.hardware.keys().chain(&self.soft).copied().collect();
+        let _ = all.into_iter().all(see);
     }
 }

@@ -4,26 +4,10 @@
 //! Callers who need the same are one class, and each class keeps its own order of the free agents who suit. A change of an
 //! agent costs the logarithm of the agents for each of the needs in the configuration, with their relaxed levels.
 
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
-
+use super::need::Need;
 use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 use crate::queue::table::Table;
 use crate::skills::Skills;
-use crate::time::Moment;
-
-/// How well each agent suits a class, by seat (`None`: he does not), and those of them who are free.
-#[derive(Clone, Debug)]
-struct Need {
-    suits: Vec<Option<u32>>,
-    free: BTreeSet<(Reverse<u32>, Moment, Seat)>,
-}
-
-impl Need {
-    fn key(&self, since: Moment, seat: Seat) -> Option<(Reverse<u32>, Moment, Seat)> {
-        self.suits[seat as usize].map(|suit| (Reverse(suit), since, seat))
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(in crate::queue) struct BySkill {
@@ -35,7 +19,7 @@ pub(in crate::queue) struct BySkill {
 
 impl BySkill {
     pub(super) fn new(agents: Vec<Skills>) -> Self {
-        let needs = vec![Need { suits: vec![Some(0); agents.len()], free: BTreeSet::new() }];
+        let needs = vec![Need::new(Skills::default(), &agents)];
         BySkill { agents, classes: Table::from_iter([(Skills::default(), Class::ANY)]), needs }
     }
 
@@ -44,28 +28,30 @@ impl BySkill {
         let next = Class(self.needs.len());
         let class = *self.classes.entry(wanted.clone()).or_insert(next);
         if class == next {
-            let suits = self.agents.iter().map(|skills| skills.suit(wanted)).collect();
-            let mut need = Need { suits, free: BTreeSet::new() };
-            need.free = self.needs[0].free.iter().filter_map(|&(_, since, seat)| need.key(since, seat)).collect();
+            let mut need = Need::new(wanted.clone(), &self.agents);
+            self.needs[0].order().for_each(|(since, seat)| need.insert(since, seat));
             self.needs.push(need);
         }
         class
     }
 
+    /// What a class needs, and what an agent can do.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        (self.needs[class.0].wanted.clone(), self.agents.get(seat as usize).cloned().unwrap_or_default())
+    }
+
     pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        !self.needs[class.0].free.is_empty()
+        !self.needs[class.0].is_empty()
     }
 }
 
 impl Select for BySkill {
     fn insert(&mut self, Candidate { idle_since, seat, .. }: Candidate) {
-        self.needs.iter_mut().for_each(|need| need.free.extend(need.key(idle_since, seat)));
+        self.needs.iter_mut().for_each(|need| need.insert(idle_since, seat));
     }
 
     fn remove(&mut self, &Candidate { idle_since, seat, .. }: &Candidate) {
-        for need in &mut self.needs {
-            need.key(idle_since, seat).map(|key| need.free.remove(&key));
-        }
+        self.needs.iter_mut().for_each(|need| need.remove(idle_since, seat));
     }
 
     fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
@@ -73,7 +59,11 @@ impl Select for BySkill {
     }
 
     fn pick_for(&mut self, class: Class, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let first = self.needs[class.0].free.iter().find(|(.., seat)| !is_tried(tried, *seat));
-        first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+        let mut suiting = self.needs[class.0].order();
+        suiting.find(|(_, seat)| !is_tried(tried, *seat)).map(|(_, seat)| Pick::whole(seat)).into_iter().collect()
+    }
+
+    fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.needs[class.0].order().all(|(_, seat)| see(seat));
     }
 }

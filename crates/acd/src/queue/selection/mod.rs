@@ -7,6 +7,7 @@ mod fewest_calls;
 mod in_order;
 mod least_talk_time;
 mod longest_idle;
+mod need;
 mod ordered;
 mod random;
 mod round_robin;
@@ -94,6 +95,10 @@ pub(super) trait Select {
     fn pick_for(&mut self, _class: Class, tried: &[Seat], phones: u8) -> Vec<Pick> {
         self.pick(tried, phones)
     }
+
+    /// Shows the free agents who suit a class in the order in which they would be chosen, until `see` says `false`. For
+    /// explanations: nothing is chosen by it.
+    fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool);
 }
 
 /// The strategy of one queue with its index.
@@ -134,6 +139,48 @@ impl Selection {
             Selection::FewestCalls(strategy) => strategy,
             Selection::LeastTalkTime(strategy) => strategy,
             Selection::BySkill(strategy) => strategy,
+        }
+    }
+
+    /// See [`Select::each`].
+    pub(super) fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        match self {
+            Selection::InOrder(strategy) => strategy.each(class, see),
+            Selection::AllAtOnce(strategy) => strategy.each(class, see),
+            Selection::LongestIdle(strategy) => strategy.each(class, see),
+            Selection::Random(strategy) => strategy.each(class, see),
+            Selection::RoundRobin(strategy) => strategy.each(class, see),
+            Selection::FewestCalls(strategy) => strategy.each(class, see),
+            Selection::LeastTalkTime(strategy) => strategy.each(class, see),
+            Selection::BySkill(strategy) => strategy.each(class, see),
+        }
+    }
+
+    /// Who was chosen last, where the agents take turns.
+    pub(super) fn last_turn(&self) -> Option<Seat> {
+        match self {
+            Selection::RoundRobin(strategy) => strategy.last_turn(),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_)
+            | Selection::BySkill(_) => None,
+        }
+    }
+
+    /// What a class needs, and what an agent can do.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        match self {
+            Selection::BySkill(strategy) => strategy.skills(class, seat),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::RoundRobin(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_) => (Skills::default(), Skills::default()),
         }
     }
 

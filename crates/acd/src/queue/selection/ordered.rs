@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 
 /// A strategy's measure of an agent.
 pub(in crate::queue) trait Order {
@@ -38,5 +38,8 @@ impl<O: Order> Select for Ordered<O> {
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         let first = self.free.iter().find(|(_, seat)| !is_tried(tried, *seat));
         first.map(|&(_, seat)| Pick::whole(seat)).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&(_, seat)| see(seat));
     }
 }

@@ -1,6 +1,6 @@
 //! Any free agent, each with the same chance (Spec: QU-4).
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 use crate::queue::table::Table;
 use crate::rng::Rng;
 
@@ -48,5 +48,8 @@ impl Select for Random {
 
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         self.draw(tried).map(Pick::whole).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&seat| see(seat));
     }
 }

@@ -46,6 +46,32 @@ fn seats(picks: &[Pick]) -> Vec<Seat> {
 }
 
 proptest! {
+    // spec: RT-9
+    #[test]
+    fn rt_9_the_order_that_is_explained_is_the_order_of_choice((agents, _) in rosters(), turn in 0_usize..60) {
+        for strategy in Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Random) {
+            let mut selection = filled(strategy, 0, &agents);
+            if let (Strategy::RoundRobin, Some(agent)) = (strategy, agents.get(turn)) {
+                let others: Vec<Seat> = agents.iter().map(|a| a.seat).filter(|seat| *seat != agent.seat).collect();
+                selection.strategy().pick(&others, HARDWARE_PHONES);
+            }
+            let mut explained = Vec::new();
+            selection.each(Class::ANY, &mut |seat| { explained.push(seat); true });
+            let mut chosen = Vec::new();
+            loop {
+                let mut tried = chosen.clone();
+                tried.sort_unstable();
+                // Soft phones are not limited, so nobody is left out.
+                let picks = seats(&selection.strategy().pick(&tried, u8::MAX));
+                if picks.is_empty() {
+                    break;
+                }
+                chosen.extend(picks);
+            }
+            prop_assert_eq!(explained, chosen, "{:?}", strategy);
+        }
+    }
+
     // spec: QU-1
     #[test]
     fn qu_1_in_order_takes_the_topmost((agents, tried) in rosters()) {

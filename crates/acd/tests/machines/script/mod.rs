@@ -22,8 +22,10 @@
 //! show places                                                   who waits at which place, and for how long he still will
 //! show statistics                                               what queues, agents and numbers have done so far
 //! show last record                                              why the call that ended last went where it went
+//! explain queue support · explain call 1 · explain agent anna   why it is so
 //! ```
 
+mod explain;
 mod setup;
 mod tell;
 
@@ -139,6 +141,9 @@ impl Script {
             ["show", "places"] => self.show_places(),
             ["show", "statistics"] => self.show_statistics(),
             ["show", "last", "record"] => self.show_last_record(),
+            ["explain", "queue", queue] => self.explain_queue(&queue_id(queue)?),
+            ["explain", "call", number] => self.explain_call(call_id(number)?),
+            ["explain", "agent", agent] => self.explain_agent(&agent_id(agent)?),
             [agent, ref what @ ..] => self.agent(agent, what),
             [] => Ok(()),
         }
