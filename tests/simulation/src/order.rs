@@ -92,6 +92,12 @@ impl Order {
                     self.open_meanwhile(owner.id, *call);
                     self.nobody_is_overtaken(owner, *call, &offer.agents[0].agent, after)?;
                 }
+                // Who was turned away at the door has a place too, if he comes back as a callback (Spec: UN-7).
+                FromQueue::Overflow { .. } if !self.settled.contains_key(&(owner.id.clone(), *call)) => {
+                    self.places += 1;
+                    let next = (owner.epoch, self.places);
+                    self.given.entry((owner.id.clone(), *call, owner.epoch)).or_insert(next);
+                }
                 FromQueue::Overflow { .. } => {}
             }
         }
