@@ -120,14 +120,9 @@ impl Center {
 
     fn arrival(&mut self) -> Event {
         self.called += 1;
-        let ticket = Ticket {
-            call: CallId { node: NodeId(1), boot: 1, number: self.called },
-            queue: support(),
-            sequence: None,
-            priority: 0,
-            waited: Duration::ZERO,
-            skills: self.needs[self.called as usize % self.needs.len()].clone(),
-        };
+        let call = CallId { node: NodeId(1), boot: 1, number: self.called };
+        let skills = self.needs[self.called as usize % self.needs.len()].clone();
+        let ticket = Ticket { skills, ..Ticket::new(call, support()) };
         let enqueue = Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None };
         Event::Enqueue(Box::new(enqueue))
     }

@@ -120,9 +120,10 @@ pub enum Playback {
     Music,
     /// A sound, once; [`LegEvent::PlayFinished`] follows.
     Sound(SoundId),
-    /// The tone of a code that was obeyed, once; [`LegEvent::PlayFinished`] follows.
+    /// What was asked for by a code or a digit is done, or will be: a rising tone, once (the positive indication of ITU-T
+    /// E.182); [`LegEvent::PlayFinished`] follows.
     Done,
-    /// The tone of a code that was not, once; [`LegEvent::PlayFinished`] follows.
+    /// It cannot be done: low tones, once (the negative indication of ITU-T E.182); [`LegEvent::PlayFinished`] follows.
     Declined,
 }
 
@@ -190,7 +191,7 @@ pub enum LegEvent {
     },
     /// A digit was pressed (once per key press): `0`–`9`, `*`, `#`, `A`–`D`.
     Digit(char),
-    /// A `Playback::Sound` came to its end.
+    /// A `Playback` that plays once came to its end.
     PlayFinished,
     /// The other side put us on hold.
     Held,

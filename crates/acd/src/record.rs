@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, LegId, NumberId, PhoneNumber, QueueId};
-use crate::leg::{CallerId, Cause};
+use crate::leg::{CallerId, Cause, Incoming};
 use crate::offer::OfferId;
 use crate::ticket::Sequence;
 use crate::time::WallTime;
@@ -28,7 +28,8 @@ pub struct Record {
     pub queue: Option<QueueId>,
     /// The agent who talked last.
     pub agent: Option<AgentId>,
-    /// Whole milliseconds from queue entry to two-way audio or to leaving the queue (Spec: PL-5); `None` without a queue.
+    /// Whole milliseconds from queue entry to two-way audio or to leaving the queue (Spec: PL-5), for a callback to two-way
+    /// audio or the end; `None` without a queue.
     pub wait_ms: Option<u64>,
     /// Whole milliseconds of conversation; 0 when never connected.
     pub talk_ms: u64,
@@ -38,6 +39,98 @@ pub struct Record {
     pub cause: Cause,
     /// Everything that happened, in order.
     pub transitions: Vec<Transition>,
+}
+
+impl Record {
+    /// The record of a call whose machine was lost at `ended`, from the transitions that it had told by then. What the
+    /// machine would have written is concluded from them, so that statistics find everything that they have counted.
+    pub fn broken_off(
+        incoming: Incoming,
+        number: Option<NumberId>,
+        started: WallTime,
+        ended: WallTime,
+        mut transitions: Vec<Transition>,
+    ) -> Record {
+        let told = Told::of(&transitions);
+        if let Some(queue) = told.inside.then(|| told.queue.clone()).flatten() {
+            transitions
+                .push(Transition { at: ended, what: Happened::LeftQueue { queue, why: "call ended".to_owned() } });
+        }
+        let what = Happened::Stopped { why: "the call's actor failed".to_owned() };
+        transitions.push(Transition { at: ended, what });
+        Record {
+            call: incoming.call,
+            caller: incoming.caller,
+            dialled: incoming.dialled,
+            number,
+            started,
+            ended,
+            wait_ms: told.entered.map(|at| milliseconds(at, told.waited_until.unwrap_or(ended))),
+            talk_ms: told.connected.map_or(0, |at| milliseconds(at, ended)),
+            outcome: if told.connected.is_some() { Outcome::Answered } else { Outcome::Failed },
+            cause: Cause::Failed(500),
+            queue: told.queue,
+            agent: told.agent,
+            transitions,
+        }
+    }
+}
+
+/// Zero when a clock was set back in between.
+fn milliseconds(from: WallTime, to: WallTime) -> u64 {
+    u64::try_from(to.0.saturating_sub(from.0) / 1_000).unwrap_or(0)
+}
+
+/// What the transitions of a call tell of it.
+#[derive(Default)]
+struct Told {
+    queue: Option<QueueId>,
+    agent: Option<AgentId>,
+    /// It waits in the queue.
+    inside: bool,
+    entered: Option<WallTime>,
+    waited_until: Option<WallTime>,
+    connected: Option<WallTime>,
+}
+
+impl Told {
+    fn of(transitions: &[Transition]) -> Self {
+        let mut told = Told::default();
+        for Transition { at, what } in transitions {
+            match what {
+                Happened::Enqueued { queue, .. } => {
+                    told.queue = Some(queue.clone());
+                    told.entered.get_or_insert(*at);
+                    (told.inside, told.waited_until) = (true, None);
+                }
+                Happened::LeftQueue { .. } => (told.inside, told.waited_until) = (false, Some(*at)),
+                Happened::Connected { agent, .. } => {
+                    told.connected = Some(*at);
+                    told.agent = agent.clone().or(told.agent);
+                    if std::mem::take(&mut told.inside) {
+                        told.waited_until = Some(*at);
+                    }
+                }
+                Happened::Routed { .. }
+                | Happened::Playing { .. }
+                | Happened::CallerAnswered
+                | Happened::Offered { .. }
+                | Happened::ReservationRefused { .. }
+                | Happened::Dialled { .. }
+                | Happened::Alerting { .. }
+                | Happened::NotAnswered { .. }
+                | Happened::PickedUp { .. }
+                | Happened::TakenOver { .. }
+                | Happened::Commanded { .. }
+                | Happened::Held { .. }
+                | Happened::Resumed { .. }
+                | Happened::Digit { .. }
+                | Happened::Stopped { .. }
+                | Happened::LegEnded { .. } => {}
+            }
+        }
+        told
+    }
 }
 
 /// How a call came out, in the words of PL-4 and PL-5.
@@ -173,7 +266,8 @@ pub enum Happened {
     LeftQueue {
         /// The queue.
         queue: QueueId,
-        /// Why, in words: `round unanswered`, `max_wait`, `nobody logged in`, `max_waiting`, `caller left`.
+        /// Why, in words: `round unanswered`, `max_wait`, `max_total_wait`, `nobody logged in`, `max_waiting`,
+        /// `digit 1`, `callback`, `caller left`, `call ended`.
         why: String,
     },
     /// An agent dialled a code that tells his owner something (Spec: TR-5, TR-6).
@@ -187,7 +281,8 @@ pub enum Happened {
     },
     /// Something other than the two sides ended the call.
     Stopped {
-        /// What, in words: `hung up by request`, `longest call length reached`.
+        /// What, in words: `hung up by request`, `max_talk`, `longest call length reached`; for a callback `callback did
+        /// not reach the client`, `callback was kept for too long`, `merged with call …`, `reached by call …`.
         why: String,
     },
     /// A leg ended.
@@ -203,8 +298,48 @@ pub enum Happened {
 mod tests {
     use super::*;
     use crate::explain::{Measure, Next};
-    use crate::ids::Epoch;
+    use crate::ids::{Epoch, Name, NodeId, TrunkId};
+    use crate::leg::Source;
     use crate::skills::Skills;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    /// Broken off after 9 s, with these steps at whole seconds.
+    fn broken_off(steps: &[(i64, Happened)]) -> Record {
+        let incoming = Incoming {
+            call: CallId { node: NodeId(1), boot: 1, number: 1 },
+            source: Source::Trunk(TrunkId::new(name("default"), name("carrier"))),
+            dialled: "+33123456789".to_owned(),
+            to_user: String::new(),
+            caller: CallerId { number: String::new(), name: String::new() },
+        };
+        let transition =
+            |(second, what): &(i64, Happened)| Transition { at: WallTime(second * 1_000_000), what: what.clone() };
+        let transitions = steps.iter().map(transition).collect();
+        Record::broken_off(incoming, None, WallTime(0), WallTime(9_000_000), transitions)
+    }
+
+    // spec: PL-6
+    #[test]
+    fn pl_6_a_call_that_breaks_off_has_a_whole_record() {
+        let support = QueueId::new(name("default"), name("support"));
+        let anna = AgentId::new(name("default"), name("anna"));
+        let enters = (1, Happened::Enqueued { queue: support.clone(), sequence: None });
+        let leg = LegId { call: CallId { node: NodeId(1), boot: 1, number: 1 }, n: 1 };
+        let connects = (4, Happened::Connected { leg, agent: Some(anna.clone()) });
+
+        let record = broken_off(&[]);
+        assert_eq!((record.outcome, record.wait_ms, record.transitions.len()), (Outcome::Failed, None, 1));
+        let record = broken_off(std::slice::from_ref(&enters));
+        assert_eq!((record.outcome, record.wait_ms, record.talk_ms), (Outcome::Failed, Some(8_000), 0));
+        assert!(matches!(record.transitions[1].what, Happened::LeftQueue { .. }));
+        let record = broken_off(&[enters, connects]);
+        assert_eq!((record.outcome, record.wait_ms, record.talk_ms), (Outcome::Answered, Some(3_000), 5_000));
+        assert_eq!((record.queue, record.agent), (Some(support), Some(anna)));
+        assert_eq!(record.transitions.len(), 3, "he is in the queue no more");
+    }
 
     fn agent(name: &str) -> AgentId {
         AgentId::new("default".parse().unwrap(), name.parse().unwrap())

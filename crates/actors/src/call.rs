@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use carillon_acd::call::{Call, Effect, Event};
 use carillon_acd::explain::CallExplained;
-use carillon_acd::stats::Follower;
 use carillon_acd::view::CallView;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
+use crate::story::Story;
 
 /// What a call's mailbox takes.
 #[expect(
@@ -35,21 +35,20 @@ pub(crate) struct CallState {
     addresses: Arc<Addresses>,
     alarm: Alarm,
     effects: Vec<Effect>,
-    follower: Follower,
+    story: Story,
 }
 
 impl Actor for CallActor {
     type Msg = CallMessage;
     type State = CallState;
-    type Arguments = (Box<Call>, Arc<Addresses>);
+    type Arguments = (Box<Call>, Story, Arc<Addresses>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<CallMessage>,
-        (machine, addresses): Self::Arguments,
+        (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let (alarm, follower) = (Alarm::default(), Follower::default());
-        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), follower };
+        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new(), story };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -85,7 +84,7 @@ impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
-        self.addresses.statistics.follow(&mut self.follower, &self.machine);
+        self.story.follow(&self.addresses.statistics, &self.machine);
         for effect in effects.drain(..) {
             self.perform(myself, effect);
         }
@@ -100,7 +99,7 @@ impl CallState {
             Effect::ToAgent(agent, event) => self.addresses.tell_agent(&agent, event),
             Effect::Finished(record) => {
                 tracing::debug!(call_id = %record.call, outcome = ?record.outcome, cause = ?record.cause, "call over");
-                self.addresses.statistics.finish(std::mem::take(&mut self.follower), &record);
+                self.story.finish(&self.addresses.statistics, &record);
                 if self.addresses.call_is_over(record.call).is_some() {
                     (self.addresses.ports.record)(*record);
                 }

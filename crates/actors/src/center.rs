@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
+use crate::story::Story;
 use crate::supervisor::{Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
@@ -105,10 +106,11 @@ impl Center {
         let now = self.addresses.clock.now();
         let call = incoming.call;
         let machine = Box::new(Call::new(now, incoming.clone(), self.routing.clone(), self.call_config.clone()));
-        let arguments = (machine, self.addresses.clone());
+        let story = Story::default();
+        let arguments = (machine, story.clone(), self.addresses.clone());
         let begun = self.addresses.call_begins(call, || {
             ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
-                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall })
+                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall, story })
         });
         if let Err(error) = begun {
             tracing::error!(call_id = %call, %error, "no actor for a new call");
@@ -229,11 +231,14 @@ impl Center {
         self.addresses.calls().len()
     }
 
-    /// Hangs up every call. Their records follow as they end.
-    pub fn hang_up_all(&self) {
+    /// Hangs up every call, and waits until each has done so (2 s at most): a callback has no leg that the edge could
+    /// wait for (Spec: UN-7). The records follow as the calls end.
+    pub async fn hang_up_all(&self) {
         for (call, _) in self.addresses.calls() {
             self.addresses.tell_call(call, call::Event::HangUp);
         }
+        // A mailbox keeps its order: who answers has hung up before.
+        ask_all(self.addresses.calls(), CallMessage::View).await;
     }
 
     pub(crate) fn routing(&self) -> &Routing {

@@ -12,6 +12,7 @@ mod pickup;
 mod ports;
 mod queue;
 mod statistics;
+mod story;
 mod supervisor;
 
 pub use center::{Center, CenterError, Objects};

@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use carillon_acd::agent::{Agent, SavedAvailability};
 use carillon_acd::call::{self, FromAgent};
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
-use carillon_acd::leg::Cause;
 use carillon_acd::queue::Queue;
-use carillon_acd::record::{Happened, Outcome, Record, Transition};
 use carillon_acd::{agent, queue};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
@@ -67,7 +65,7 @@ impl Actor for Supervisor {
             state.start_queue(queue, myself.get_cell());
         }
         for agent in agents {
-            state.start_agent(agent, myself.get_cell());
+            state.start_agent(agent, state.epoch(), myself.get_cell());
         }
         Ok(state)
     }
@@ -93,9 +91,10 @@ impl SupervisorState {
         Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn start_agent(&self, id: AgentId, supervisor: ActorCell) {
+    fn start_agent(&self, id: AgentId, epoch: Epoch, supervisor: ActorCell) {
         let Some((config, saved)) = self.agents.get(&id).cloned() else { return };
-        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, self.epoch()));
+        self.addresses.announce_owner(&id, epoch);
+        let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, epoch));
         let arguments = (id.clone(), machine, self.addresses.clone());
         match ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor) {
             Ok((actor, _)) => {
@@ -126,12 +125,13 @@ impl SupervisorState {
     fn replace(&self, failed: ActorId, error: &ActorProcessingErr, supervisor: ActorCell) {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
-            self.start_agent(agent.clone(), supervisor);
+            let epoch = self.epoch();
+            self.start_agent(agent.clone(), epoch, supervisor);
             // First his devices, or a call whose phone rings would be refused for want of one.
             (self.addresses.ports.announce)(&agent);
             // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
             for (call, _) in self.addresses.calls() {
-                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), FromAgent::NewOwner));
+                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), epoch, FromAgent::NewOwner));
             }
             return;
         }
@@ -142,30 +142,11 @@ impl SupervisorState {
         if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
             tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
             (self.addresses.ports.abandon)(call);
-            if let Some(living) = self.addresses.call_is_over(call) {
-                (self.addresses.ports.record)(self.failed_record(living));
+            if let Some(LivingCall { incoming, started, story, .. }) = self.addresses.call_is_over(call) {
+                let now = self.addresses.clock.now().wall;
+                let record = story.break_off(&self.addresses.statistics, incoming, started, now);
+                (self.addresses.ports.record)(record);
             }
-        }
-    }
-
-    /// What is left to say of a call whose machine is lost.
-    fn failed_record(&self, living: LivingCall) -> Record {
-        let (now, incoming) = (self.addresses.clock.now().wall, living.incoming);
-        let what = Happened::Stopped { why: "the call's actor failed".to_owned() };
-        Record {
-            call: incoming.call,
-            caller: incoming.caller,
-            dialled: incoming.dialled,
-            number: None,
-            started: living.started,
-            ended: now,
-            queue: None,
-            agent: None,
-            wait_ms: None,
-            talk_ms: 0,
-            outcome: Outcome::Failed,
-            cause: Cause::Failed(500),
-            transitions: vec![Transition { at: now, what }],
         }
     }
 }

@@ -74,7 +74,7 @@ impl Node {
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let _ = self.stop_api.send(());
         tracing::debug!(stats = ?self.edge.stats(), "the edge at the stop");
-        self.center.hang_up_all();
+        self.center.hang_up_all().await;
         let left = self.edge.shutdown(GOODBYE).await;
         if left.legs > 0 {
             tracing::warn!(legs = left.legs, "legs did not say goodbye in time");

@@ -8,6 +8,7 @@ use crate::{SAMPLE_RATE, Sound};
 const RINGING_HERTZ: f64 = 425.0;
 const RINGING_ON_SECONDS: usize = 1;
 const RINGING_OFF_SECONDS: usize = 4;
+/// Each of the two tones of an indication lasts 200 ms.
 /// Full scale is 1; this is about -15 dB, as loud as speech.
 const TONE_LEVEL: f64 = 0.18;
 /// Tones fade in and out over this many samples (5 ms), so that they do not click.

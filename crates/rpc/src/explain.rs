@@ -134,7 +134,7 @@ fn caller(explained: &CallerExplained, most: usize) -> v1::CallerExplanation {
             ..caller
         },
         CallerState::Leaving { why } => {
-            v1::CallerExplanation { state: v1::CallerState::Leaving.into(), why: why.as_str().to_owned(), ..caller }
+            v1::CallerExplanation { state: v1::CallerState::Leaving.into(), why: why.to_string(), ..caller }
         }
     }
 }

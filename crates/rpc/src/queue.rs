@@ -24,6 +24,7 @@ impl From<QueueView> for v1::Queue {
             estimated_wait: view.estimate.map(Into::into),
             estimate_count: view.estimates.0,
             estimate_held_count: view.estimates.1,
+            callback_count: view.callbacks,
         }
     }
 }
@@ -59,6 +60,7 @@ mod tests {
             strategy: "longest_idle".into(),
             waiting: 5,
             offered_now: 2,
+            callbacks: 3,
             longest_wait: Duration::from_secs(61),
             agents: 4,
             logged_in: 3,
@@ -96,6 +98,7 @@ mod tests {
             }),
             estimate_count: 50,
             estimate_held_count: 41,
+            callback_count: 3,
         };
         assert_eq!(queue, expected);
     }

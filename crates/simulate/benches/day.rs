@@ -12,9 +12,7 @@ use carillon_acd::call;
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::leg::Source;
 use carillon_acd::queue::{self, Strategy};
-use carillon_acd::rank::Ranking;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
-use carillon_acd::skills::Skills;
 use carillon_acd::stats::{Definitions, Subject};
 use carillon_simulate::center::{Arrival, Center, Habits};
 use carillon_simulate::day;
@@ -50,28 +48,15 @@ fn trunk() -> TrunkId {
 /// Ten queues with a number each; every agent serves two of them.
 fn center() -> Center {
     let serves = |agent: usize| [agent % QUEUES, (agent / QUEUES + agent + 1) % QUEUES];
-    let number_route = |n| NumberRoute {
-        id: NumberId::new(name("default"), name(&format!("number-{n}"))),
-        number: number(n).parse().unwrap(),
-        trunk: trunk(),
-        greeting: None,
-        target: Target::Queue(queue_id(n)),
-        priority: 0,
-        skills: Skills::default(),
+    let number_route = |n| {
+        let id = NumberId::new(name("default"), name(&format!("number-{n}")));
+        NumberRoute::new(id, number(n).parse().unwrap(), trunk(), Target::Queue(queue_id(n)))
     };
-    let queue_route = |n| QueueRoute {
-        short_number: None,
-        pickup: Vec::new(),
-        id: queue_id(n),
-        extension: None,
-        waiting_sound: WaitingSound::Music,
-        priority: 0,
-        ranking: Ranking::default(),
-    };
+    let queue_route = |n| QueueRoute { waiting_sound: WaitingSound::Music, ..QueueRoute::new(queue_id(n)) };
     let tables = Tables {
         numbers: (0..QUEUES).map(number_route).collect(),
         queues: (0..QUEUES).map(queue_route).collect(),
-        agents: (0..AGENTS).map(|n| AgentRoute { id: agent_id(n), extension: None }).collect(),
+        agents: (0..AGENTS).map(|n| AgentRoute::new(agent_id(n))).collect(),
         trunks: vec![TrunkRoute { id: trunk(), outbound: false }],
         ..Tables::default()
     };

@@ -51,11 +51,12 @@ impl Phones {
                 self.calling.remove(&leg);
                 Vec::new()
             }
-            LegCommand::Play(Playback::Sound(_) | Playback::Done | Playback::Declined) => {
-                vec![(Duration::from_secs(3), LegEvent::PlayFinished)]
+            LegCommand::Play(Playback::Sound(_)) => vec![(Duration::from_secs(3), LegEvent::PlayFinished)],
+            LegCommand::Play(Playback::Done | Playback::Declined) => {
+                vec![(Duration::from_millis(400), LegEvent::PlayFinished)]
             }
             LegCommand::Ring
-            | LegCommand::Play(_)
+            | LegCommand::Play(Playback::Ringing | Playback::Music)
             | LegCommand::StopPlaying
             | LegCommand::Bridge { .. }
             | LegCommand::Unbridge => Vec::new(),
@@ -127,7 +128,8 @@ impl Phones {
         let mut line: Option<LegId> = None;
         let mut agents: Vec<(&AgentId, CallId)> = Vec::with_capacity(self.legs.len());
         for (leg, phone) in &self.legs {
-            if phone.answered {
+            // The client of a callback is on a dialled leg, too.
+            if phone.answered && matches!(phone.target, DialTarget::Device(_)) {
                 if let Some(other) = line.filter(|other| other.call == leg.call) {
                     return Err(format!("{leg} and {other} are connected with one caller"));
                 }

@@ -391,6 +391,6 @@ impl Agent {
     }
 
     fn tell(&self, call: CallId, said: FromAgent, out: &mut Vec<Effect>) {
-        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), said)));
+        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), self.epoch, said)));
     }
 }

@@ -54,7 +54,8 @@ impl Agent {
                 answer
             }
         };
-        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), FromAgent::Commanded(answer))));
+        let said = FromAgent::Commanded(answer);
+        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), self.epoch, said)));
     }
 
     fn obey(&mut self, now: Moment, command: &AgentCommand, out: &mut Vec<Effect>) -> Result<(), CommandRefusal> {

@@ -89,7 +89,7 @@ impl Desk {
     /// What the calls were told since the last time.
     fn said(&mut self) -> Vec<FromAgent> {
         let said = self.out.drain(..).filter_map(|effect| match effect {
-            Effect::ToCall(_, call::Event::Agent(_, said)) => Some(said),
+            Effect::ToCall(_, call::Event::Agent(_, _, said)) => Some(said),
             Effect::ToCall(..) | Effect::ToQueue(..) | Effect::Save(_) => None,
         });
         said.collect()

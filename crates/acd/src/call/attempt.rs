@@ -14,7 +14,7 @@ use crate::time::Moment;
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     tries: Vec<Try>,
 }
 
@@ -229,9 +229,14 @@ impl Attempt {
         }
     }
 
-    /// Tells a new owner of `agent` that he is held, or wanted.
+    /// Tells a new owner of `agent` that he is held. Who is only asked for is not.
     pub(super) fn renew_for(&mut self, core: &mut Core, agent: &AgentId) {
-        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && !matches!(t.stage, Stage::Over(_)));
+        let is_held = |stage: &Stage| match stage {
+            Stage::Ringing { .. } => true,
+            Stage::Reserving { .. } => mutant!(WishForHold),
+            Stage::Over(_) => false,
+        };
+        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && is_held(&t.stage));
         held.for_each(|t| t.renew(core));
     }
 

@@ -55,8 +55,9 @@ pub enum Event {
     Leg(LegId, LegEvent),
     /// The owner of a queue speaks.
     Queue(QueueId, FromQueue),
-    /// The owner of an agent speaks.
-    Agent(AgentId, FromAgent),
+    /// An owner of an agent speaks. Its epoch is looked at before the event reaches the machine, by [`crate::fence::Fence`]:
+    /// a call that began after an owner was replaced must not believe that owner either.
+    Agent(AgentId, Epoch, FromAgent),
     /// A person or a service hangs the call up.
     HangUp,
     /// The deadline has passed.
@@ -116,7 +117,8 @@ pub enum FromAgent {
     /// What a code on his phone asked for was done, or why not. Answers every [`agent::Event::Command`].
     Commanded(Result<(), CommandRefusal>),
     /// He has a new owner, who asks every living call what it holds of him before it grants anything. The call renews at
-    /// once; one that holds nothing says nothing.
+    /// once. One that holds nothing says nothing, even if it has asked for him: were a mere wish granted now, a call that
+    /// has him and answers a little later would lose him while his phone rings.
     NewOwner,
 }
 

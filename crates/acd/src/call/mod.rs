@@ -2,9 +2,11 @@
 //! agent would need to be told again. It alone connects, so a caller is never connected with two agents (Spec: CL-3).
 
 mod attempt;
+mod callback;
 mod codes;
 mod core;
 mod event;
+mod exits;
 mod ledger;
 mod pickup;
 mod queued;
@@ -13,6 +15,8 @@ mod steps;
 mod talking;
 
 pub use event::{Config, Effect, Event, FromAgent, FromQueue};
+pub(crate) use exits::LEFT_BY_DIGIT;
+pub(crate) use queued::LEFT_FOR_CALLBACK;
 
 use std::sync::Arc;
 
@@ -57,6 +61,7 @@ impl Call {
             self.core.out.extend(gone(self.id(), &event));
         } else {
             self.take_in(event);
+            self.settle_callback();
         }
         std::mem::swap(&mut self.core.out, out);
     }
@@ -69,7 +74,7 @@ impl Call {
             Event::Queue(queue, FromQueue::Rings(found)) => self.rings_there(&queue, found),
             Event::Queue(queue, FromQueue::NotPickedUp { call, why }) => self.not_picked_up(&queue, call, why),
             Event::Queue(queue, said) => self.queue_says(&queue, said),
-            Event::Agent(agent, said) => self.agent_says(&agent, said),
+            Event::Agent(agent, _, said) => self.agent_says(&agent, said),
             Event::HangUp => self.stop("hung up by request"),
             Event::Wake => {}
         }
@@ -81,8 +86,7 @@ impl Call {
             return None;
         }
         let own = self.core.own.as_ref().map(|own| own.renew_at);
-        let limit = self.core.started + self.core.config.max_length;
-        Some(self.state.deadline().into_iter().chain(own).fold(limit, Moment::min))
+        Some(self.state.deadline().into_iter().chain(own).fold(self.core.ends_at, Moment::min))
     }
 
     /// Whether [`Effect::Finished`] was given: the machine can be dropped.
@@ -99,6 +103,7 @@ impl Call {
             stage: self.state.stage(),
             queue: self.core.ledger.queue.clone(),
             agent: self.state.agent().cloned(),
+            callback: self.core.callback,
             lasted: now.mono.since(self.core.started),
             place: None,
         }
@@ -138,7 +143,7 @@ impl Call {
     /// Everything whose time has come, before any event is looked at.
     fn expire(&mut self) {
         let now = self.core.now.mono;
-        if !self.is_over() && self.core.started + self.core.config.max_length <= now {
+        if !self.is_over() && self.core.ends_at <= now {
             return self.stop("longest call length reached");
         }
         if let Some(own) = self.core.own.clone().filter(|own| own.renew_at <= now) {
@@ -157,11 +162,15 @@ impl Call {
                 self.end(End::by_us(Outcome::Missed, cause));
             }
             State::Occupying { .. } | State::Playing { .. } | State::Dialling { .. } => {}
-            State::Queued(queued) => queued.expire(&mut self.core),
+            State::Queued(queued) => {
+                queued.expire(&mut self.core);
+                self.settle_callback();
+            }
             State::Ringing(attempt) => {
                 attempt.expire(&mut self.core);
                 self.settle_ringing();
             }
+            State::Talking(talk) if talk.ends_at.is_some_and(|at| at <= now) => self.stop("max_talk"),
             State::Talking(_) => self.renew(),
         }
     }
@@ -172,16 +181,14 @@ impl Call {
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => self.caller_ended(*cause),
             LegEvent::PlayFinished => self.played(),
             LegEvent::TakenOver { by } => self.taken_over(by.call),
-            LegEvent::Alerting { .. }
-            | LegEvent::Answered
-            | LegEvent::Digit(_)
-            | LegEvent::Held
-            | LegEvent::Resumed => {}
+            LegEvent::Digit(digit) => self.digit(*digit),
+            LegEvent::Alerting { .. } | LegEvent::Answered | LegEvent::Held | LegEvent::Resumed => {}
         }
     }
 
     fn other_leg(&mut self, leg: LegId, event: &LegEvent) {
         let won = match &mut self.state {
+            State::Queued(queued) if queued.is_calling_back(leg) => return self.callback_leg(leg, event),
             State::Queued(queued) => queued.attempt.as_mut().and_then(|a| a.leg(&mut self.core, leg, event)),
             State::Ringing(attempt) => attempt.leg(&mut self.core, leg, event),
             State::Dialling { leg: ours, .. } if *ours == leg => return self.dialled_leg(event),
@@ -203,8 +210,24 @@ impl Call {
             None => self.settle(),
         }
         // A second answer was on its way while the first one won, or the phone was given up.
-        if *event == LegEvent::Answered && self.connected_with().is_none_or(|(with, _)| with != leg) {
+        if *event == LegEvent::Answered && !self.needs(leg) {
             self.core.leg(leg, LegCommand::HangUp(Cause::AnsweredElsewhere));
+        }
+    }
+
+    /// Whether a dialled leg that was answered is one that somebody talks or waits on.
+    fn needs(&self, leg: LegId) -> bool {
+        match &self.state {
+            State::Talking(talk) => talk.leg == leg || self.core.caller_leg() == leg,
+            State::Queued(queued) => queued.is_calling_back(leg),
+            State::New
+            | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
+            | State::Playing { .. }
+            | State::Ringing(_)
+            | State::Dialling { .. }
+            | State::Ended => false,
         }
     }
 
@@ -253,7 +276,12 @@ impl Call {
             State::Talking(talk) => {
                 let why = match (&talk.from, &talk.agent) {
                     (Some((from, offer)), Some((agent, _))) if from == queue => {
-                        Left::Connected { offer: *offer, agent: agent.clone() }
+                        let (offer, agent) = (*offer, agent.clone());
+                        if self.core.callback {
+                            Left::CalledBack { offer, agent }
+                        } else {
+                            Left::Connected { offer, agent }
+                        }
                     }
                     (Some(_) | None, Some(_) | None) => Left::Gone,
                 };
@@ -291,6 +319,9 @@ impl Call {
                 }
                 self.settle();
             }
+            (State::Queued(queued), _) if queued.holds_for_client(reservation) => {
+                queued.agent_of_client_said(&mut self.core, &said);
+            }
             (State::Ringing(attempt), _) if attempt.holds(reservation) => {
                 answer_attempt(attempt, &mut self.core, reservation, &said);
                 self.settle();
@@ -303,11 +334,12 @@ impl Call {
 
     /// Tells a new owner of `agent` what this call holds of him, as the next renewal would.
     fn renew_for(&mut self, agent: &AgentId) {
-        if let Some(own) = self.core.own.clone().filter(|own| own.agent == *agent) {
+        let held = !matches!(self.state, State::Occupying { .. });
+        if let Some(own) = self.core.own.clone().filter(|own| held && own.agent == *agent) {
             self.core.occupy_own(own.agent, own.reservation);
         }
         match &mut self.state {
-            State::Queued(queued) => queued.attempt.iter_mut().for_each(|a| a.renew_for(&mut self.core, agent)),
+            State::Queued(queued) => queued.renew_for(&mut self.core, agent),
             State::Ringing(attempt) => attempt.renew_for(&mut self.core, agent),
             State::Talking(talk) if talk.agent.as_ref().is_some_and(|(with, _)| with == agent) => {
                 talk.renew_at = self.core.now.mono;
@@ -367,7 +399,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         Event::Queue(queue, FromQueue::Enqueued { .. } | FromQueue::Offer(_) | FromQueue::Overflow { .. }) => {
             Some(Effect::ToQueue(queue.clone(), QueueEvent::Leave { call, why: Left::Gone }))
         }
-        Event::Agent(agent, FromAgent::Granted { reservation, .. }) => {
+        Event::Agent(agent, _, FromAgent::Granted { reservation, .. }) => {
             let release = AgentEvent::Release { reservation: *reservation, why: Released::NoPenalty };
             Some(Effect::ToAgent(agent.clone(), release))
         }
@@ -378,6 +410,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         | Event::Leg(..)
         | Event::Queue(_, FromQueue::Rings(_) | FromQueue::NotPickedUp { .. })
         | Event::Agent(
+            _,
             _,
             FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
         )

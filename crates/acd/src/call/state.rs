@@ -57,6 +57,8 @@ pub(super) struct Talk {
     /// The queue and the offer that it came from.
     pub(super) from: Option<(QueueId, OfferId)>,
     pub(super) renew_at: Moment,
+    /// The longest that the queue lets a conversation last (Spec: QU-12).
+    pub(super) ends_at: Option<Moment>,
 }
 
 impl State {
@@ -68,7 +70,7 @@ impl State {
             State::PickingUp(pickup) => Some(pickup.deadline()),
             State::Queued(queued) => Some(queued.deadline()),
             State::Ringing(attempt) => attempt.deadline(),
-            State::Talking(talk) => talk.agent.as_ref().map(|_| talk.renew_at),
+            State::Talking(talk) => talk.agent.as_ref().map(|_| talk.renew_at).into_iter().chain(talk.ends_at).min(),
         }
     }
 
@@ -79,7 +81,7 @@ impl State {
             | State::Commanding(_)
             | State::PickingUp(_)
             | State::Playing { after: After::NextStep, .. } => Stage::Routing,
-            State::Queued(queued) if queued.attempt.as_ref().and_then(Attempt::agent).is_some() => Stage::Ringing,
+            State::Queued(queued) if queued.agent().is_some() => Stage::Ringing,
             State::Queued(_) => Stage::Waiting,
             State::Ringing(_) | State::Dialling { .. } => Stage::Ringing,
             State::Talking(_) => Stage::Talking,
@@ -90,7 +92,7 @@ impl State {
     /// The agent whose phone rings or who talks.
     pub(super) fn agent(&self) -> Option<&AgentId> {
         match self {
-            State::Queued(queued) => queued.attempt.as_ref().and_then(Attempt::agent),
+            State::Queued(queued) => queued.agent(),
             State::Ringing(attempt) => attempt.agent(),
             State::Talking(talk) => talk.agent.as_ref().map(|(agent, _)| agent),
             State::New

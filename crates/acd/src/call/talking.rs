@@ -31,11 +31,21 @@ impl End {
     pub(super) const fn taken_over() -> Self {
         End { outcome: Outcome::Done, cause: Cause::Normal, caller: None, other: None }
     }
+
+    /// We end it, and the caller has hung up before.
+    pub(super) const fn without_caller(outcome: Outcome, cause: Cause) -> Self {
+        End { outcome, cause, caller: None, other: Some(cause) }
+    }
 }
 
 impl Call {
     /// Somebody of the offer has answered.
     pub(super) fn won(&mut self, won: Won) {
+        if let State::Queued(queued) = &mut self.state
+            && queued.callback.is_some()
+        {
+            return queued.call_client(&mut self.core, won);
+        }
         let from = match std::mem::replace(&mut self.state, State::New) {
             State::Queued(queued) => queued.won(&mut self.core, &won),
             State::Ringing(mut attempt) => {
@@ -64,7 +74,9 @@ impl Call {
         let agent = won.as_ref().map(|won| &won.agent);
         self.core.ledger.connects(self.core.now, leg, agent, from.is_some());
         let agent = won.map(|won| (won.agent, won.reservation));
-        self.state = State::Talking(Box::new(Talk { leg, agent, from, renew_at: self.core.now.mono }));
+        let queue = from.as_ref().and_then(|(queue, _)| self.core.routing.queue(queue));
+        let ends_at = queue.and_then(|queue| queue.max_talk).map(|max| self.core.now.mono + max);
+        self.state = State::Talking(Box::new(Talk { leg, agent, from, renew_at: self.core.now.mono, ends_at }));
         self.renew();
     }
 
@@ -101,6 +113,13 @@ impl Call {
 
     /// The caller has hung up, or his leg broke.
     pub(super) fn caller_ended(&mut self, cause: Cause) {
+        if let State::Queued(queued) = &mut self.state
+            && let Some(callback) = &mut queued.callback
+        {
+            // He has hung up before we did, which changes nothing.
+            callback.line_ended();
+            return;
+        }
         self.core.write(Happened::LegEnded { leg: self.core.caller_leg(), cause });
         let broken = matches!(cause, Cause::MediaTimeout | Cause::SignallingTimeout);
         let outcome = match &self.state {
@@ -145,9 +164,18 @@ impl Call {
                 if let Some(attempt) = &mut queued.attempt {
                     attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None);
                 }
-                let why = if end.caller.is_none() { "caller left" } else { "call ended" };
-                core.ledger.leaves(core.now, &queued.queue, why);
-                queued.leave(core, Left::Abandoned);
+                match &mut queued.callback {
+                    // It is written already that he left (Spec: PL-5).
+                    Some(callback) => {
+                        callback.cancel(core);
+                        queued.leave(core, Left::Gone);
+                    }
+                    None => {
+                        let why = if end.caller.is_none() { "caller left" } else { "call ended" };
+                        core.ledger.leaves(core.now, &queued.queue, why);
+                        queued.leave(core, Left::Abandoned);
+                    }
+                }
             }
             State::Ringing(mut attempt) => attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None),
             State::Dialling { leg, .. } => core.leg(leg, LegCommand::HangUp(end.other.unwrap_or(Cause::Cancelled))),

@@ -1,3 +1,4 @@
+mod callback;
 mod dialled;
 
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId
 use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Playback, Source};
 use crate::offer::{Invitation, Offer, OfferId, Offered, OwnCall};
 use crate::queue::{self, Enqueue, Left, PickupRefusal, Progress, RingingCall};
-use crate::rank::Ranking;
 use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
@@ -40,6 +40,9 @@ fn trunk() -> TrunkId {
     TrunkId::new(name("default"), name("carrier"))
 }
 
+/// The owner of every agent.
+const OWNER: Epoch = Epoch(1);
+
 const CALL: CallId = CallId { node: NodeId(1), boot: 1, number: 1 };
 
 fn caller() -> LegId {
@@ -56,25 +59,24 @@ fn reservation(n: u32) -> ReservationId {
 
 fn routing() -> Arc<Routing> {
     let tables = Tables {
-        numbers: vec![NumberRoute {
-            priority: 0,
-            skills: crate::skills::Skills::default(),
-            id: NumberId::new(name("default"), name("main")),
-            number: "+33123456789".parse().unwrap(),
-            trunk: trunk(),
-            greeting: None,
-            target: Target::Queue(support()),
-        }],
+        numbers: vec![NumberRoute::new(
+            NumberId::new(name("default"), name("main")),
+            "+33123456789".parse().unwrap(),
+            trunk(),
+            Target::Queue(support()),
+        )],
         queues: vec![QueueRoute {
-            short_number: None,
             pickup: vec![agent_id("piotr")],
-            id: support(),
-            extension: None,
             waiting_sound: WaitingSound::Music,
             priority: 3,
-            ranking: Ranking::default(),
+            exits: [('2', queue::Exit::Callback)].into(),
+            ..QueueRoute::new(support())
         }],
-        agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
+        agents: vec![AgentRoute {
+            extension: Some("101".parse().unwrap()),
+            mobile: Some("+33612345678".parse().unwrap()),
+            ..AgentRoute::new(agent_id("anna"))
+        }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
         ..Tables::default()
     };
@@ -138,7 +140,7 @@ impl Line {
     fn grant(&mut self, agent: &str, n: u32) {
         let devices = vec![(DeviceId { agent: agent_id(agent), index: 0 }, DeviceKind::Hardware)];
         let granted = FromAgent::Granted { reservation: reservation(n), devices };
-        self.tell(Event::Agent(agent_id(agent), granted));
+        self.tell(Event::Agent(agent_id(agent), OWNER, granted));
     }
 
     fn leg(&mut self, leg: LegId, event: LegEvent) {
@@ -395,7 +397,7 @@ fn a_ringing_reservation_is_renewed() {
     line.grant("anna", 1);
     assert_eq!(line.legs_told(), [], "a repeated grant dials nothing");
     let lost = FromAgent::Lost { reservation: reservation(1) };
-    line.tell(Event::Agent(agent_id("anna"), lost));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, lost));
     assert_eq!(line.legs_told(), [(1, LegCommand::HangUp(Cause::Cancelled))], "he is held for somebody else");
 }
 
@@ -416,6 +418,25 @@ fn cl_3_a_replaced_owner_is_not_obeyed() {
     assert_eq!(line.out, []);
     line.offer(6, 1, &["anna"]);
     assert_eq!(line.agents_told().len(), 1);
+}
+
+// spec: PL-6: a caller who is sent home has flowed out, and has not abandoned as well.
+#[test]
+fn pl_6_a_call_leaves_a_queue_once() {
+    let mut line = Line::waiting();
+    let overflow = queue::Overflow {
+        why: queue::OverflowReason::MaxWait,
+        message: None,
+        then: queue::Then::HangUp,
+        farewell: None,
+        ring_for: Duration::ZERO,
+    };
+    line.out.clear();
+    line.queue(FromQueue::Overflow { epoch: Epoch(5), overflow });
+    let record = line.record();
+    assert_eq!(line.queues_told(), [left(Left::Overflowed)]);
+    let times = record.transitions.iter().filter(|t| step(&t.what) == "left").count();
+    assert_eq!(times, 1);
 }
 
 #[test]
@@ -511,16 +532,34 @@ fn the_record_is_bounded() {
 #[test]
 fn cl_3_a_new_owner_of_an_agent_hears_at_once_what_the_call_holds() {
     let mut line = Line::ringing();
-    line.tell(Event::Agent(agent_id("piotr"), FromAgent::NewOwner));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, FromAgent::NewOwner));
     assert_eq!(line.agents_told(), [], "nothing is held of him");
-    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::NewOwner));
     let told = line.agents_told();
     assert!(matches!(&told[..], [agent::Event::Reserve { reservation: r, .. }] if *r == reservation(1)), "{told:?}");
     line.leg(leg(1), LegEvent::Answered);
     line.out.clear();
-    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::NewOwner));
     let connected = agent::Event::Connected { reservation: reservation(1), queue: Some(support()) };
     assert_eq!(line.agents_told(), [connected]);
+}
+
+// spec: CL-3: another call may have her, and is asked a moment later.
+#[test]
+fn cl_3_a_new_owner_of_an_agent_does_not_hear_mere_wishes() {
+    let mut line = Line::waiting();
+    line.offer(5, 1, &["anna"]);
+    line.out.clear();
+    line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::NewOwner));
+    assert_eq!(line.agents_told(), []);
+    line.grant("anna", 1);
+    assert_eq!(line.legs_told().len(), 1, "she is still asked for");
+
+    let phone = DeviceId { agent: agent_id("piotr"), index: 0 };
+    let mut line = Line::new(Source::Device(phone), "101");
+    line.out.clear();
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, FromAgent::NewOwner));
+    assert_eq!(line.agents_told(), []);
 }
 
 // spec: OB-5
@@ -531,7 +570,7 @@ fn ob_5_a_calling_agent_is_held_before_anything_is_dialled() {
     let own = agent::Event::Reserve { reservation: reservation(1), purpose: Purpose::Own };
     assert_eq!(line.agents_told(), std::slice::from_ref(&own));
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("piotr"), granted));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, granted));
     let direct = agent::Event::Reserve { reservation: reservation(2), purpose: Purpose::Direct };
     assert_eq!(line.agents_told(), [direct]);
     line.grant("anna", 2);
@@ -545,7 +584,7 @@ fn ob_5_a_calling_agent_is_held_before_anything_is_dialled() {
 
     let mut line = Line::new(source, "101");
     let refused = FromAgent::Refused { reservation: reservation(1), why: Refusal::Busy };
-    line.tell(Event::Agent(agent_id("piotr"), refused));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, refused));
     let record = line.record();
     assert_eq!((record.outcome, record.cause), (Outcome::Refused, Cause::Busy));
 }
@@ -555,7 +594,7 @@ fn an_outgoing_call_passes_early_media_on() {
     let source = Source::Device(DeviceId { agent: agent_id("piotr"), index: 0 });
     let mut line = Line::new(source, "+48 600 000 000");
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("piotr"), granted));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, granted));
     line.out.clear();
     line.leg(leg(1), LegEvent::Alerting { early_media: false });
     line.leg(leg(1), LegEvent::Alerting { early_media: false });
@@ -570,7 +609,7 @@ fn an_outgoing_call_passes_early_media_on() {
 #[test]
 fn an_unknown_call_turns_everybody_away() {
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    let answer = gone(CALL, &Event::Agent(agent_id("anna"), granted));
+    let answer = gone(CALL, &Event::Agent(agent_id("anna"), OWNER, granted));
     assert_eq!(answer, Some(Effect::ToAgent(agent_id("anna"), released(1, Released::NoPenalty))));
     assert_eq!(gone(CALL, &Event::Wake), None);
 }
@@ -585,7 +624,7 @@ fn an_agent_who_calls_is_shown_by_his_extension() {
         _ => None,
     });
     let granted = FromAgent::Granted { reservation: own.unwrap(), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("anna"), granted));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, granted));
     line.queue(FromQueue::Enqueued { sequence: Sequence { epoch: Epoch(5), counter: 1 } });
     line.offer(5, 1, &["piotr"]);
     line.grant("piotr", 2);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::history::history;
 use super::queue::agent_lines;
 use super::{Called, Fate, Lines, OfferedAgent, QueueExplained, Step, StepKind, listed};
+use crate::call::LEFT_FOR_CALLBACK;
 use crate::ids::{AgentId, CallId, QueueId};
 use crate::leg::{CallerId, Cause};
 use crate::record::{Outcome, Record, Transition};
@@ -56,7 +57,7 @@ pub enum Whereabouts {
 impl CallExplained {
     /// A call that lives and began at `started`; [`CallExplained::place`] is for the queue to say.
     pub fn alive(view: CallView, started: WallTime, transitions: &[Transition]) -> Self {
-        let CallView { call, caller, dialled, stage, queue: _, agent, lasted, place: _ } = view;
+        let CallView { call, caller, dialled, stage, queue: _, agent, lasted, place: _, callback: _ } = view;
         let whereabouts = Whereabouts::Alive { stage, agent, lasted };
         CallExplained { call, caller, dialled, whereabouts, history: history(started, transitions), place: None }
     }
@@ -83,7 +84,8 @@ impl CallExplained {
     pub fn queue(&self) -> Option<&QueueId> {
         let last = self.history.iter().rev().find_map(|step| match &step.kind {
             StepKind::Entered { queue } => Some(Some(queue)),
-            StepKind::Left { .. } => Some(None),
+            // A callback keeps its place (Spec: UN-7).
+            StepKind::Left { queue, why } => Some((why == LEFT_FOR_CALLBACK).then_some(queue)),
             StepKind::Routed { .. } | StepKind::Offered { .. } | StepKind::Called { .. } | StepKind::Stopped { .. } => {
                 None
             }

@@ -266,7 +266,7 @@ impl CallerState {
                 let count = u32::try_from(agents.len()).unwrap_or(u32::MAX);
                 format!("offered to {} for {}", listed(&agents[..agents.len().min(10)], count), lasting(*since))
             }
-            CallerState::Leaving { why } => format!("has to leave: {}", why.as_str()),
+            CallerState::Leaving { why } => format!("has to leave: {}", why),
         }
     }
 }

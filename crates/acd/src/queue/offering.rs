@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::selection::{HARDWARE_PHONES, Pick, Seat};
 use super::unanswered::{self, Verdict};
 use super::waiting::{Caller, Ringing, State, Walk};
-use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
+use super::{Effect, Enqueue, Progress, Queue, Strategy};
 use crate::call::FromQueue;
 use crate::explain::Choice;
 use crate::ids::{AgentId, CallId};
@@ -57,7 +57,7 @@ impl Queue {
             return;
         }
         self.free_seats(&caller.state, |_| false);
-        let until = now + self.config.ring_for + SLACK;
+        let until = now + self.offer_lasts(caller);
         caller.state = State::Offered(Ringing { offer, seats: Vec::new(), phones: 0, made: now, until });
     }
 
@@ -70,6 +70,11 @@ impl Queue {
         let refused: Vec<Seat> = refused.iter().filter_map(|agent| self.roster.seat(agent)).collect();
         self.free_seats(&caller.state, |seat| caller.tried.binary_search(&seat).is_ok() || refused.contains(&seat));
         caller.state = State::Waiting;
+    }
+
+    /// After the agent, the client's phone rings too.
+    fn offer_lasts(&self, caller: &Caller) -> Duration {
+        self.config.ring_for + caller.callback.map_or(Duration::ZERO, |callback| callback.ring_for) + SLACK
     }
 
     /// A ticket that knows nothing of an offer made some time ago: the offer did not arrive.
@@ -115,11 +120,8 @@ impl Queue {
             State::Offered(_) if self.config.strategy == Strategy::AllAtOnce => return self.join(now, call, out),
             State::Offered(_) | State::Resting { .. } | State::Leaving(_) => return,
         }
-        if self.roster.nobody_logged_in() {
-            return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
-        }
-        if self.waiting.past_limit(caller, now) {
-            return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::MaxWait), out);
+        if let Some(why) = unanswered::sent_away(caller, self.roster.nobody_logged_in(), now) {
+            return self.overflow(call, unanswered::timeout(&self.config, why), out);
         }
         let after = self.roster.last_turn();
         let begun = !caller.tried.is_empty();
@@ -141,7 +143,7 @@ impl Queue {
         let offer = OfferId { epoch: self.epoch, counter: self.offers };
         caller.round = caller.round.max(1);
         caller.round_began.get_or_insert(now);
-        let until = now + self.config.ring_for + SLACK;
+        let until = now + self.offer_lasts(&caller);
         let mut ringing = Ringing { offer, seats: Vec::new(), phones: 0, made: now, until };
         let said = self.propose(call, &mut ringing, picks, why, caller.round, self.config.ring_for);
         caller.state = State::Offered(ringing);
@@ -190,7 +192,7 @@ impl Queue {
 
     fn end_round(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
-        match unanswered::after_round(&self.config, caller.rang) {
+        match unanswered::after_round(&self.config, caller.rang, caller.callback.is_some()) {
             Verdict::NewRound => {
                 let until = caller.round_began.take().unwrap_or(now) + RING;
                 caller.round += 1;

@@ -14,8 +14,25 @@ use crate::skills::Skills;
 use crate::time::Moment;
 
 /// An agent repeats himself every 10 s; one who was not heard for so long counts as logged out. For the same time a new
-/// owner takes agents that it has not heard yet for logged in, so that a restart does not send the callers home.
+/// owner hopes for the agents that it has not heard yet, so that a restart does not send the callers home.
 const UNHEARD: Duration = Duration::from_secs(35);
+
+/// Whether anybody is logged in (Spec: UN-4). Being busy, on break or out of reach is something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// At least one agent.
+    Somebody,
+    /// Nobody who is known of; but somebody may log in, or be heard for the first time, until then.
+    Hoped { until: Moment },
+    /// Nobody, for long enough.
+    Nobody,
+}
+
+impl Presence {
+    fn hope(now: Moment, time: Duration) -> Self {
+        if time.is_zero() { Presence::Nobody } else { Presence::Hoped { until: now + time } }
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Place {
@@ -48,8 +65,8 @@ pub(super) struct Roster {
     /// Free or busy.
     working: usize,
     unheard: usize,
-    /// Until then the unheard count as logged in.
-    grace: Option<Moment>,
+    presence: Presence,
+    nobody_grace: Duration,
 }
 
 impl Roster {
@@ -76,7 +93,8 @@ impl Roster {
             logged_in: 0,
             working: 0,
             unheard: agents.len(),
-            grace: Some(now + UNHEARD),
+            presence: Presence::hope(now, if agents.is_empty() { Duration::ZERO } else { UNHEARD }),
+            nobody_grace: config.nobody_grace,
         }
     }
 
@@ -105,24 +123,44 @@ impl Roster {
         place.heard_at = now;
         self.silence.broken(now, seat);
         self.set(seat, status.standing, candidate);
+        self.look_around(now, first && self.unheard == 0);
         Some((seat, offered))
+    }
+
+    /// Begins to wait for somebody when the last agent has logged out, or `all_heard` and nobody is logged in.
+    fn look_around(&mut self, now: Moment, all_heard: bool) {
+        self.presence = match self.presence {
+            _ if self.logged_in > 0 => Presence::Somebody,
+            Presence::Hoped { until } if all_heard => match Presence::hope(now, self.nobody_grace) {
+                Presence::Hoped { until: sooner } => Presence::Hoped { until: until.min(sooner) },
+                other => other,
+            },
+            Presence::Somebody => Presence::hope(now, self.nobody_grace),
+            other @ (Presence::Hoped { .. } | Presence::Nobody) => other,
+        };
     }
 
     /// Forgets those who have been silent for too long.
     pub(super) fn expire(&mut self, now: Moment) {
-        self.grace = self.grace.filter(|until| *until > now);
         while let Some((since, seat)) = self.silence.longest()
             && since + UNHEARD <= now
         {
             self.silence.end(seat);
             let candidate = self.places[seat as usize].candidate;
             self.set(seat, Standing::LoggedOut, candidate);
+            self.look_around(now, false);
+        }
+        if matches!(self.presence, Presence::Hoped { until } if until <= now) {
+            self.presence = Presence::Nobody;
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        let grace = self.grace.filter(|_| self.unheard > 0);
-        self.silence.longest().map(|(since, _)| since + UNHEARD).into_iter().chain(grace).min()
+        let hoped = match self.presence {
+            Presence::Hoped { until } => Some(until),
+            Presence::Somebody | Presence::Nobody => None,
+        };
+        self.silence.longest().map(|(since, _)| since + UNHEARD).into_iter().chain(hoped).min()
     }
 
     fn set(&mut self, seat: Seat, standing: Standing, candidate: Candidate) {
@@ -269,8 +307,8 @@ impl Roster {
         self.places.len()
     }
 
-    /// Whether UN-4's "no agent is logged in" holds. Being busy, on break or out of reach is something else.
+    /// Whether UN-4's "no agent is logged in" holds, and has for the grace.
     pub(super) fn nobody_logged_in(&self) -> bool {
-        self.logged_in == 0 && (self.unheard == 0 || self.grace.is_none())
+        self.presence == Presence::Nobody
     }
 }

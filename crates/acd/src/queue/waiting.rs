@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use super::Overflow;
 use super::selection::{Class, HARDWARE_PHONES, Seat};
 use super::table::Table;
+use super::{Overflow, OverflowReason};
 use crate::agent::Version;
-use crate::ids::CallId;
+use crate::ids::{CallId, PhoneNumber};
 use crate::offer::OfferId;
 use crate::rank::Ranking;
 use crate::skills::Skills;
-use crate::ticket::Sequence;
+use crate::ticket::{Callback, Sequence};
 use crate::time::Moment;
 
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
@@ -116,12 +116,18 @@ pub(super) struct Caller {
     /// When his waiting began, in whatever queue that was.
     pub(super) began: Moment,
     pub(super) expires: Moment,
+    /// When he has waited long enough, and by which limit (Spec: UN-4).
+    pub(super) limit: Option<(Moment, OverflowReason)>,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
     /// Sorted.
     pub(super) tried: Vec<Seat>,
     pub(super) rang: bool,
     pub(super) last_over: Option<OfferId>,
+    /// His number, if it is international.
+    pub(super) number: Option<PhoneNumber>,
+    /// He has hung up, and is to be called back.
+    pub(super) callback: Option<Callback>,
     /// What he needs of his agent at first.
     pub(super) wanted: Skills,
     /// Who suits by now.
@@ -137,6 +143,14 @@ impl Caller {
         self.began < self.entered
     }
 
+    /// The number of a callback that has its place.
+    fn called_back_at(&self) -> Option<&PhoneNumber> {
+        match self.state {
+            State::Waiting | State::Resting { .. } | State::Offered(_) => self.callback.and(self.number.as_ref()),
+            State::Leaving(_) => None,
+        }
+    }
+
     fn lane(&self) -> Lane {
         let full = matches!(&self.state, State::Offered(ringing) if ringing.phones >= HARDWARE_PHONES);
         Lane { priority: Reverse(self.priority), came_over: self.came_over(), class: self.class, full }
@@ -150,9 +164,14 @@ impl Caller {
         self.expires = now + TICKET_LIFE;
     }
 
+    /// The limit that he has reached, if any.
+    pub(super) fn past_limit(&self, now: Moment) -> Option<OverflowReason> {
+        self.limit.filter(|(at, _)| *at <= now).map(|(_, why)| why)
+    }
+
     /// When something has to be done for him. A phone that rings is not cut by the limit (Spec: UN-4).
-    fn due(&self, max_wait: Option<Duration>) -> Moment {
-        let limit = max_wait.map(|max| self.entered + max);
+    fn due(&self) -> Moment {
+        let limit = self.limit.map(|(at, _)| at);
         let own = match &self.state {
             State::Waiting => limit.into_iter().chain(self.relax_at).min(),
             State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
@@ -166,24 +185,25 @@ impl Caller {
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    max_wait: Option<Duration>,
     agents_join: bool,
     ranking: Ranking,
     callers: Table<CallId, Box<Caller>>,
     /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
     open: BTreeMap<Lane, BTreeSet<Place>>,
     due: BTreeSet<(Moment, CallId)>,
+    /// One for each number.
+    callbacks: BTreeMap<PhoneNumber, CallId>,
 }
 
 impl Waiting {
-    pub(super) fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
+    pub(super) fn new(agents_join: bool, ranking: Ranking) -> Self {
         Waiting {
-            max_wait,
             agents_join,
             ranking,
             callers: Table::default(),
             open: BTreeMap::new(),
             due: BTreeSet::new(),
+            callbacks: BTreeMap::new(),
         }
     }
 
@@ -207,7 +227,10 @@ impl Waiting {
                 places.remove();
             }
         }
-        self.due.remove(&(caller.due(self.max_wait), call));
+        self.due.remove(&(caller.due(), call));
+        if let Some(number) = caller.called_back_at() {
+            self.callbacks.remove(number);
+        }
         Some(caller)
     }
 
@@ -215,7 +238,10 @@ impl Waiting {
         if self.is_open(caller) {
             self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
-        self.due.insert((caller.due(self.max_wait), caller.call));
+        self.due.insert((caller.due(), caller.call));
+        if let Some(number) = caller.called_back_at() {
+            self.callbacks.insert(number.clone(), caller.call);
+        }
     }
 
     const fn is_open(&self, caller: &Caller) -> bool {
@@ -267,8 +293,9 @@ impl Waiting {
         self.due.first().copied()
     }
 
-    pub(super) fn past_limit(&self, caller: &Caller, now: Moment) -> bool {
-        self.max_wait.is_some_and(|max| caller.entered + max <= now)
+    /// The callback to this number that has its place.
+    pub(super) fn callback_to(&self, number: &PhoneNumber) -> Option<&Caller> {
+        self.callbacks.get(number).and_then(|call| self.get(*call))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {

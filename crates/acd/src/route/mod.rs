@@ -10,8 +10,10 @@ pub use plan::{Plan, Step};
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, ShortNumber, SoundId, TrunkId};
+use crate::queue::{CallbackRule, Exit};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 
@@ -51,6 +53,24 @@ pub struct NumberRoute {
     pub priority: i32,
     /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5).
     pub skills: Skills,
+    /// The longest a caller may wait in all queues together; `None` for no limit (Spec: UN-4).
+    pub max_wait: Option<Duration>,
+}
+
+impl NumberRoute {
+    /// A number without greeting or option.
+    pub fn new(id: NumberId, number: PhoneNumber, trunk: TrunkId, target: Target) -> Self {
+        NumberRoute {
+            id,
+            number,
+            trunk,
+            greeting: None,
+            target,
+            priority: 0,
+            skills: Skills::default(),
+            max_wait: None,
+        }
+    }
 }
 
 /// What routing knows of a queue.
@@ -70,6 +90,30 @@ pub struct QueueRoute {
     pub short_number: Option<ShortNumber>,
     /// Who may take its calls that ring at others: the agents of its list, or nobody (Spec: TR-4).
     pub pickup: Vec<AgentId>,
+    /// The longest a conversation of its callers may last; `None` for no limit (Spec: QU-12).
+    pub max_talk: Option<Duration>,
+    /// What the digits do that its callers press while they wait (Spec: UN-7).
+    pub exits: BTreeMap<char, Exit>,
+    /// How they are called back.
+    pub callback: CallbackRule,
+}
+
+impl QueueRoute {
+    /// A queue as the configuration makes it when nothing but its name is written.
+    pub fn new(id: QueueId) -> Self {
+        QueueRoute {
+            id,
+            extension: None,
+            waiting_sound: WaitingSound::default(),
+            priority: 0,
+            ranking: Ranking::default(),
+            short_number: None,
+            pickup: Vec::new(),
+            max_talk: None,
+            exits: BTreeMap::new(),
+            callback: CallbackRule::default(),
+        }
+    }
 }
 
 /// What routing knows of an agent.
@@ -79,6 +123,15 @@ pub struct AgentRoute {
     pub id: AgentId,
     /// If he has one.
     pub extension: Option<Extension>,
+    /// His mobile phone, for calls that nobody has answered (Spec: UN-1).
+    pub mobile: Option<PhoneNumber>,
+}
+
+impl AgentRoute {
+    /// An agent of whom nothing but the name is known.
+    pub const fn new(id: AgentId) -> Self {
+        AgentRoute { id, extension: None, mobile: None }
+    }
 }
 
 /// What routing knows of a trunk.
@@ -164,7 +217,8 @@ pub struct Routing {
     pickups: BTreeMap<AgentId, Vec<QueueId>>,
     outbound: BTreeMap<Name, TrunkId>,
     own_numbers: BTreeMap<TrunkId, PhoneNumber>,
-    agents: BTreeMap<AgentId, Extension>,
+    extensions_of: BTreeMap<AgentId, Extension>,
+    mobiles: BTreeMap<AgentId, PhoneNumber>,
 }
 
 impl Routing {
@@ -176,7 +230,8 @@ impl Routing {
         let mut routing = Routing { codes: tables.codes, ..Routing::default() };
         for agent in &tables.agents {
             routing.add_extension(&agent.id.tenant, agent.extension.as_ref(), Target::Agent(agent.id.clone()))?;
-            routing.agents.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
+            routing.extensions_of.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
+            routing.mobiles.extend(agent.mobile.clone().map(|mobile| (agent.id.clone(), mobile)));
         }
         for queue in tables.queues {
             routing.add_extension(&queue.id.tenant, queue.extension.as_ref(), Target::Queue(queue.id.clone()))?;
@@ -262,7 +317,12 @@ impl Routing {
 
     /// The extension of `agent`, if he has one.
     pub fn extension_of(&self, agent: &AgentId) -> Option<&Extension> {
-        self.agents.get(agent)
+        self.extensions_of.get(agent)
+    }
+
+    /// The mobile phone of `agent`, if he has one.
+    pub fn mobile_of(&self, agent: &AgentId) -> Option<&PhoneNumber> {
+        self.mobiles.get(agent)
     }
 
     /// The trunk that takes the outgoing calls of `tenant`: its first with `outbound`.

@@ -1,5 +1,7 @@
 //! The walk of one call through the tables, and its explanation (Spec: RT-9).
 
+use std::time::Duration;
+
 use super::{Feature, NumberRoute, Routing, Target};
 use crate::ids::{AgentId, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
@@ -43,6 +45,8 @@ pub struct Plan {
     pub priority: i32,
     /// What it asks of the agent (Spec: QU-5).
     pub skills: Skills,
+    /// The longest wait in all queues together (Spec: UN-4).
+    pub max_wait: Option<Duration>,
     /// In order.
     pub steps: Vec<Step>,
     /// Which step was chosen by which rule, and why others did not apply, in words.
@@ -140,12 +144,19 @@ impl Plan {
         }
         why.push(format!("leads to {}", route.target));
         steps.push(route.target.clone().into());
-        Plan { number: Some(route.id.clone()), priority: route.priority, skills: route.skills.clone(), steps, why }
+        Plan {
+            number: Some(route.id.clone()),
+            priority: route.priority,
+            skills: route.skills.clone(),
+            max_wait: route.max_wait,
+            steps,
+            why,
+        }
     }
 
     /// Not by a number of ours.
     fn internal(step: Step, why: String) -> Plan {
-        Plan { number: None, priority: 0, skills: Skills::default(), steps: vec![step], why: vec![why] }
+        Plan { number: None, priority: 0, skills: Skills::default(), max_wait: None, steps: vec![step], why: vec![why] }
     }
 
     fn refuse(why: String) -> Plan {

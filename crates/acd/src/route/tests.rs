@@ -4,7 +4,6 @@ use super::{
 };
 use crate::ids::{AgentId, CallId, DeviceId, Name, NodeId, NumberId, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
-use crate::rank::Ranking;
 use crate::view::AgentCommand;
 
 fn name(text: &str) -> Name {
@@ -25,13 +24,13 @@ fn trunk(tenant: &str) -> TrunkId {
 
 fn number(tenant: &str, id: &str, number: &str) -> NumberRoute {
     NumberRoute {
-        priority: 0,
-        skills: crate::skills::Skills::default(),
-        id: NumberId::new(name(tenant), name(id)),
-        number: number.parse().unwrap(),
-        trunk: trunk(tenant),
         greeting: Some(SoundId::new(name(tenant), name("welcome"))),
-        target: Target::Queue(queue(tenant)),
+        ..NumberRoute::new(
+            NumberId::new(name(tenant), name(id)),
+            number.parse().unwrap(),
+            trunk(tenant),
+            Target::Queue(queue(tenant)),
+        )
     }
 }
 
@@ -41,13 +40,11 @@ fn tables() -> Tables {
         queues: vec![QueueRoute {
             short_number: Some("99900".parse().unwrap()),
             pickup: vec![anna("acme")],
-            ranking: Ranking::default(),
-            id: queue("acme"),
             extension: Some("201".parse().unwrap()),
             waiting_sound: WaitingSound::Music,
-            priority: 0,
+            ..QueueRoute::new(queue("acme"))
         }],
-        agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()) }],
+        agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()), mobile: None }],
         trunks: vec![
             TrunkRoute { id: TrunkId::new(name("acme"), name("inbound")), outbound: false },
             TrunkRoute { id: trunk("acme"), outbound: true },
@@ -123,7 +120,7 @@ fn rt_5_an_extension_is_unique_in_its_tenant() {
     broken.agents[0].extension = Some("201".parse().unwrap());
     assert!(matches!(Routing::new(broken), Err(RouteError::DuplicateExtension { .. })));
     let mut fine = tables();
-    fine.agents.push(AgentRoute { id: anna("other"), extension: Some("201".parse().unwrap()) });
+    fine.agents.push(AgentRoute { id: anna("other"), extension: Some("201".parse().unwrap()), mobile: None });
     assert!(Routing::new(fine).is_ok(), "another tenant may use it");
 }
 

@@ -138,23 +138,16 @@ fn queue_id(text: &str) -> QueueId {
 
 /// Three agents without a phone, who serve both queues; a number that leads to `support`.
 fn objects() -> Objects {
-    let number = route::NumberRoute {
-        priority: 0,
-        skills: carillon_acd::skills::Skills::default(),
-        id: NumberId::new(name("default"), name("main")),
-        number: "+33123456789".parse().unwrap(),
-        trunk: TrunkId::new(name("default"), name("carrier")),
-        greeting: None,
-        target: route::Target::Queue(queue_id("support")),
-    };
+    let number = route::NumberRoute::new(
+        NumberId::new(name("default"), name("main")),
+        "+33123456789".parse().unwrap(),
+        TrunkId::new(name("default"), name("carrier")),
+        route::Target::Queue(queue_id("support")),
+    );
     let waiting = |which: &str| route::QueueRoute {
-        short_number: None,
         pickup: if which == "support" { AGENTS.map(agent_id).to_vec() } else { Vec::new() },
-        ranking: carillon_acd::rank::Ranking::default(),
-        id: queue_id(which),
-        extension: None,
         waiting_sound: route::WaitingSound::Music,
-        priority: 0,
+        ..route::QueueRoute::new(queue_id(which))
     };
     let queues = vec![waiting("sales"), waiting("support")];
     let tables = route::Tables { numbers: vec![number], queues, ..Default::default() };

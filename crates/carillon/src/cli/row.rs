@@ -61,6 +61,7 @@ pub(super) struct QueueRow {
     strategy: String,
     waiting: u32,
     offering: u32,
+    callbacks: u32,
     longest_wait_seconds: f64,
     agents: u32,
     logged_in: u32,
@@ -103,6 +104,7 @@ impl From<v1::Queue> for QueueRow {
             extension: some(queue.extension),
             waiting: queue.waiting_count,
             offering: queue.offering_count,
+            callbacks: queue.callback_count,
             agents: queue.agent_count,
             logged_in: queue.logged_in_count,
             free: queue.free_count,
@@ -129,6 +131,7 @@ pub(super) struct CallRow {
     seconds: f64,
     position: Option<u32>,
     estimated_wait: Option<EstimateRow>,
+    callback: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,6 +152,7 @@ impl From<v1::Call> for CallRow {
             agent: some(call.agent),
             position: Some(call.position).filter(|position| *position > 0),
             estimated_wait: call.estimated_wait.map(Into::into),
+            callback: call.callback,
         }
     }
 }

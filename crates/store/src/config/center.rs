@@ -3,6 +3,7 @@
 //! A [`Center`] that exists is consistent: every reference leads to an object, names, extensions, numbers and user
 //! names are unique, and values are in their ranges.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, IdleReset};
 use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, ShortNumber, SoundId, TrunkId};
-use carillon_acd::queue::{Strategy, Timeout, Unanswered};
+use carillon_acd::queue::{CallbackRule, Exit, Strategy, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::{Codes, Target, WaitingSound};
 use carillon_acd::skills::Skills;
@@ -95,6 +96,8 @@ pub struct Number {
     pub priority: i32,
     /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5). Default nothing.
     pub skills: Skills,
+    /// The longest wait in all queues together (Spec: UN-4). 1 s–24 h; `None` without a limit.
+    pub max_wait: Option<Duration>,
 }
 
 /// A group of agents that shares incoming calls (Spec: OB-3).
@@ -124,11 +127,20 @@ pub struct Queue {
     pub wrap_up: Duration,
     /// The longest wait (Spec: UN-4). 1 s–24 h; `None` without a limit.
     pub max_wait: Option<Duration>,
+    /// The longest that nobody may be logged in before callers are sent away (Spec: UN-4). 0–1 h, default 10 s.
+    pub nobody_grace: Duration,
+    /// The longest conversation of its callers (Spec: QU-12). 1 s–24 h; `None` without a limit.
+    pub max_talk: Option<Duration>,
     /// What happens after a round without an answer (Spec: UN-1). Default wait.
     pub unanswered: Unanswered,
     /// What happens at the longest wait, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
     /// An extension of the configuration stands here as the agent or queue that has it.
     pub timeout: Timeout,
+    /// What the digits do that callers press while they wait (Spec: UN-7): `0`–`9`, `*` and `#`. An extension of the
+    /// configuration stands here as the agent or queue that has it.
+    pub exits: BTreeMap<char, Exit>,
+    /// How callers are called back (Spec: UN-7, OU-4).
+    pub callback: CallbackRule,
     /// What callers hear (Spec: AU-1). Default ringing.
     pub waiting_sound: WaitingSound,
     /// How many callers may wait (Spec: QU-12). 1–100,000, default 1,000.

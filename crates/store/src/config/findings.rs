@@ -109,11 +109,29 @@ pub(super) struct Handover {
     pub(super) place: Place,
 }
 
-/// A queue's timeout that rings an extension: known when all extensions are.
+/// Where a queue may name an extension.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// In its timeout (Spec: UN-4).
+    Timeout,
+    /// Behind a digit (Spec: UN-7).
+    Exit(char),
+}
+
+/// Something that calls a phone outside, and so needs a trunk (Spec: UN-6).
+#[derive(Debug)]
+pub(super) struct Forward {
+    /// In words.
+    pub(super) what: &'static str,
+    pub(super) place: Place,
+}
+
+/// A queue that sends callers to an extension: known when all extensions are.
 #[derive(Debug)]
 pub(super) struct ToExtension {
     /// The queue's place in the list of queues.
     pub(super) from: usize,
+    pub(super) asker: Asker,
     pub(super) to: Extension,
     pub(super) place: Place,
 }
@@ -173,7 +191,9 @@ pub(super) struct Findings {
     pub(super) to_extensions: Vec<ToExtension>,
     pub(super) codes: Vec<CodePlace>,
     /// Fields that call a number outside.
-    pub(super) forwards: Vec<Place>,
+    pub(super) forwards: Vec<Forward>,
+    /// Queues, by their place in the list, that forward to the mobile phone of the agent rung last (Spec: UN-1).
+    pub(super) to_last_agents: Vec<(usize, Place)>,
     /// A part of the configuration could not be read at all, so a reference that leads nowhere proves nothing.
     pub(super) incomplete: bool,
 }

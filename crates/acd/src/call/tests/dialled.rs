@@ -31,7 +31,7 @@ fn tr_6_a_code_that_was_obeyed_is_heard_and_ends_the_call() {
     let mut line = code("*43");
     line.out.clear();
     for _ in 0..2 {
-        line.tell(Event::Agent(agent_id("anna"), FromAgent::Commanded(Ok(()))));
+        line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::Commanded(Ok(()))));
     }
     assert_eq!(line.legs_told(), [(0, LegCommand::Answer), (0, LegCommand::Play(Playback::Done))]);
     // An edge that forgets the tone does not hold the call.
@@ -112,7 +112,7 @@ fn dials_pickup() -> Line {
     let mut line = Line::new(Source::Device(DeviceId { agent: agent_id("piotr"), index: 0 }), "*11");
     line.out.clear();
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("piotr"), granted));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, granted));
     line
 }
 

@@ -120,7 +120,7 @@ impl Queue {
             sequence: caller.sequence,
             round: caller.round,
             state: self.caller_state(now, caller),
-            limit: self.config.max_wait.map(|max| (caller.entered + max).since(now)),
+            limit: caller.limit.map(|(at, _)| at.since(now)),
             relaxation: self.relaxation(now, caller),
             needs,
             agents: self.seats().filter(|seat| self.roster.is_free(*seat)).map(for_him).collect(),
@@ -177,6 +177,7 @@ impl Queue {
             set("rings", (config.ring_for.as_millis() / RING.as_millis()).to_string()),
             set("unanswered", unanswered),
             set("max_wait", limit(config.max_wait, "none")),
+            set("nobody_grace", lasting(config.nobody_grace)),
             set("timeout", words(&config.timeout.then)),
             set("max_waiting", config.max_waiting.to_string()),
             set("ageing", limit(config.ranking.ageing, "none")),
@@ -208,6 +209,7 @@ fn words(then: &Then) -> String {
         Then::Queue(queue) => format!("queue {}", queue.name),
         Then::Agent(agent) => format!("agent {}", agent.name),
         Then::Number(number) => format!("number {number}"),
+        Then::LastAgentPhone => "last_agent_phone".to_owned(),
     }
 }
 

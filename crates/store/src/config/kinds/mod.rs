@@ -2,6 +2,7 @@
 
 pub(super) mod agent;
 mod codes;
+mod exits;
 pub(super) mod number;
 pub(super) mod queue;
 mod skills;
