@@ -1,5 +1,6 @@
 //! Figures beside their budgets and the peers'.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,10 +10,10 @@ use serde::Serialize;
 
 /// What is measured, with the first budget, the aim, and what Asterisk 22 and FreeSWITCH 1.10 need for the same workload on
 /// a machine of the same class (2 cores, everything on loopback).
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Measure {
     /// What.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// In which unit; less is better for all of them.
     pub(crate) unit: &'static str,
     /// More than this is a defect.
@@ -33,6 +34,7 @@ const fn measure(
     asterisk: f64,
     freeswitch: f64,
 ) -> Measure {
+    let name = Cow::Borrowed(name);
     Measure { name, unit, budget, aim, asterisk: Some(asterisk), freeswitch: Some(freeswitch) }
 }
 
@@ -104,16 +106,17 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
-        table.set_header(["", "Carillon", "budget", "", "aim", "Asterisk", "ratio", "FreeSWITCH", "ratio"]);
+        table.set_header(["", "Carillon", "budget", "", "ratio", "aim", "Asterisk", "ratio", "FreeSWITCH", "ratio"]);
         for (measure, figure) in &self.rows {
             let with_unit = |value: f64| format!("{} {}", short(value), measure.unit);
             let peer = |value: Option<f64>| value.map_or_else(String::new, with_unit);
             let ratio = |value: Option<f64>| value.map_or_else(String::new, |v| format!("1 : {}", short(v / figure)));
             table.add_row([
-                measure.name.to_owned(),
+                measure.name.to_string(),
                 with_unit(*figure),
                 with_unit(measure.budget),
                 if *figure <= measure.budget { "met" } else { "MISSED" }.to_owned(),
+                ratio(Some(measure.budget)),
                 with_unit(measure.aim),
                 peer(measure.asterisk),
                 ratio(measure.asterisk),

@@ -1,9 +1,11 @@
 //! `carillon-bench`: the workload of this folder, and what it costs, beside the budgets and the peers.
 
+mod decision;
 mod figures;
 mod rtpsink;
 mod workload;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -18,7 +20,7 @@ struct Options {
     what: What,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum What {
     /// CPU per queued call, and the time from the caller's INVITE to the agent's.
     Calls {
@@ -43,7 +45,13 @@ enum What {
     },
     /// Time to start, and memory of a center in which nothing happens.
     Startup,
-    /// All of them.
+    /// What a decision of a queue costs; reads what the benchmarks of `acd` and `simulate` have measured.
+    Decision {
+        /// Where it was told to write to, by CRITERION_HOME.
+        #[arg(long, env = "CRITERION_HOME", value_name = "DIR")]
+        samples: PathBuf,
+    },
+    /// All that need a running center: startup, calls, waiting and bridged.
     All,
 }
 
@@ -55,6 +63,7 @@ async fn main() -> Result<ExitCode> {
         What::Waiting { callers } => workload::waiting(&mut figures, callers).await?,
         What::Bridged { calls } => workload::bridged(&mut figures, calls).await?,
         What::Startup => workload::startup(&mut figures).await?,
+        What::Decision { samples } => decision::decision(&mut figures, &samples)?,
         What::All => {
             workload::startup(&mut figures).await?;
             workload::calls(&mut figures, 15, 100).await?;

@@ -20,6 +20,9 @@ pub enum IdError {
     /// Not an extension.
     #[error("{0:?} is not an extension: 1 to 4 digits, like \"201\"")]
     Extension(String),
+    /// Not a short number.
+    #[error("{0:?} is not a short number: 1 to 8 digits, like \"99900\"")]
+    ShortNumber(String),
     /// Not a `{node}-{boot}-{number}` call id.
     #[error("{0:?} is not a call id, like \"1-6a0f3c21-42\"")]
     Call(String),
@@ -233,6 +236,31 @@ impl From<Extension> for String {
 }
 
 impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The digits that name a queue behind a code on a phone's keypad: 1–8 (Spec: TR-5).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortNumber(Arc<str>);
+
+impl ShortNumber {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ShortNumber {
+    type Err = IdError;
+    fn from_str(s: &str) -> Result<Self, IdError> {
+        let good = (1..=8).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
+        if good { Ok(ShortNumber(s.into())) } else { Err(IdError::ShortNumber(s.into())) }
+    }
+}
+
+impl fmt::Display for ShortNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -1,6 +1,7 @@
 //! What a call and an edge say to each other about a leg. `edge` performs [`LegCommand`]s and reports [`LegEvent`]s;
 //! neither knows the other's insides, and SIP does not appear here.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,27 @@ pub enum Cause {
     SignallingTimeout,
     /// Any other final status.
     Failed(u16),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Normal => "hung up",
+            Cause::Cancelled => "cancelled",
+            Cause::AnsweredElsewhere => "answered elsewhere",
+            Cause::Busy => "busy",
+            Cause::Declined => "declined",
+            Cause::NoAnswer => "no answer",
+            Cause::Unreachable => "unreachable",
+            Cause::NotFound => "not found",
+            Cause::Forbidden => "not allowed",
+            Cause::NotAcceptable => "no codec in common",
+            Cause::Congestion => "congestion",
+            Cause::MediaTimeout => "no audio any more",
+            Cause::SignallingTimeout => "no signalling any more",
+            Cause::Failed(status) => return write!(f, "SIP status {status}"),
+        })
+    }
 }
 
 /// Who calls, as the edge read it and as it is shown to the phone that rings.
@@ -151,6 +173,11 @@ pub enum Playback {
     Music,
     /// A sound, once; [`LegEvent::PlayFinished`] follows.
     Sound(SoundId),
+    /// What was asked for by a code or a digit is done, or will be: a rising tone, once (the positive indication of ITU-T
+    /// E.182); [`LegEvent::PlayFinished`] follows.
+    Done,
+    /// It cannot be done: low tones, once (the negative indication of ITU-T E.182); [`LegEvent::PlayFinished`] follows.
+    Declined,
 }
 
 /// What a call asks of an edge for one leg. Commands for a leg that is gone are ignored: messages cross.
@@ -175,6 +202,15 @@ pub enum LegCommand {
         /// How long it may take until the answer; then it ends with `NoAnswer` or `Unreachable`.
         ring_for: Duration,
     },
+    /// Make the leg of a caller who is not answered yet, of another call, this call's new leg, and answer it: an agent picks
+    /// a ringing call up with his own (Spec: TR-4). [`LegEvent::TakenOver`] ends the old leg for its call,
+    /// [`LegEvent::Answered`] begins the new one. If the old one is gone or answered, [`LegEvent::Failed`] comes with
+    /// [`Cause::Cancelled`]; with [`Cause::Unreachable`] when it is where its audio cannot be joined with this call's: then it
+    /// is refused, which ends it as [`LegEvent::TakenOver`], too, and his devices are free to ring.
+    Adopt {
+        /// The caller's leg of the other call.
+        from: LegId,
+    },
     /// Join the audio (and hold, resume, telephone-events) of this leg and another of the same call, both ways. Stops what plays.
     /// A leg that is not answered yet gives and gets early media.
     Bridge {
@@ -187,7 +223,7 @@ pub enum LegCommand {
     HangUp(Cause),
 }
 
-/// What an edge reports of one leg. After `Failed` or `Ended` nothing more follows for that leg.
+/// What an edge reports of one leg. After `Failed`, `Ended` or `TakenOver` nothing more follows for that leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegEvent {
     /// The dialled phone rings (180, 183).
@@ -201,9 +237,14 @@ pub enum LegEvent {
     Failed(Cause),
     /// The other side ended the leg, or it broke.
     Ended(Cause),
+    /// Another call has the caller from now on: it has adopted the leg, or rings his devices instead.
+    TakenOver {
+        /// As this leg.
+        by: LegId,
+    },
     /// A digit was pressed (once per key press): `0`–`9`, `*`, `#`, `A`–`D`.
     Digit(char),
-    /// A `Playback::Sound` came to its end.
+    /// A `Playback` that plays once came to its end.
     PlayFinished,
     /// The other side put us on hold.
     Held,

@@ -13,6 +13,8 @@ pub mod mutant;
 
 pub mod agent;
 pub mod call;
+pub mod explain;
+pub mod fence;
 pub mod ids;
 pub mod invariant;
 pub mod lease;

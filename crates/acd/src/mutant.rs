@@ -20,6 +20,14 @@ pub enum Mutant {
     ReceiveTimeLease,
     /// Calls and agents believe every owner of a queue.
     OfferWithoutEpoch,
+    /// Calls believe every owner of an agent.
+    GrantWithoutEpoch,
+    /// A call that only wishes for an agent tells his new owner that it holds him.
+    WishForHold,
+    /// Who falls silent loses his place.
+    PlaceForgotten,
+    /// A queue forgets what priority is worth.
+    PriorityWithoutWorth,
     /// The order of entry is the time on the owner's clock.
     FifoByClock,
     /// Who rang and did not win goes to the end of the longest-idle order.
@@ -29,12 +37,16 @@ pub enum Mutant {
 #[cfg(carillon_mutants)]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 7] = [
+    pub const ALL: [Mutant; 11] = [
         Mutant::GrantWithoutChecking,
         Mutant::NoReservationExpiry,
         Mutant::NoTicketRefresh,
         Mutant::ReceiveTimeLease,
         Mutant::OfferWithoutEpoch,
+        Mutant::GrantWithoutEpoch,
+        Mutant::WishForHold,
+        Mutant::PlaceForgotten,
+        Mutant::PriorityWithoutWorth,
         Mutant::FifoByClock,
         Mutant::LoserPenalised,
     ];

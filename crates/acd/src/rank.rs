@@ -35,7 +35,8 @@ impl Default for Ranking {
 impl Ranking {
     /// The place of a caller among the callers of the queue, smallest first. Ties are for the order of entry.
     pub(crate) fn place(&self, priority: i32, began: Moment) -> impl Ord + use<> {
-        (Reverse(self.strict(priority)), micros(began.since(Moment::START)) - self.worth(priority))
+        let worth = if mutant!(PriorityWithoutWorth) { 0 } else { self.worth(priority) };
+        (Reverse(self.strict(priority)), micros(began.since(Moment::START)) - worth)
     }
 
     /// What a caller who has waited for so long brings before an agent of several queues.

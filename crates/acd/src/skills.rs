@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::Name;
 
 /// Skills with levels from 1 to [`Skills::MOST`], each once. Of an agent: how well he can. For a caller: the least that is
 /// asked for. Clones share one allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Name, u8>", into = "BTreeMap<Name, u8>")]
 pub struct Skills(Arc<[(Name, u8)]>);
 
 impl Skills {
@@ -25,22 +28,36 @@ impl Skills {
         Skills(sorted.into_iter().collect())
     }
 
+    /// Both, the higher level of each.
+    pub fn and(&self, other: &Skills) -> Skills {
+        match (self.0.is_empty(), other.0.is_empty()) {
+            (true, _) => other.clone(),
+            (_, true) => self.clone(),
+            (false, false) => Skills::new(self.0.iter().chain(other.0.iter()).cloned()),
+        }
+    }
+
+    /// Asks for `steps` levels less of each skill, but never for less than `least`.
+    pub fn relaxed(&self, steps: u32, least: u8) -> Skills {
+        if steps == 0 {
+            return self.clone();
+        }
+        let steps = u8::try_from(steps).unwrap_or(u8::MAX);
+        let lower = |level: u8| level.saturating_sub(steps).max(least.min(level));
+        // They stay sorted.
+        Skills(
+            self.0.iter().map(|(name, level)| (name.clone(), lower(*level))).filter(|(_, level)| *level > 0).collect(),
+        )
+    }
+
     /// Each skill with its level, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, u8)> {
         self.0.iter().map(|(name, level)| (name, *level))
     }
 
-    /// Both, the higher level of each.
-    pub fn and(&self, other: &Skills) -> Skills {
-        Skills::new(self.0.iter().chain(other.0.iter()).cloned())
-    }
-
-    /// Asks for `steps` levels less of each skill, but never for less than `least`.
-    pub fn relaxed(&self, steps: u32, least: u8) -> Skills {
-        let steps = u8::try_from(steps).unwrap_or(u8::MAX);
-        Skills::new(
-            self.0.iter().map(|(name, level)| (name.clone(), level.saturating_sub(steps).max(least.min(*level)))),
-        )
+    /// The level of a skill; 0 when it is not there.
+    pub fn level(&self, skill: &Name) -> u8 {
+        self.iter().find(|(name, _)| *name == skill).map_or(0, |(_, level)| level)
     }
 
     /// How well an agent with these skills suits: the sum of his levels in what is wanted; `None` when one is too low.
@@ -51,6 +68,18 @@ impl Skills {
             (level >= *least).then_some(u32::from(level))
         };
         wanted.0.iter().map(has).sum()
+    }
+}
+
+impl From<BTreeMap<Name, u8>> for Skills {
+    fn from(levels: BTreeMap<Name, u8>) -> Self {
+        Skills::new(levels)
+    }
+}
+
+impl From<Skills> for BTreeMap<Name, u8> {
+    fn from(skills: Skills) -> Self {
+        skills.0.iter().cloned().collect()
     }
 }
 

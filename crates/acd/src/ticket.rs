@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CallId, Epoch, QueueId};
+use crate::ids::{CallId, Epoch, PhoneNumber, QueueId};
 use crate::skills::Skills;
 
 /// The order of entry: given once by the owner, carried in the ticket ever after. A later epoch sorts after an earlier
@@ -33,4 +33,36 @@ pub struct Ticket {
     pub skills: Skills,
     /// How long the caller has waited since the first entry, on the call's own monotonic clock.
     pub waited: Duration,
+    /// How long he may wait in all queues together; `None` for no limit (Spec: UN-4).
+    pub max_wait: Option<Duration>,
+    /// Who waits, if his number is international.
+    pub caller: Option<PhoneNumber>,
+    /// He has hung up, and is to be called back (Spec: UN-7); only with a `caller`.
+    pub callback: Option<Callback>,
+}
+
+/// What a queue must know of a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// How long it is not to be offered, from now on.
+    pub rest: Duration,
+    /// How long the client's phone rings after an agent has answered.
+    pub ring_for: Duration,
+}
+
+impl Ticket {
+    /// The first ticket of an ordinary caller who begins to wait now.
+    pub fn new(call: CallId, queue: QueueId) -> Self {
+        Ticket {
+            call,
+            queue,
+            sequence: None,
+            priority: 0,
+            skills: Skills::default(),
+            waited: Duration::ZERO,
+            max_wait: None,
+            caller: None,
+            callback: None,
+        }
+    }
 }

@@ -37,6 +37,18 @@ impl Sub<Duration> for Moment {
     }
 }
 
+/// A duration as people read it: `7s`, `3m05s`, `1h02m`, `2d03h`.
+pub fn lasting(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m{:02}s", seconds % 60),
+        3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
+        _ => format!("{days}d{:02}h", hours % 24),
+    }
+}
+
 /// Wall-clock time in microseconds since 1970-01-01T00:00:00Z. Only written into records and shown to people; no
 /// decision compares two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -50,4 +62,15 @@ pub struct Now {
     pub mono: Moment,
     /// For the call record.
     pub wall: WallTime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_show_two_units() {
+        let shown = [0, 59, 60, 185, 3599, 3600, 86_399, 86_400, 183_600].map(|s| lasting(Duration::from_secs(s)));
+        assert_eq!(shown, ["0s", "59s", "1m00s", "3m05s", "59m59s", "1h00m", "23h59m", "1d00h", "2d03h"]);
+    }
 }

@@ -52,6 +52,19 @@ pub enum AgentCommand {
     QueueLogOut(QueueId),
 }
 
+impl std::fmt::Display for AgentCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AgentCommand::Ready => f.write_str("ready"),
+            AgentCommand::Break => f.write_str("break"),
+            AgentCommand::LogOut => f.write_str("log out"),
+            AgentCommand::EndWrapUp => f.write_str("end wrap-up"),
+            AgentCommand::QueueLogIn(queue) => write!(f, "log in to {queue}"),
+            AgentCommand::QueueLogOut(queue) => write!(f, "log out of {queue}"),
+        }
+    }
+}
+
 /// An agent, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentView {
@@ -110,11 +123,13 @@ pub struct QueueView {
     pub extension: Option<Extension>,
     /// As in the configuration: one of [`crate::queue::Strategy::as_str`].
     pub strategy: String,
-    /// Callers without an answer, offered ones included.
+    /// Callers on the line without an answer, offered ones included.
     pub waiting: u32,
     /// Of those, being offered now.
     pub offered_now: u32,
-    /// How long the first caller has waited.
+    /// Callers who have hung up and wait to be called back; not part of `waiting` (Spec: UN-7).
+    pub callbacks: u32,
+    /// How long the first caller on the line has waited.
     pub longest_wait: Duration,
     /// Agents of the list.
     pub agents: u32,
@@ -128,7 +143,7 @@ pub struct QueueView {
     pub answered: u64,
     /// Abandoned.
     pub abandoned: u64,
-    /// Left by timeout, overflow or the unanswered action.
+    /// Left by timeout, overflow, the unanswered action, a digit or for a callback.
     pub overflowed: u64,
     /// How long a caller who comes now will wait; `None` when nobody can know.
     pub estimate: Option<Estimate>,
@@ -152,6 +167,8 @@ pub struct CallView {
     pub queue: Option<QueueId>,
     /// The agent it rings or talks with.
     pub agent: Option<AgentId>,
+    /// The caller has hung up, and is or was called back (Spec: UN-7).
+    pub callback: bool,
     /// Since the INVITE.
     pub lasted: Duration,
     /// Its place while it waits in a queue. The call does not know it: who asks the queue fills it in.

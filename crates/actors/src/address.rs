@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use carillon_acd::ids::{AgentId, CallId, NodeId, QueueId};
+use carillon_acd::fence::Fence;
+use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId, QueueId};
 use carillon_acd::leg::Incoming;
 use carillon_acd::time::WallTime;
 use carillon_acd::{agent, call, queue};
@@ -18,6 +19,7 @@ use crate::owned::{NotHere, Owned};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
+use crate::story::Story;
 
 /// Calls come and go hundreds of times a second: so many locks share their table.
 const CALL_SHARDS: usize = 16;
@@ -27,6 +29,7 @@ pub(crate) struct LivingCall {
     pub(crate) actor: ActorRef<CallMessage>,
     pub(crate) incoming: Incoming,
     pub(crate) started: WallTime,
+    pub(crate) story: Story,
 }
 
 /// Everybody's address, and the ways out of the node.
@@ -38,6 +41,7 @@ pub(crate) struct Addresses {
     pub(crate) statistics: Statistics,
     agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
     queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
+    fence: RwLock<Fence>,
     calls: [Mutex<HashMap<CallId, LivingCall>>; CALL_SHARDS],
 }
 
@@ -50,6 +54,7 @@ impl Addresses {
             statistics,
             agents: RwLock::default(),
             queues: RwLock::default(),
+            fence: RwLock::default(),
             calls: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -63,8 +68,13 @@ impl Addresses {
         }
     }
 
-    /// Tells a call's actor. A call that is over answers through [`call::gone`], so that no owner waits for it.
+    /// Tells a call's actor, unless an agent's owner speaks who was replaced. A call that is over answers through
+    /// [`call::gone`], so that no owner waits for it.
     fn tell_call_here(&self, call: CallId, event: call::Event) {
+        if !self.fence.read().unwrap_or_else(PoisonError::into_inner).admits(&event) {
+            tracing::debug!(call_id = %call, "a replaced owner of an agent is not believed");
+            return;
+        }
         let actor = self.shard(call).get(&call).map(|living| living.actor.clone());
         let Some(actor) = actor else { return self.answer_for_the_gone(call, event) };
         if let Err(refused) = actor.send_message(CallMessage::Event(event)) {
@@ -142,6 +152,11 @@ impl Addresses {
             all.extend(shard.iter().map(|(id, living)| (*id, living.actor.clone())));
         }
         all
+    }
+
+    /// The agent gets an owner of this epoch; no older one is believed any more.
+    pub(crate) fn announce_owner(&self, id: &AgentId, epoch: Epoch) {
+        self.fence.write().unwrap_or_else(PoisonError::into_inner).announce(id, epoch);
     }
 
     pub(crate) fn agent_lives(&self, id: AgentId, actor: ActorRef<AgentMessage>) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
-use carillon_acd::stats::Follower;
 use carillon_acd::time::Now;
 use carillon_acd::view::CallView;
 use carillon_rpc::cluster::Message;
@@ -13,11 +13,16 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Owned;
+use crate::story::Story;
 
 /// The epoch of the new owner of something; `None` for what has no new owner.
 pub(crate) type NewOwners = Arc<dyn Fn(&Owned) -> Option<Epoch> + Send + Sync>;
 
 /// What a call's mailbox takes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, and a box for each would cost more than it saves"
+)]
 pub(crate) enum CallMessage {
     /// For the machine.
     Event(Event),
@@ -25,6 +30,8 @@ pub(crate) enum CallMessage {
     View(RpcReplyPort<CallView>),
     /// There are new owners: what of theirs does this call hold?
     Held(NewOwners, RpcReplyPort<Vec<Message>>),
+    /// Why is it so?
+    Explain(RpcReplyPort<CallExplained>),
     /// The timer fired.
     Alarm,
 }
@@ -37,21 +44,20 @@ pub(crate) struct CallState {
     addresses: Arc<Addresses>,
     alarm: Alarm,
     effects: Vec<Effect>,
-    follower: Follower,
+    story: Story,
 }
 
 impl Actor for CallActor {
     type Msg = CallMessage;
     type State = CallState;
-    type Arguments = (Box<Call>, Arc<Addresses>);
+    type Arguments = (Box<Call>, Story, Arc<Addresses>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<CallMessage>,
-        (machine, addresses): Self::Arguments,
+        (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let (alarm, follower) = (Alarm::default(), Follower::default());
-        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), follower };
+        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new(), story };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -80,6 +86,8 @@ impl Actor for CallActor {
                 // A reader that has gone away does not concern the call.
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
             }
+            // As above.
+            CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
         }
         Ok(())
     }
@@ -89,7 +97,7 @@ impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
-        self.addresses.statistics.follow(&mut self.follower, &self.machine);
+        self.story.follow(&self.addresses.statistics, &self.machine);
         for effect in effects.drain(..) {
             self.perform(myself, effect);
         }
@@ -121,7 +129,7 @@ impl CallState {
             Effect::ToAgent(agent, event) => self.addresses.tell_agent(&agent, event),
             Effect::Finished(record) => {
                 tracing::debug!(call_id = %record.call, outcome = ?record.outcome, cause = ?record.cause, "call over");
-                self.addresses.statistics.finish(std::mem::take(&mut self.follower), &record);
+                self.story.finish(&self.addresses.statistics, &record);
                 if self.addresses.call_is_over(record.call).is_some() {
                     (self.addresses.ports.record)(*record);
                 }

@@ -24,6 +24,7 @@ use crate::owned::{NotHere, Owned, Title};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
+use crate::story::Story;
 use crate::supervisor::{Order, Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
@@ -69,7 +70,7 @@ pub struct Objects {
 /// All calls, agents and queues of this node. Clones share them.
 #[derive(Clone)]
 pub struct Center {
-    addresses: Arc<Addresses>,
+    pub(crate) addresses: Arc<Addresses>,
     routing: Arc<Routing>,
     call_config: Arc<call::Config>,
     supervisor: ActorRef<Order>,
@@ -115,6 +116,11 @@ impl Center {
         ask(&self.supervisor, &"the supervisor", |reply| Order::Disown(what, reply)).await
     }
 
+    /// An agent has a new owner: calls of this node believe no older one from now on (Spec: CL-3).
+    pub fn announce_owner(&self, agent: &AgentId, epoch: Epoch) {
+        self.addresses.announce_owner(agent, epoch);
+    }
+
     /// What the calls of this node hold of those who have new owners: their tickets and reservations. From now on they heed
     /// no older owner. `new` tells the epoch of a new owner, `None` for everything else.
     pub async fn held(&self, new: impl Fn(&Owned) -> Option<Epoch> + Send + Sync + 'static) -> Vec<Carried> {
@@ -138,10 +144,11 @@ impl Center {
         let now = self.addresses.clock.now();
         let call = incoming.call;
         let machine = Box::new(Call::new(now, incoming.clone(), self.routing.clone(), self.call_config.clone()));
-        let arguments = (machine, self.addresses.clone());
+        let story = Story::default();
+        let arguments = (machine, story.clone(), self.addresses.clone());
         let begun = self.addresses.call_begins(call, || {
             ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
-                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall })
+                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall, story })
         });
         if let Err(error) = begun {
             tracing::error!(call_id = %call, %error, "no actor for a new call");
@@ -278,25 +285,32 @@ impl Center {
         self.addresses.calls().len()
     }
 
-    /// Hangs up every call. Their records follow as they end.
-    pub fn hang_up_all(&self) {
+    /// Hangs up every call, and waits until each has done so (2 s at most): a callback has no leg that the edge could
+    /// wait for (Spec: UN-7). The records follow as the calls end.
+    pub async fn hang_up_all(&self) {
         for (call, _) in self.addresses.calls() {
             self.addresses.tell_call(call, call::Event::HangUp);
         }
+        // A mailbox keeps its order: who answers has hung up before.
+        ask_all(self.addresses.calls(), CallMessage::View).await;
     }
 
-    fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
+    pub(crate) fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
         let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
         self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
     }
 
-    fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
+    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
         let all = || self.addresses.queues().into_iter().map(|(id, _)| id.to_string());
         self.addresses.queue(queue).ok_or_else(|| not_found(queue.to_string(), all()))
     }
 
-    fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
-        self.addresses.call(call).ok_or_else(|| not_found(format!("call {call}"), std::iter::empty()))
+    pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
+        self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
 }
 
@@ -314,7 +328,7 @@ fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-async fn ask<M, R>(
+pub(crate) async fn ask<M, R>(
     actor: &ActorRef<M>,
     who: &impl std::fmt::Display,
     question: impl FnOnce(RpcReplyPort<R>) -> M,
@@ -334,7 +348,7 @@ where
 }
 
 /// Asks all at once; those that end meanwhile or do not answer in time are left out.
-async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
+pub(crate) async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
 where
     M: Message,
     R: Send + 'static,

@@ -7,10 +7,13 @@ mod alarm;
 mod call;
 mod center;
 mod clock;
+mod explain;
 mod owned;
+mod pickup;
 mod ports;
 mod queue;
 mod statistics;
+mod story;
 mod supervisor;
 
 pub use center::{Center, CenterError, Objects};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use carillon_acd::ids::CallId;
-use carillon_acd::queue::{Effect, Event, Queue};
+use carillon_acd::explain::{AgentInQueue, QueueExplained};
+use carillon_acd::ids::{AgentId, CallId};
+use carillon_acd::queue::{Effect, Event, PickupRefusal, Queue, RingingCall};
 use carillon_acd::view::{Place, QueueView};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -19,6 +20,16 @@ pub(crate) enum QueueMessage {
     View(RpcReplyPort<QueueView>),
     /// Who waits at which place, please.
     Places(RpcReplyPort<Vec<(CallId, Place)>>),
+    /// Why is it so, with so many callers?
+    Explain(usize, RpcReplyPort<QueueExplained>),
+    /// Why, for this caller?
+    ExplainCaller(CallId, RpcReplyPort<Option<QueueExplained>>),
+    /// Why, for this agent?
+    ExplainAgent(AgentId, RpcReplyPort<Option<AgentInQueue>>),
+    /// What could this agent pick up (of the calls, or this one)?
+    Rings(AgentId, Option<CallId>, RpcReplyPort<Result<RingingCall, PickupRefusal>>),
+    /// He picks this call up with his devices.
+    PickUp(CallId, AgentId, RpcReplyPort<Result<(), PickupRefusal>>),
     /// The timer fired.
     Alarm,
 }
@@ -68,6 +79,19 @@ impl Actor for QueueActor {
             }
             // As above.
             QueueMessage::Places(reply) => drop(reply.send(state.machine.places(state.addresses.clock.now()))),
+            QueueMessage::Explain(most, reply) => {
+                let _ = reply.send(state.machine.explain(state.addresses.clock.now(), most));
+            }
+            QueueMessage::ExplainCaller(call, reply) => {
+                let _ = reply.send(state.machine.explain_caller(state.addresses.clock.now(), call));
+            }
+            QueueMessage::ExplainAgent(agent, reply) => {
+                let _ = reply.send(state.machine.explain_agent(state.addresses.clock.now(), &agent));
+            }
+            QueueMessage::Rings(agent, only, reply) => {
+                drop(reply.send(state.machine.rings(state.addresses.clock.now(), &agent, only)));
+            }
+            QueueMessage::PickUp(call, agent, reply) => drop(reply.send(state.pick_up(call, &agent))),
         }
         state.set_alarm(&myself);
         Ok(())
@@ -81,6 +105,17 @@ impl QueueState {
         }
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
+        self.perform(effects);
+    }
+
+    fn pick_up(&mut self, call: CallId, agent: &AgentId) -> Result<(), PickupRefusal> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let done = self.machine.pick_up(self.addresses.clock.now(), call, agent, &mut effects);
+        self.perform(effects);
+        done
+    }
+
+    fn perform(&mut self, mut effects: Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
                 Effect::ToCall(call, event) => self.addresses.tell_call(call, event),

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use carillon_acd::call::Call;
-use carillon_acd::record::Record;
+use carillon_acd::ids::NumberId;
+use carillon_acd::record::{Record, Transition};
 use carillon_acd::stats::{Books, Definitions, Fact, Follower, Period};
 use carillon_acd::time::WallTime;
 
@@ -38,10 +38,10 @@ impl Statistics {
         look(&self.books())
     }
 
-    /// Counts what has happened to a call since the last time.
-    pub(crate) fn follow(&self, follower: &mut Follower, call: &Call) {
+    /// Counts what has happened to a call since the last time; `transitions` are all so far.
+    pub(crate) fn follow(&self, follower: &mut Follower, number: Option<&NumberId>, transitions: &[Transition]) {
         let mut facts = Vec::new();
-        follower.follow(&self.definitions, call.number(), call.transitions(), &mut facts);
+        follower.follow(&self.definitions, number, transitions, &mut facts);
         self.post(&facts);
     }
 

@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use carillon_acd::agent::Agent;
 use carillon_acd::call::{self, FromAgent};
-use carillon_acd::ids::{AgentId, QueueId};
-use carillon_acd::leg::Cause;
+use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::queue::Queue;
-use carillon_acd::record::{Happened, Outcome, Record, Transition};
 use carillon_acd::{agent, queue};
 use carillon_rpc::cluster::Message;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -147,6 +145,7 @@ impl SupervisorState {
     fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
         // A shard may hold names that this node's configuration does not have.
         let Some(config) = self.agents.get(id).cloned() else { return Ok(()) };
+        self.addresses.announce_owner(id, title.epoch);
         let saved = (self.addresses.ports.saved)(id);
         let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, title.epoch));
         let arguments = (id.clone(), machine, title, self.addresses.clone());
@@ -169,53 +168,37 @@ impl SupervisorState {
     fn replace(&mut self, failed: ActorId, error: &ActorProcessingErr, supervisor: &ActorCell) {
         if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
             tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
-            self.start_again(Owned::Agent(agent.clone()), supervisor);
+            let Some(epoch) = self.start_again(Owned::Agent(agent.clone()), supervisor) else { return };
             // First his devices, or a call whose phone rings would be refused for want of one.
             (self.addresses.ports.announce)(&agent);
             // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
             for (call, _) in self.addresses.calls() {
-                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), FromAgent::NewOwner));
+                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), epoch, FromAgent::NewOwner));
             }
             return;
         }
         if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
             tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");
-            return self.start_again(Owned::Queue(queue), supervisor);
+            self.start_again(Owned::Queue(queue), supervisor);
+            return;
         }
         if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
             tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
             (self.addresses.ports.abandon)(call);
-            if let Some(living) = self.addresses.call_is_over(call) {
-                (self.addresses.ports.record)(self.failed_record(living));
+            if let Some(LivingCall { incoming, started, story, .. }) = self.addresses.call_is_over(call) {
+                let now = self.addresses.clock.now().wall;
+                let record = story.break_off(&self.addresses.statistics, incoming, started, now);
+                (self.addresses.ports.record)(record);
             }
         }
     }
 
-    fn start_again(&mut self, owned: Owned, supervisor: &ActorCell) {
-        if let Some(title) = self.titles.get(&owned).map(Title::renewed) {
-            self.start(owned, title, supervisor);
-        }
-    }
-
-    /// What is left to say of a call whose machine is lost.
-    fn failed_record(&self, living: LivingCall) -> Record {
-        let (now, incoming) = (self.addresses.clock.now().wall, living.incoming);
-        let what = Happened::Stopped { why: "the call's actor failed".to_owned() };
-        Record {
-            call: incoming.call,
-            caller: incoming.caller,
-            dialled: incoming.dialled,
-            number: None,
-            started: living.started,
-            ended: now,
-            queue: None,
-            agent: None,
-            wait_ms: None,
-            talk_ms: 0,
-            outcome: Outcome::Failed,
-            cause: Cause::Failed(500),
-            transitions: vec![Transition { at: now, what }],
-        }
+    /// The epoch of the new owner.
+    fn start_again(&mut self, owned: Owned, supervisor: &ActorCell) -> Option<Epoch> {
+        let title = self.titles.get(&owned).map(Title::renewed)?;
+        let epoch = title.epoch;
+        self.start(owned, title, supervisor);
+        Some(epoch)
     }
 }
 

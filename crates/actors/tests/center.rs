@@ -29,23 +29,20 @@ fn support() -> QueueId {
 }
 
 fn objects(agents: &[&str]) -> Objects {
-    let number = route::NumberRoute {
-        priority: 0,
-        skills: carillon_acd::skills::Skills::default(),
-        id: carillon_acd::ids::NumberId::new(name("default"), name("main")),
-        number: "+33123456789".parse().unwrap(),
-        trunk: TrunkId::new(name("default"), name("carrier")),
-        greeting: None,
-        target: route::Target::Queue(support()),
-    };
+    let number = route::NumberRoute::new(
+        carillon_acd::ids::NumberId::new(name("default"), name("main")),
+        "+33123456789".parse().unwrap(),
+        TrunkId::new(name("default"), name("carrier")),
+        route::Target::Queue(support()),
+    );
     let queue_route = route::QueueRoute {
-        ranking: carillon_acd::rank::Ranking::default(),
-        id: support(),
         extension: Some("201".parse().unwrap()),
         waiting_sound: route::WaitingSound::Music,
-        priority: 0,
+        exits: [('2', queue::Exit::Callback)].into(),
+        ..route::QueueRoute::new(support())
     };
-    let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], ..Default::default() };
+    let trunks = vec![route::TrunkRoute { id: TrunkId::new(name("default"), name("carrier")), outbound: true }];
+    let tables = route::Tables { numbers: vec![number], queues: vec![queue_route], trunks, ..Default::default() };
     let membership = Membership::new(support());
     let agent = |who: &&str| {
         let config = agent::Config {
@@ -186,6 +183,20 @@ impl Node {
     }
 }
 
+// spec: UN-7, PL-6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_records_the_callbacks_that_wait() {
+    let mut node = node(&["anna"]).await;
+    node.center.incoming(incoming(1));
+    until("waiting", async || node.center.call(call_id(1)).await.ok().filter(|v| v.stage == Stage::Waiting)).await;
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::Digit('2'));
+    node.center.leg_event(LegId::caller(call_id(1)), LegEvent::PlayFinished);
+    until("a callback", async || node.center.queue(&support()).await.ok().filter(|v| v.callbacks == 1)).await;
+    node.center.hang_up_all().await;
+    let record = node.records.try_recv().expect("it is there when all calls have hung up");
+    assert_eq!((record.call, record.outcome), (call_id(1), Outcome::Missed));
+}
+
 // spec: CL-1, QU-3, PL-6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_is_connected_and_leaves_one_record() {
@@ -233,6 +244,14 @@ async fn a_failed_call_is_recorded_and_the_others_go_on() {
     node.center.incoming(incoming(CURSED));
     let record = node.record().await;
     assert_eq!((record.call, record.outcome), (call_id(CURSED), Outcome::Failed));
+    // spec: PL-4: what it had come to by then counts live and in the record.
+    assert_eq!((&record.queue, record.wait_ms.is_some()), (&Some(support()), true));
+    let queue = Subject::Queue(support());
+    let live = node.center.statistics().with(|books| *books.whole().find(|(s, _)| **s == queue).unwrap().1);
+    assert_eq!((live.offered, live.answered, live.lost), (2, 1, 1));
+    let mut history = Books::default();
+    of_record(&Definitions::default(), &record).iter().for_each(|fact| history.post(fact));
+    assert_eq!(history.whole().find(|(s, _)| **s == queue).map(|(_, tally)| (tally.offered, tally.lost)), Some((1, 1)));
     assert_eq!(node.center.call(call_id(1)).await.unwrap().stage, Stage::Talking);
 }
 

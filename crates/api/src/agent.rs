@@ -1,6 +1,6 @@
 //! The service of agents.
 
-use carillon_acd::ids::{AgentId, QueueId};
+use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::view::AgentCommand;
 use carillon_actors::Center;
 use carillon_rpc::v1::agent_service_server::AgentService;
@@ -96,9 +96,27 @@ impl AgentService for Agents {
         let agent = Some(self.command(agent, AgentCommand::QueueLogOut(queue)).await?);
         Ok(Response::new(v1::LogOutOfQueueResponse { agent }))
     }
+
+    async fn pick_up_call(
+        &self,
+        request: Request<v1::PickUpCallRequest>,
+    ) -> Result<Response<v1::PickUpCallResponse>, Status> {
+        let request = request.get_ref();
+        let (agent, call) = (named(&request.name)?, ringing(&request.call)?);
+        tracing::info!(%agent, call_id = call.map(tracing::field::display), "agent picks up");
+        let picked = self.center.pick_up(&agent, call).await.map_err(|error| refusal::of(agent, error))?;
+        Ok(Response::new(v1::PickUpCallResponse { call: names::of_call(picked) }))
+    }
 }
 
-fn named(name: &str) -> Result<AgentId, Refusal> {
+fn ringing(call: &str) -> Result<Option<CallId>, Refusal> {
+    match call {
+        "" => Ok(None),
+        call => names::call(call).map(Some).map_err(|error| Refusal::name("call", error)),
+    }
+}
+
+pub(crate) fn named(name: &str) -> Result<AgentId, Refusal> {
     names::agent(name).map_err(|error| Refusal::name("name", error))
 }
 

@@ -53,13 +53,13 @@ impl CallService for Calls {
     }
 }
 
-fn named(name: &str) -> Result<CallId, Refusal> {
+pub(crate) fn named(name: &str) -> Result<CallId, Refusal> {
     names::call(name).map_err(|error| Refusal::name("name", error))
 }
 
 /// The center knows a call by its id alone, the API by its name. Ids that look alike belong to other calls: none is
 /// suggested.
-fn refused(call: CallId, error: CenterError) -> Refusal {
+pub(crate) fn refused(call: CallId, error: CenterError) -> Refusal {
     match refusal::of(names::of_call(call), error) {
         Refusal::NotFound { .. } => Refusal::NotFound { name: names::of_call(call), nearest: Vec::new() },
         other => other,

@@ -7,6 +7,7 @@
 mod agent;
 mod call;
 mod cluster;
+mod explain;
 mod listen;
 mod page;
 mod queue;

@@ -30,7 +30,7 @@ impl<K: Ord> PageRequest<K> {
                 Refusal::invalid("page_token", format_args!("{token:?}"), "the next_page_token of the page before")
             })?),
         };
-        Ok(PageRequest { size: read_size(size, default)?, after })
+        Ok(PageRequest { size: read_size("page_size", size, default)?, after })
     }
 
     /// Cuts the page out of `all`, which is in order of key; with it comes the token of the next, empty after the last.
@@ -50,11 +50,11 @@ impl<K: Ord> PageRequest<K> {
     }
 }
 
-/// Reads `page_size`.
-pub(crate) fn read_size(size: u32, default: u32) -> Result<usize, Refusal> {
+/// Reads the number of items in `field`, where 0 means `default`.
+pub(crate) fn read_size(field: &'static str, size: u32, default: u32) -> Result<usize, Refusal> {
     let size = if size == 0 { default } else { size };
     if size > MOST {
-        return Err(Refusal::invalid("page_size", size, "a page size: 1 to 1000, or 0 for the default"));
+        return Err(Refusal::invalid(field, size, "a number of items: 1 to 1000, or 0 for the default"));
     }
     Ok(size as usize)
 }

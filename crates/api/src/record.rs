@@ -1,5 +1,6 @@
 //! The service of call records.
 
+use carillon_acd::record::Record;
 use carillon_acd::time::WallTime;
 use carillon_rpc::names::{self, NameError};
 use carillon_rpc::v1::record_service_server::RecordService;
@@ -32,12 +33,9 @@ impl RecordService for Records {
         request: Request<v1::ListRecordsRequest>,
     ) -> Result<Response<v1::ListRecordsResponse>, Status> {
         let mut filter = filter(request.get_ref())?;
-        let size = page::read_size(request.get_ref().page_size, PAGE)?;
+        let size = page::read_size("page_size", request.get_ref().page_size, PAGE)?;
         filter.limit = u32::try_from(size + 1).expect("a page has at most 1000 records");
-        let found = self.store.query(&filter).await.map_err(|error| {
-            tracing::error!(%error, "cannot read call records");
-            Refusal::Unavailable("the call records cannot be read now; the server's log says why".into())
-        })?;
+        let found = read(&self.store, &filter).await?;
 
         let (mut records, mut bytes, mut last) = (Vec::with_capacity(found.len()), 0, None);
         let mut found = found.into_iter();
@@ -53,6 +51,14 @@ impl RecordService for Records {
         let next_page_token = last.filter(|_| !found.as_slice().is_empty()).map_or_else(String::new, write_token);
         Ok(Response::new(v1::ListRecordsResponse { records, next_page_token }))
     }
+}
+
+/// Reads records; why that fails is for the server's log.
+pub(crate) async fn read(store: &Store, filter: &Filter) -> Result<Vec<Record>, Refusal> {
+    store.query(filter).await.map_err(|error| {
+        tracing::error!(%error, "cannot read call records");
+        Refusal::Unavailable("the call records cannot be read now; the server's log says why".into())
+    })
 }
 
 fn filter(request: &v1::ListRecordsRequest) -> Result<Filter, Refusal> {

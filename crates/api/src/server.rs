@@ -8,6 +8,7 @@ use carillon_rpc::DESCRIPTORS;
 use carillon_rpc::v1::agent_service_server::AgentServiceServer;
 use carillon_rpc::v1::call_service_server::CallServiceServer;
 use carillon_rpc::v1::cluster_service_server::ClusterServiceServer;
+use carillon_rpc::v1::explain_service_server::ExplainServiceServer;
 use carillon_rpc::v1::queue_service_server::QueueServiceServer;
 use carillon_rpc::v1::record_service_server::RecordServiceServer;
 use carillon_rpc::v1::statistics_service_server::StatisticsServiceServer;
@@ -22,6 +23,7 @@ use tonic_health::server::HealthReporter;
 use crate::agent::Agents;
 use crate::call::Calls;
 use crate::cluster::{Cluster, Nodes};
+use crate::explain::Explanations;
 use crate::listen;
 use crate::queue::Queues;
 use crate::record::Records;
@@ -95,6 +97,10 @@ pub async fn serve(
         .add_service(QueueServiceServer::new(Queues::new(center.clone())).max_decoding_message_size(MOST_BYTES))
         .add_service(CallServiceServer::new(Calls::new(center.clone())).max_decoding_message_size(MOST_BYTES))
         .add_service(
+            ExplainServiceServer::new(Explanations::new(center.clone(), store.clone()))
+                .max_decoding_message_size(MOST_BYTES),
+        )
+        .add_service(
             StatisticsServiceServer::new(StatisticsPages::new(center, store.clone()))
                 .max_decoding_message_size(MOST_BYTES),
         )
@@ -121,6 +127,7 @@ async fn set_serving(health: &HealthReporter) {
     health.set_serving::<AgentServiceServer<Agents>>().await;
     health.set_serving::<QueueServiceServer<Queues>>().await;
     health.set_serving::<CallServiceServer<Calls>>().await;
+    health.set_serving::<ExplainServiceServer<Explanations>>().await;
     health.set_serving::<RecordServiceServer<Records>>().await;
     health.set_serving::<StatisticsServiceServer<StatisticsPages>>().await;
     health.set_serving::<ClusterServiceServer<Cluster>>().await;

@@ -124,7 +124,7 @@ impl Node {
             let _ = api.stop.send(());
             api.served
         });
-        self.center.hang_up_all();
+        self.center.hang_up_all().await;
         if let Some(edge) = self.edge {
             tracing::debug!(stats = ?edge.stats(), "the edge at the stop");
             let left = edge.shutdown(GOODBYE).await;

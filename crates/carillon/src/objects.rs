@@ -113,10 +113,12 @@ fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
         ring_for: RING * u32::from(queue.rings),
         unanswered: queue.unanswered.clone(),
         max_wait: queue.max_wait,
+        nobody_grace: queue.nobody_grace,
         timeout: queue.timeout.clone(),
         skills: skill_rule(center, queue),
         ranking: queue.ranking,
         max_waiting: queue.max_waiting,
+        pickup: queue.pickup,
     }
 }
 
@@ -133,6 +135,7 @@ fn tables(center: &Center) -> route::Tables {
                 target: n.target.clone(),
                 priority: n.priority,
                 skills: n.skills.clone(),
+                max_wait: n.max_wait,
             })
             .collect(),
         queues: center
@@ -144,17 +147,23 @@ fn tables(center: &Center) -> route::Tables {
                 waiting_sound: q.waiting_sound,
                 priority: q.priority,
                 ranking: q.ranking,
+                short_number: q.short_number.clone(),
+                pickup: if q.pickup { q.agents.clone() } else { Vec::new() },
+                max_talk: q.max_talk,
+                exits: q.exits.clone(),
+                callback: q.callback,
             })
             .collect(),
         agents: center
             .agents
             .iter()
-            .map(|a| route::AgentRoute { id: a.id.clone(), extension: a.extension.clone() })
+            .map(|a| route::AgentRoute { id: a.id.clone(), extension: a.extension.clone(), mobile: a.mobile.clone() })
             .collect(),
         trunks: center
             .trunks
             .iter()
             .map(|t| route::TrunkRoute { id: t.id.clone(), outbound: t.outbound.is_some() })
             .collect(),
+        codes: [(center.tenant.name.clone(), center.tenant.codes.clone())].into(),
     }
 }

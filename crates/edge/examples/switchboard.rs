@@ -74,6 +74,7 @@ fn start(config: EdgeConfig, directory: Arc<Directory>, device: DeviceId) -> Res
             LegEvent::Answered => tell(command(leg, LegCommand::Bridge { with: other })),
             LegEvent::Ended(_) | LegEvent::Failed(_) => tell(command(other, LegCommand::HangUp(Cause::Normal))),
             LegEvent::Alerting { .. }
+            | LegEvent::TakenOver { .. }
             | LegEvent::Digit(_)
             | LegEvent::PlayFinished
             | LegEvent::Held

@@ -101,9 +101,10 @@ impl Audio {
         Ok(())
     }
 
-    /// Reads the first offer of a caller, before anything is said or opened.
-    pub(crate) fn read_offer(&mut self, offer: &[u8]) -> Result<(), SdpError> {
-        let (_, negotiated) = self.session.answer(offer, None, Direction::SendRecv)?;
+    /// Reads the first offer of a caller, before anything is said or opened. Of the codecs that it names, `prefer` is taken
+    /// first.
+    pub(crate) fn read_offer(&mut self, offer: &[u8], prefer: Option<Codec>) -> Result<(), SdpError> {
+        let (_, negotiated) = self.session.answer(offer, prefer, Direction::SendRecv)?;
         self.negotiated = Some(negotiated);
         Ok(())
     }
@@ -170,6 +171,11 @@ impl Audio {
     fn latching(&self, peer: SocketAddr) -> Latching {
         let behind_nat = is_private(peer.ip()) && !is_private(self.signalling);
         if behind_nat { Latching::Within(self.signalling) } else { Latching::Off }
+    }
+
+    /// Whether somebody has needed the stream.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// What the last exchange agreed on.

@@ -81,6 +81,8 @@ impl Edge {
             stopping: AtomicBool::new(false),
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
+            done: Source::once(Arc::new(tone::done())),
+            declined: Source::once(Arc::new(tone::declined())),
             start: Instant::now(),
             peers: ArcSwap::default(),
             seal: Seal::new(rand::random()),

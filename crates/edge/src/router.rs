@@ -30,6 +30,8 @@ pub(crate) enum Input {
     Command(LegId, LegCommand),
     /// A call has failed: end what legs it has.
     Abandon(CallId),
+    /// The call of the second leg wants the first, which is here, but cannot have it.
+    Yield(LegId, LegId),
     /// Something happened to a leg's audio.
     Media(MediaEvent),
     /// End everything until then.
@@ -78,6 +80,11 @@ impl Router {
 
     pub(crate) fn command(&self, leg: LegId, command: LegCommand) -> Push {
         self.inboxes[self.of_call(leg.call.number)].push(Lane::Control, Input::Command(leg, command))
+    }
+
+    /// Tells the worker of `leg` to give it up for another call's leg `by`.
+    pub(crate) fn give_up(&self, leg: LegId, by: LegId) -> Push {
+        self.inboxes[self.of_call(leg.call.number)].push(Lane::Control, Input::Yield(leg, by))
     }
 
     pub(crate) fn abandon(&self, call: CallId) -> Push {

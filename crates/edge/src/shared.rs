@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     /// Composed in the background at the start.
     pub(crate) music: OnceLock<Source>,
     pub(crate) ringing: Source,
+    pub(crate) done: Source,
+    pub(crate) declined: Source,
     pub(crate) start: Instant,
     /// The address that peers are told.
     pub(crate) sent_by: SocketAddr,

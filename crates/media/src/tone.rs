@@ -8,6 +8,7 @@ use crate::{SAMPLE_RATE, Sound};
 const RINGING_HERTZ: f64 = 425.0;
 const RINGING_ON_SECONDS: usize = 1;
 const RINGING_OFF_SECONDS: usize = 4;
+/// Each of the two tones of an indication lasts 200 ms.
 /// Full scale is 1; this is about -15 dB, as loud as speech.
 const TONE_LEVEL: f64 = 0.18;
 /// Tones fade in and out over this many samples (5 ms), so that they do not click.
@@ -36,6 +37,27 @@ pub fn ringing() -> Sound {
     let mut samples = beep(RINGING_HERTZ, RINGING_ON_SECONDS * second);
     samples.resize((RINGING_ON_SECONDS + RINGING_OFF_SECONDS) * second, 0);
     Sound::from_samples(&samples)
+}
+
+/// "Done": a low tone and a high one, together a little more than half a second. Like [`declined`] it begins with a moment of silence, because
+/// a phone opens its audio later than we do.
+pub fn done() -> Sound {
+    cadence(&[(0.0, 200), (660.0, 160), (0.0, 40), (880.0, 400), (0.0, 100)])
+}
+
+/// "Not done": three low tones, together a second and a half.
+pub fn declined() -> Sound {
+    let (tone, pause) = ((330.0, 400), (0.0, 150));
+    cadence(&[(0.0, 200), tone, pause, tone, pause, tone, (0.0, 100)])
+}
+
+/// Tones of so many hertz (0 for silence) and milliseconds, one after another.
+fn cadence(parts: &[(f64, usize)]) -> Sound {
+    let part = |&(hertz, millis): &(f64, usize)| {
+        let samples = millis * SAMPLE_RATE as usize / 1_000;
+        if hertz > 0.0 { beep(hertz, samples) } else { vec![0; samples] }
+    };
+    Sound::from_samples(&parts.iter().flat_map(part).collect::<Vec<i16>>())
 }
 
 /// How strong `hertz` is in the samples: the amplitude of that sine, in sample units (Goertzel's algorithm).
@@ -91,6 +113,17 @@ mod tests {
         let found = strongest(&samples[2_000..3_600], 1_000.0).unwrap();
         assert!((found - 425.0).abs() < 425.0 * 0.02, "{found}");
         assert!(samples[8_000..].iter().all(|sample| *sample == Codec::Pcmu.decode(Codec::Pcmu.silence())));
+    }
+
+    // spec: TR-5
+    #[test]
+    fn tr_5_done_rises_and_declined_is_low() {
+        let (done, declined) = (done().samples(), declined().samples());
+        let heard = |samples: &[i16], from_ms: usize| {
+            strongest(&samples[from_ms * 8..(from_ms + 100) * 8], 500.0).map(|hertz| (hertz / 10.0).round() * 10.0)
+        };
+        assert_eq!([50, 230, 450].map(|at| heard(&done, at)), [None, Some(660.0), Some(880.0)]);
+        assert_eq!([50, 300, 850, 1_400].map(|at| heard(&declined, at)), [None, Some(330.0), Some(330.0), Some(330.0)]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ impl From<CallView> for v1::Call {
             duration: Some(time::duration(view.lasted)),
             position: view.place.map_or(0, |place| place.position),
             estimated_wait: view.place.and_then(|place| place.estimate).map(Into::into),
+            callback: view.callback,
         }
     }
 }
@@ -56,6 +57,7 @@ mod tests {
             stage: Stage::Ringing,
             queue: Some(names::queue("tenants/default/queues/support").unwrap()),
             agent: None,
+            callback: true,
             lasted: Duration::from_secs(12),
             place: Some(Place { position: 3, estimate: None }),
         });
@@ -69,6 +71,7 @@ mod tests {
             duration: Some(prost_types::Duration { seconds: 12, nanos: 0 }),
             position: 3,
             estimated_wait: None,
+            callback: true,
         };
         assert_eq!(call, expected);
     }

@@ -5,6 +5,7 @@
 //! becomes its message by `From`.
 
 pub mod cluster;
+pub mod explain;
 pub mod names;
 pub mod refusal;
 pub mod statistics;
@@ -15,7 +16,7 @@ mod call;
 mod queue;
 mod record;
 
-pub use prost_types::Timestamp;
+pub use prost_types::{Duration, Timestamp};
 pub use refusal::Refusal;
 
 /// The generated messages, clients and servers of `proto/carillon/v1`; their documentation is that of the proto files.

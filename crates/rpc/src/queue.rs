@@ -24,6 +24,7 @@ impl From<QueueView> for v1::Queue {
             estimated_wait: view.estimate.map(Into::into),
             estimate_count: view.estimates.0,
             estimate_held_count: view.estimates.1,
+            callback_count: view.callbacks,
         }
     }
 }
@@ -40,7 +41,7 @@ impl From<Estimate> for v1::WaitEstimate {
 
 /// The strategy of that name in the configuration; unspecified when a later version has added one that this API cannot
 /// say yet.
-fn strategy(name: &str) -> v1::Strategy {
+pub(crate) fn strategy(name: &str) -> v1::Strategy {
     v1::Strategy::from_str_name(&format!("STRATEGY_{}", name.to_uppercase())).unwrap_or(v1::Strategy::Unspecified)
 }
 
@@ -59,6 +60,7 @@ mod tests {
             strategy: "longest_idle".into(),
             waiting: 5,
             offered_now: 2,
+            callbacks: 3,
             longest_wait: Duration::from_secs(61),
             agents: 4,
             logged_in: 3,
@@ -96,6 +98,7 @@ mod tests {
             }),
             estimate_count: 50,
             estimate_held_count: 41,
+            callback_count: 3,
         };
         assert_eq!(queue, expected);
     }

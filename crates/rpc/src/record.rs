@@ -39,12 +39,13 @@ impl From<Outcome> for v1::Outcome {
             Outcome::Missed => v1::Outcome::Missed,
             Outcome::Refused => v1::Outcome::Refused,
             Outcome::Failed => v1::Outcome::Failed,
+            Outcome::Done => v1::Outcome::Done,
         }
     }
 }
 
 /// The cause and the SIP status beside it, 0 when the cause says everything.
-fn cause(cause: Cause) -> (v1::Cause, u32) {
+pub(crate) fn cause(cause: Cause) -> (v1::Cause, u32) {
     let plain = match cause {
         Cause::Normal => v1::Cause::Normal,
         Cause::Cancelled => v1::Cause::Cancelled,
@@ -79,9 +80,14 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::Enqueued { queue, sequence } => {
             v1::Transition { queue: queue.to_string(), place: sequence.map(place), ..of(Event::Enqueued) }
         }
-        Happened::Offered { offer, agents } => {
+        Happened::Offered { offer, agents, why } => {
             let offer = v1::Place { epoch: offer.epoch.0, counter: offer.counter };
-            v1::Transition { agents: names_of(agents), offer: Some(offer), ..of(Event::Offered) }
+            v1::Transition {
+                agents: names_of(agents),
+                offer: Some(offer),
+                why: names::or_empty(why),
+                ..of(Event::Offered)
+            }
         }
         Happened::ReservationRefused { agent, why } => {
             v1::Transition { agents: names_of([agent]), why, ..of(Event::ReservationRefused) }
@@ -94,6 +100,10 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::NotAnswered { leg, agent, cause } => {
             v1::Transition { agents: names_of(agent), ..ended(Event::NotAnswered, leg, cause) }
         }
+        Happened::PickedUp { leg, agent, with } => {
+            v1::Transition { agents: names_of([agent]), call: names::of_call(with), ..of_leg(Event::PickedUp, leg) }
+        }
+        Happened::TakenOver { by } => v1::Transition { call: names::of_call(by), ..of(Event::TakenOver) },
         Happened::Connected { leg, agent } => {
             v1::Transition { agents: names_of(agent), ..of_leg(Event::Connected, leg) }
         }
@@ -101,6 +111,10 @@ fn happened(what: Happened) -> v1::Transition {
         Happened::Resumed { leg } => of_leg(Event::Resumed, leg),
         Happened::Digit { leg, digit } => v1::Transition { digit: digit.into(), ..of_leg(Event::Digit, leg) },
         Happened::LeftQueue { queue, why } => v1::Transition { queue: queue.to_string(), why, ..of(Event::LeftQueue) },
+        Happened::Commanded { agent, what, refused } => {
+            let why = refused.unwrap_or_default();
+            v1::Transition { agents: names_of([agent]), command: what, why, ..of(Event::Commanded) }
+        }
         Happened::Stopped { why } => v1::Transition { why, ..of(Event::Stopped) },
         Happened::LegEnded { leg, cause } => ended(Event::LegEnded, leg, cause),
     }
@@ -119,7 +133,7 @@ fn ended(event: v1::Event, leg: LegId, why: Cause) -> v1::Transition {
     v1::Transition { cause: cause.into(), sip_status, ..of_leg(event, leg) }
 }
 
-fn place(sequence: Sequence) -> v1::Place {
+pub(crate) fn place(sequence: Sequence) -> v1::Place {
     v1::Place { epoch: sequence.epoch.0, counter: sequence.counter }
 }
 

@@ -81,8 +81,11 @@ const fn reason(why: FlowOut) -> v1::FlowOutReason {
     match why {
         FlowOut::RoundUnanswered => v1::FlowOutReason::RoundUnanswered,
         FlowOut::MaxWait => v1::FlowOutReason::MaxWait,
+        FlowOut::MaxTotalWait => v1::FlowOutReason::MaxTotalWait,
         FlowOut::NobodyLoggedIn => v1::FlowOutReason::NobodyLoggedIn,
         FlowOut::MaxWaiting => v1::FlowOutReason::MaxWaiting,
+        FlowOut::Digit => v1::FlowOutReason::Digit,
+        FlowOut::Callback => v1::FlowOutReason::Callback,
         FlowOut::Other => v1::FlowOutReason::Other,
     }
 }
@@ -99,7 +102,7 @@ mod tests {
             offered: 4,
             answered: 2,
             answered_within: 1,
-            flow_outs: [0, 2, 0, 0, 0],
+            flow_outs: [0, 2, 0, 0, 0, 0, 0, 0],
             wait: 30_000_000,
             ..Tally::default()
         };

@@ -205,12 +205,16 @@ impl<I: Iterator<Item = Arrival>, R: FnMut(&Record)> Outside for Day<'_, I, R> {
             LegCommand::HangUp(_) => {
                 self.legs.remove(&leg);
             }
-            LegCommand::Play(Playback::Sound(_)) => engine.report(SOUND, leg, LegEvent::PlayFinished),
+            LegCommand::Play(Playback::Sound(_) | Playback::Done | Playback::Declined) => {
+                engine.report(SOUND, leg, LegEvent::PlayFinished)
+            }
             LegCommand::Ring
             | LegCommand::Answer
             | LegCommand::Play(Playback::Ringing | Playback::Music)
             | LegCommand::StopPlaying
-            | LegCommand::Unbridge => {}
+            | LegCommand::Unbridge
+            // Nobody dials codes on such a day.
+            | LegCommand::Adopt { .. } => {}
         }
     }
 
@@ -220,6 +224,7 @@ impl<I: Iterator<Item = Arrival>, R: FnMut(&Record)> Outside for Day<'_, I, R> {
             LegEvent::Failed(_) | LegEvent::Ended(_) => self.legs.remove(&leg),
             LegEvent::Alerting { .. }
             | LegEvent::Answered
+            | LegEvent::TakenOver { .. }
             | LegEvent::Digit(_)
             | LegEvent::PlayFinished
             | LegEvent::Held

@@ -29,14 +29,18 @@ pub fn arrivals(records: &[Record], source: impl Fn(&NumberId) -> Option<Source>
             let patience = match record.outcome {
                 Outcome::Abandoned => Some(waited),
                 // Without memory: who has waited so far waits for as long again as anybody.
-                Outcome::Answered | Outcome::Missed | Outcome::Refused | Outcome::Failed => {
+                Outcome::Answered | Outcome::Missed | Outcome::Refused | Outcome::Failed | Outcome::Done => {
                     patience.map(|mean| waited + exponential(&mut rng, mean))
                 }
             };
             let talk = match record.outcome {
                 Outcome::Answered => record.talk_ms,
-                Outcome::Abandoned | Outcome::Missed | Outcome::Refused | Outcome::Failed if talks.is_empty() => 0,
-                Outcome::Abandoned | Outcome::Missed | Outcome::Refused | Outcome::Failed => {
+                Outcome::Abandoned | Outcome::Missed | Outcome::Refused | Outcome::Failed | Outcome::Done
+                    if talks.is_empty() =>
+                {
+                    0
+                }
+                Outcome::Abandoned | Outcome::Missed | Outcome::Refused | Outcome::Failed | Outcome::Done => {
                     talks[rng.below(talks.len())]
                 }
             };

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use carillon_acd::explain::{Choice, Measure, Next};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, NumberId, QueueId};
 use carillon_acd::leg::{CallerId, Cause};
 use carillon_acd::offer::OfferId;
@@ -33,11 +34,14 @@ fn record(n: u64) -> Record {
     let sequence = Some(Sequence { epoch: Epoch(3), counter: n });
     let offer = OfferId { epoch: Epoch(3), counter: 10 * n };
     let answered_by = Some(agent("anna"));
+    let next = Next { agent: agent("ivan"), measure: Measure::IdleMs(None) };
+    let why = Some(Choice::Best { measure: Measure::IdleMs(Some(1_500)), next: Some(next) });
+    let offered = Happened::Offered { offer, agents: vec![agent("anna"), agent("piotr")], why };
     let transitions = vec![
         Transition { at: at(0), what: Happened::Routed { why: "number main → queue support".into() } },
         Transition { at: at(1), what: Happened::CallerAnswered },
         Transition { at: at(2), what: Happened::Enqueued { queue: queue("support"), sequence } },
-        Transition { at: at(3), what: Happened::Offered { offer, agents: vec![agent("anna"), agent("piotr")] } },
+        Transition { at: at(3), what: offered },
         Transition {
             at: at(4),
             what: Happened::Dialled { leg: LegId { call, n: 1 }, agent: answered_by.clone(), number: None },
@@ -130,6 +134,7 @@ async fn records_are_found_by_time_queue_agent_and_number() {
         (Filter { queue: Some(queue("sales")), ..all() }, vec![2, 4, 6, 8, 10]),
         (Filter { queue: Some(queue("support")), agent: Some(agent("anna")), ..all() }, vec![1, 3, 7, 9]),
         (Filter { number: Some(main), until: second(5), ..all() }, vec![1, 2, 3, 4]),
+        (Filter { call: Some(CallId { node: NodeId(1), boot: 7, number: 3 }), ..all() }, vec![3]),
         (Filter { agent: Some(agent("piotr")), ..all() }, vec![]),
         (Filter { limit: 3, ..Filter::default() }, vec![10, 9, 8]),
     ] {

@@ -56,11 +56,11 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     Ok(target_folder()?.join("release").join("carillon"))
 }
 
-/// Runs a built program of `tests/` against the product.
-pub(crate) fn run_built(name: &str, arguments: &[&str], product: &Path) -> Result<()> {
+/// Runs a built program of `tests/`.
+pub(crate) fn run_built(name: &str, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Result<()> {
     let program = target_folder()?.join("debug").join(name);
     let mut command = Command::new(&program);
-    command.args(arguments).env("CARILLON_BIN", product).current_dir(root());
+    command.args(arguments).envs(environment.iter().copied()).current_dir(root());
     let status = command.status().with_context(|| program.display().to_string())?;
     if !status.success() {
         // It has said why.

@@ -8,10 +8,16 @@ mod tools;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::cargo::{Tests, cargo, release_binary, test_counted};
+use crate::cargo::{Tests, cargo, release_binary, target_folder, test_counted};
+
+/// The variable that tells the programs of `tests/` where the product is.
+const PRODUCT: &str = "CARILLON_BIN";
+
+/// The program of `tests/` that measures.
+const BENCH: &str = "carillon-bench";
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Carillon's developer commands")]
@@ -56,7 +62,7 @@ enum Command {
         #[arg(long)]
         theory: bool,
     },
-    /// Measure against the budgets and the peers: calls, waiting, bridged, startup, or all.
+    /// Measure against the budgets and the peers: calls, waiting, bridged, startup, or all; or what a decision costs.
     Bench {
         /// What to measure, and options for it; see `cargo xtask bench -- --help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "all")]
@@ -70,28 +76,47 @@ fn main() -> Result<()> {
         Command::Demo { plain } => {
             let binary = build_for("carillon-demo")?;
             let plain: &[&str] = if plain { &["--plain"] } else { &[] };
-            cargo::run_built("carillon-demo", plain, &binary)
+            cargo::run_built("carillon-demo", plain, &[(PRODUCT, binary.as_os_str())])
         }
         Command::Lint => lint(),
         Command::Purity => purity::check(),
         Command::Simulate { mutants: true, .. } => simulate::mutants(),
         Command::Simulate { theory: true, .. } => simulate::theory(),
         Command::Simulate { seeds, seed, loss, trace, .. } => simulate::days(seeds, seed, loss, trace),
+        Command::Bench { arguments } if arguments == ["decision"] => decision(),
         Command::Bench { arguments } => {
             tools::install(&[tools::SIPP, tools::CC])?;
-            let binary = build_for("carillon-bench")?;
+            let binary = build_for(BENCH)?;
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            cargo::run_built("carillon-bench", &arguments, &binary)
+            cargo::run_built(BENCH, &arguments, &[(PRODUCT, binary.as_os_str())])
         }
     }
+}
+
+/// Decisions are measured without the product: the pure machines alone, with nothing around them.
+fn decision() -> Result<()> {
+    let samples = target_folder()?.join("bench").join("criterion");
+    if samples.exists() {
+        // Figures of benchmarks that do not exist any more.
+        std::fs::remove_dir_all(&samples).with_context(|| samples.display().to_string())?;
+    }
+    let environment = [("CRITERION_HOME", samples.as_os_str())];
+    cargo(&["bench", "--package", "carillon-acd", "--bench", "decision"], &environment)?;
+    cargo(&["bench", "--package", "carillon-simulate", "--bench", "day"], &environment)?;
+    build_driver(BENCH)?;
+    cargo::run_built(BENCH, &["decision"], &environment)
 }
 
 /// Builds the product as it is shipped, and the program of `tests/` that drives it. Returns the product.
 fn build_for(driver: &str) -> Result<PathBuf> {
     tools::install(&tools::PROTOCOL)?;
     let binary = release_binary()?;
-    cargo(&["build", "--package", "carillon-tests", "--bin", driver], &[])?;
+    build_driver(driver)?;
     Ok(binary)
+}
+
+fn build_driver(driver: &str) -> Result<()> {
+    cargo(&["build", "--package", "carillon-tests", "--bin", driver], &[])
 }
 
 /// Unit tests run on the debug build, with its overflow checks; the suites of `tests/` run against the release build, which
@@ -102,7 +127,7 @@ fn test() -> Result<()> {
     let mut all = Tests::default();
     all += test_counted(&["test", "--workspace", "--exclude", "carillon-tests"], &[])?;
     let binary = release_binary()?;
-    let environment = [("CARILLON_BIN", binary.as_os_str())];
+    let environment = [(PRODUCT, binary.as_os_str())];
     // One at a time: they share two cores with hundreds of phones.
     all += test_counted(&["test", "--package", "carillon-tests", "--", "--test-threads=1"], &environment)?;
     println!("\n{all}");

@@ -29,7 +29,7 @@ pub struct Record {
     pub wait_ms: Option<u64>,
     /// Conversation.
     pub talk_ms: u64,
-    /// `answered`, `abandoned`, `missed`, `refused`, `failed`.
+    /// `answered`, `abandoned`, `missed`, `refused`, `failed`, `done`.
     pub outcome: String,
     /// `normal`, `media_timeout`, …
     pub cause: String,

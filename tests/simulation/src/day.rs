@@ -1,31 +1,36 @@
-//! One day: who comes when, what breaks when, and what is asked at the end.
+//! One day: who comes when, and what is asked after every step.
+
+mod evening;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::call;
-use carillon_acd::ids::{CallId, Epoch, LegId, NodeId, QueueId};
+use carillon_acd::ids::{CallId, DeviceId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::invariant;
 use carillon_acd::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
 use carillon_acd::queue::{self, Queue};
-use carillon_acd::record::{Happened, Outcome as CallOutcome, Record};
+use carillon_acd::record::{Outcome as CallOutcome, Record};
 use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
-use carillon_acd::view::{Activity, AgentCommand, Stage};
+use carillon_acd::view::{Activity, AgentCommand};
 use carillon_simulate::engine::{Engine, Message, Outside, Step};
 
 use crate::center::{
     AGENTS, QUEUES, agent_config, agent_id, extension, number, queue_config, queue_id, routing, trunk,
 };
+use crate::order::{self, Order};
 use crate::owners::{KEEP_ALIVE, Place};
 use crate::phones::Phones;
 use crate::watch::Watch;
+use trouble::CutOff;
 
 const CALLERS: usize = 20;
-/// A caller whom the owner of his queue has not known for so long is lost. With a fifth of all messages lost, a ticket
-/// that is repeated every 5 s is that unlucky once in 10^11 times.
-const LOST_AFTER: Duration = Duration::from_secs(80);
+/// What agents dial besides extensions; the short numbers of the queues are 0, 1 and 2.
+const PICKUP: &str = "*11";
+const CODES: [&str; 6] = ["*410", "*421", "*422", "*43", "*44", "*46"];
 /// Long enough for everybody to be served and to go home.
 const EVENING: Duration = Duration::from_secs(1_500);
 
@@ -45,6 +50,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Calls that were answered.
     pub answered: usize,
+    /// Legs of agents who dialled the code for pickup that went over to a ringing call.
+    pub picked_up: usize,
     /// The records of the day.
     pub records: Vec<String>,
 }
@@ -54,8 +61,9 @@ pub struct Outcome {
 /// # Errors
 /// The first promise that was broken, in words.
 pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
-    let mut engine = Engine::new(Arc::new(routing()), Arc::new(call_config()));
     let mut day = Day::new(seed, options);
+    let routing = routing(&day.configs, &mut day.rng);
+    let mut engine = Engine::new(Arc::new(routing), Arc::new(call_config()));
     day.begin(&mut engine);
     let end = engine.now() + day.length + EVENING;
     while engine.now() < end && day.broken.is_none() {
@@ -68,6 +76,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome, String> {
         None => Ok(Outcome {
             steps: engine.steps(),
             answered: day.records.iter().filter(|record| record.outcome == CallOutcome::Answered).count(),
+            picked_up: day.picked_up,
             records: day.records.iter().map(|record| format!("{record:?}")).collect(),
         }),
     }
@@ -82,7 +91,11 @@ fn call_config() -> call::Config {
 #[derive(Clone, Debug)]
 pub(crate) enum Planned {
     Caller,
+    /// Somebody dials the code for pickup on the edge of this number.
+    PicksUp(usize),
     HangsUp(CallId),
+    /// A caller presses a digit: of the exits of a queue, or another one.
+    Presses(CallId, char),
     Trouble,
     KeepAlive(usize, Epoch),
     HeardByCoordinator {
@@ -100,6 +113,7 @@ pub(crate) enum Planned {
     /// An owner looks whether it may still act.
     LeaseEnds(usize, Epoch),
     OwnerDies(usize, Epoch),
+    AgentOwnerDies(usize, Epoch),
     EverybodyReady,
 }
 
@@ -114,14 +128,19 @@ struct Day {
     ahead: [Duration; 3],
     configs: Vec<queue::Config>,
     places: Vec<Place>,
+    cut_off: [CutOff; QUEUES],
     agent_epochs: [u64; AGENTS],
     phones: Phones,
     watch: Watch,
+    order: Order,
     callers: BTreeSet<CallId>,
     comes: usize,
     started: BTreeSet<CallId>,
     unknown_since: BTreeMap<CallId, Moment>,
     records: Vec<Record>,
+    picked_up: usize,
+    /// Calls whose edge died.
+    without_record: u64,
     length: Duration,
     broken: Option<String>,
 }
@@ -140,14 +159,18 @@ impl Day {
             ahead: std::array::from_fn(|_| Duration::from_millis(rng.below(10_000_000) as u64)),
             configs,
             places: vec![Place::default(); QUEUES],
+            cut_off: [CutOff::default(); QUEUES],
             agent_epochs: [0; AGENTS],
             phones: Phones::default(),
             watch: Watch::default(),
+            order: Order::default(),
             callers: BTreeSet::new(),
             comes: 0,
             started: BTreeSet::new(),
             unknown_since: BTreeMap::new(),
             records: Vec::new(),
+            picked_up: 0,
+            without_record: 0,
             length: Duration::from_secs(120),
             broken: None,
             rng,
@@ -186,22 +209,41 @@ impl Day {
     }
 
     fn caller_comes(&mut self, engine: &mut Engine<Planned>) {
-        self.comes += 1;
         let node = self.rng.below(self.ahead.len());
-        let call = CallId { node: NodeId(u32::try_from(node).unwrap_or_default()), boot: 1, number: self.comes as u64 };
-        let (source, dialled) = match self.rng.below(10) {
-            0 => {
-                let device = carillon_acd::ids::DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 };
-                (Source::Device(device), extension(self.rng.below(AGENTS + QUEUES)))
-            }
+        let (source, dialled) = match self.rng.below(12) {
+            0 => (self.phone_of_an_agent(), extension(self.rng.below(AGENTS + QUEUES))),
+            1 => (self.phone_of_an_agent(), CODES[self.rng.below(CODES.len())].to_owned()),
+            2 => (self.phone_of_an_agent(), PICKUP.to_owned()),
             _ => (Source::Trunk(trunk()), number(self.rng.below(QUEUES))),
         };
-        let caller = CallerId { number: "+33600000000".to_owned(), name: String::new() };
+        // Some call again, some have no number.
+        let caller = CallerId {
+            number: match self.rng.below(8) {
+                0 => "anonymous".to_owned(),
+                n => format!("+3360000000{n}"),
+            },
+            name: String::new(),
+        };
+        self.calls(engine, node, source, dialled, caller);
+    }
+
+    fn calls(&mut self, engine: &mut Engine<Planned>, node: usize, source: Source, dialled: String, caller: CallerId) {
+        self.comes += 1;
+        let call = CallId { node: NodeId(u32::try_from(node).unwrap_or_default()), boot: 1, number: self.comes as u64 };
+        if let Source::Device(device) = &source {
+            self.phones.calls(LegId::caller(call), device.clone());
+        }
+        let outside = matches!(source, Source::Trunk(_));
         let incoming = Incoming { call, source, dialled: dialled.clone(), to_user: dialled, caller };
-        let outside = matches!(incoming.source, Source::Trunk(_));
         self.started.insert(call);
         self.callers.insert(call);
         engine.call(incoming, self.ahead[node]);
+        // One in three presses keys, at any time.
+        for _ in 0..self.rng.below(3) * self.rng.below(2) {
+            let (at, digit) =
+                (self.random(Duration::from_secs(60)), ['0', '1', '2', '2', '2', '3', '*'][self.rng.below(7)]);
+            engine.plan(at, Planned::Presses(call, digit));
+        }
         // One in four stays until he is answered or sent away. An agent does not: he may be waiting for himself.
         if !outside || self.rng.below(4) > 0 {
             let patience = self.random(Duration::from_secs(120));
@@ -209,70 +251,26 @@ impl Day {
         }
     }
 
+    /// Where a phone rings, somebody may hear it and pick the call up, on the same edge or another.
+    fn somebody_hears_it(&mut self, engine: &mut Engine<Planned>, call: CallId) {
+        if self.rng.below(4) > 0 {
+            return;
+        }
+        let same_edge = self.rng.below(4) > 0;
+        let node = if same_edge { call.node.0 as usize } else { self.rng.below(self.ahead.len()) };
+        let after = self.random(Duration::from_secs(6));
+        engine.plan(after, Planned::PicksUp(node));
+    }
+
+    fn phone_of_an_agent(&mut self) -> Source {
+        Source::Device(DeviceId { agent: agent_id(self.rng.below(AGENTS)), index: 0 })
+    }
+
     fn agent_gets_an_owner(&mut self, engine: &mut Engine<Planned>, agent: usize) {
         self.agent_epochs[agent] += 1;
-        self.watch.forget_agent(&agent_id(agent));
         let config = agent_config(agent, &self.configs);
         let ahead = self.a_node();
         engine.own_agent(agent_id(agent), config, Epoch(self.agent_epochs[agent]), ahead);
-    }
-
-    fn trouble(&mut self, engine: &mut Engine<Planned>) {
-        let agent = self.rng.below(AGENTS);
-        let queue = self.rng.below(QUEUES);
-        let command = match self.rng.below(16) {
-            0 => AgentCommand::Break,
-            1 | 2 => AgentCommand::Ready,
-            3 => AgentCommand::EndWrapUp,
-            4 => AgentCommand::QueueLogOut(queue_id(queue)),
-            5 => AgentCommand::QueueLogIn(queue_id(queue)),
-            6.. if self.calm => return,
-            6 | 7 => return self.owner_crashes(engine, queue),
-            8 => return self.owner_is_cut_off(engine, queue),
-            9 | 10 => return self.owner_is_replaced_and_goes_on(engine, queue),
-            11 => return self.edge_dies(engine),
-            12 => return self.agent_gets_an_owner(engine, agent),
-            13.. => return,
-        };
-        engine.command(agent_id(agent), command);
-    }
-
-    fn edge_dies(&mut self, engine: &mut Engine<Planned>) {
-        let calls: Vec<CallId> = engine.calls().map(carillon_acd::call::Call::id).collect();
-        if calls.is_empty() {
-            return;
-        }
-        let call = calls[self.rng.below(calls.len())];
-        engine.lose_call(call);
-        self.phones.edge_dies(call);
-        self.callers.remove(&call);
-        // It leaves no record.
-        self.started.remove(&call);
-    }
-
-    fn owner_crashes(&mut self, engine: &mut Engine<Planned>, queue: usize) {
-        if let Some(epoch) = self.places[queue].newest().map(|owner| owner.epoch) {
-            self.places[queue].end(epoch);
-            engine.end_owner(&queue_id(queue), epoch);
-        }
-    }
-
-    fn owner_is_cut_off(&mut self, engine: &Engine<Planned>, queue: usize) {
-        let until = engine.now() + self.random(Duration::from_secs(20));
-        if let Some(owner) = self.places[queue].newest() {
-            owner.cut_until = until;
-        }
-    }
-
-    /// Somebody claims the place by compare-and-swap, and the old owner does not notice for a while.
-    fn owner_is_replaced_and_goes_on(&mut self, engine: &mut Engine<Planned>, queue: usize) {
-        let lives = self.random(Duration::from_secs(40));
-        if let Some(owner) = self.places[queue].newest() {
-            owner.lawless = true;
-            let epoch = owner.epoch;
-            engine.plan(lives, Planned::OwnerDies(queue, epoch));
-        }
-        self.appoint(engine, queue);
     }
 
     fn appoint(&mut self, engine: &mut Engine<Planned>, queue: usize) {
@@ -324,79 +322,11 @@ impl Day {
         }
     }
 
-    /// No caller is lost between the queue and the agents: the owner of his queue knows everybody who waits.
-    fn look_for_lost_callers(&mut self, engine: &Engine<Planned>) {
-        let now = engine.clock(Duration::ZERO);
-        let waits: BTreeMap<CallId, QueueId> = engine
-            .calls()
-            .map(|call| call.view(now))
-            .filter(|view| view.stage == Stage::Waiting)
-            .filter_map(|view| Some((view.call, view.queue?)))
-            .collect();
-        self.unknown_since.retain(|call, _| waits.contains_key(call));
-        for (call, queue) in waits {
-            if engine.newest(&queue).is_some_and(|(_, owner)| owner.knows(call)) {
-                self.unknown_since.remove(&call);
-            } else if engine.now().since(*self.unknown_since.entry(call).or_insert(engine.now())) > LOST_AFTER {
-                self.broke(Err(format!("{call} waits for {queue}, whose owner does not know it")));
-            }
-        }
-    }
-
     fn everybody_ready(&mut self, engine: &mut Engine<Planned>) {
         for agent in 0..AGENTS {
             engine.command(agent_id(agent), AgentCommand::Ready);
             for queue in 0..QUEUES {
                 engine.command(agent_id(agent), AgentCommand::QueueLogIn(queue_id(queue)));
-            }
-        }
-    }
-
-    /// Everybody has gone home, everybody is accounted for.
-    fn check_the_end(&mut self, engine: &Engine<Planned>) {
-        if self.broken.is_some() {
-            return;
-        }
-        let waits: Vec<CallId> = engine.calls().map(carillon_acd::call::Call::id).collect();
-        if !waits.is_empty() {
-            return self.broke(Err(format!("calls never ended: {waits:?}")));
-        }
-        let left = self.phones.left();
-        if !left.is_empty() {
-            return self.broke(Err(format!("legs were forgotten: {left:?}")));
-        }
-        for (id, agent) in engine.agents() {
-            if agent.activity() != Activity::Idle {
-                self.broke(Err(format!("{id} is {:?} with {:?}, which is over", agent.activity(), agent.call())));
-            }
-        }
-        for (id, epoch, queue) in engine.owners() {
-            let waiting = queue.view(engine.clock(Duration::ZERO)).waiting;
-            if waiting > 0 {
-                self.broke(Err(format!("{waiting} ghosts wait at {epoch} of {id}")));
-            }
-        }
-        self.broke(invariant::one_record_per_call(&self.started, &self.records));
-        if self.calm && self.lost == 0 {
-            self.check_counters(engine);
-        }
-    }
-
-    /// What the only owner of each queue counted is the sum of what happened to the calls.
-    fn check_counters(&mut self, engine: &Engine<Planned>) {
-        for queue in 0..QUEUES {
-            let id = queue_id(queue);
-            let Some((Epoch(1), owner)) = engine.newest(&id) else { continue };
-            let view = owner.view(engine.clock(Duration::ZERO));
-            let entered = |record: &&Record| {
-                let is = |what: &Happened| matches!(what, Happened::Enqueued { queue, .. } if *queue == id);
-                record.transitions.iter().any(|t| is(&t.what))
-            };
-            let entered = self.records.iter().filter(entered).count() as u64;
-            let left = view.answered + view.abandoned + view.overflowed;
-            if view.offered > entered || left > entered {
-                let counted = (view.offered, view.answered, view.abandoned, view.overflowed);
-                self.broke(Err(format!("{id} counted {counted:?} of {entered} calls")));
             }
         }
     }
@@ -409,8 +339,16 @@ impl Outside for Day {
     fn happens(&mut self, engine: &mut Engine<Planned>, event: Planned) {
         match event {
             Planned::Caller => self.caller_comes(engine),
+            Planned::PicksUp(node) => {
+                let phone = self.phone_of_an_agent();
+                let caller = CallerId { number: "anonymous".to_owned(), name: String::new() };
+                self.calls(engine, node, phone, PICKUP.to_owned(), caller);
+            }
             Planned::HangsUp(call) => {
                 engine.report(Duration::ZERO, LegId::caller(call), LegEvent::Ended(Cause::Normal));
+            }
+            Planned::Presses(call, digit) => {
+                engine.report(Duration::ZERO, LegId::caller(call), LegEvent::Digit(digit));
             }
             Planned::Trouble => {
                 self.look_for_lost_callers(engine);
@@ -441,6 +379,7 @@ impl Outside for Day {
                 self.places[queue].end(epoch);
                 engine.end_owner(&queue_id(queue), epoch);
             }
+            Planned::AgentOwnerDies(agent, epoch) => engine.end_agent_owner(&agent_id(agent), epoch),
             Planned::EverybodyReady => {
                 self.everybody_ready(engine);
                 if engine.now() < self.end() {
@@ -455,6 +394,19 @@ impl Outside for Day {
         if leg.n == 0 && matches!(command, LegCommand::HangUp(_)) {
             self.callers.remove(&leg.call);
         }
+        if let LegCommand::Dial { .. } = command {
+            self.somebody_hears_it(engine, leg.call);
+        }
+        if let LegCommand::Adopt { from } = command {
+            let adopted = self.phones.adopts(leg, from);
+            self.picked_up += usize::from(adopted);
+            // Between two workers of an edge the other hears of it, between two edges it does not.
+            let yields = !adopted && self.rng.below(2) == 0 && self.phones.yields(leg, from);
+            if adopted || yields {
+                engine.report(Duration::ZERO, from, LegEvent::TakenOver { by: leg });
+                self.callers.remove(&from.call);
+            }
+        }
         for (after, event) in self.phones.command(leg, &command, &mut self.rng) {
             engine.report(after, leg, event);
         }
@@ -462,9 +414,12 @@ impl Outside for Day {
     }
 
     fn reports(&mut self, engine: &Engine<Planned>, leg: LegId, event: &LegEvent) -> bool {
-        let there = if leg.n > 0 {
+        let there = if let LegEvent::TakenOver { .. } = event {
+            true
+        } else if leg.n > 0 {
             self.phones.reports(leg, event)
         } else if matches!(event, LegEvent::Ended(_)) {
+            self.phones.stops_calling(leg);
             self.callers.remove(&leg.call)
         } else {
             self.callers.contains(&leg.call)
@@ -476,13 +431,14 @@ impl Outside for Day {
     }
 
     fn finished(&mut self, engine: &mut Engine<Planned>, record: Record) {
+        self.broke(evening::clients_are_called_as_often_as_configured(&record));
         self.trace(engine, || format!("{} is over: {:?}", record.call, record.outcome));
         self.callers.remove(&record.call);
         self.records.push(record);
     }
 
     fn carry(&mut self, engine: &mut Engine<Planned>, message: Message) {
-        if self.rng.below(100) < self.lost {
+        if self.rng.below(100) < self.lost || self.is_cut_off(engine.now(), &message) {
             return self.trace(engine, || format!("lost: {message:?}"));
         }
         if self.rng.below(100) < self.repeated {
@@ -493,13 +449,13 @@ impl Outside for Day {
         engine.send(after, message);
     }
 
-    /// Some senders still take the old owner for the owner.
-    fn reaches(&mut self, _queue: &QueueId, _owner: Epoch, newest: bool) -> bool {
-        newest || self.rng.below(2) == 0
+    /// Some senders still take the old owner for the owner, and only him.
+    fn reaches(&mut self, newest: bool) -> bool {
+        if newest { self.rng.below(8) > 0 } else { self.rng.below(2) == 0 }
     }
 
     fn before(&mut self, _id: &QueueId, queue: &Queue) {
-        self.watch.before(queue);
+        self.order.before(queue);
     }
 
     fn saw(&mut self, engine: &Engine<Planned>, step: &Step<'_>) {
@@ -508,14 +464,15 @@ impl Outside for Day {
             Step::Call(id, event, effects) => {
                 let seen = self.watch.call(*id, event, effects, &self.phones);
                 self.broke(seen);
+                self.order.call(*id, engine.now(), event, effects);
                 if effects.iter().any(|effect| matches!(effect, call::Effect::Leg(_, LegCommand::Bridge { .. }))) {
                     self.broke(invariant::one_call_per_agent(engine.calls()));
                 }
             }
-            Step::Agent(id, event, effects) => {
-                let seen = self.watch.agent(id, event, effects);
+            Step::Agent(id, epoch, event, effects) => {
+                let seen = self.watch.agent(id, *epoch, event, effects);
                 self.broke(seen);
-                if let Some((id, agent)) = engine.agents().find(|(agent, _)| agent == id) {
+                if let Some((id, _, agent)) = engine.agents().find(|(agent, e, _)| agent == id && e == epoch) {
                     self.broke(invariant::activity_fits_call([(id, agent)]));
                     let waits_for_ever = agent.activity() != Activity::Idle && agent.deadline().is_none();
                     if waits_for_ever {
@@ -524,10 +481,11 @@ impl Outside for Day {
                 }
             }
             Step::Queue(id, epoch, _, effects) => {
-                let n = (0..QUEUES).find(|n| queue_id(*n) == **id).unwrap_or_default();
-                let strategy = self.configs[n].strategy;
+                let Some(n) = (0..QUEUES).find(|n| queue_id(*n) == **id) else { return };
+                let owner =
+                    order::Owner { id, epoch: *epoch, config: &self.configs[n], now: engine.now(), delay: self.delay };
                 if let Some((.., queue)) = engine.owners().find(|(queue, e, _)| queue == id && e == epoch) {
-                    let seen = self.watch.queue(id, *epoch, strategy, effects, queue);
+                    let seen = self.order.queue(owner, effects, queue);
                     self.broke(seen);
                 }
             }

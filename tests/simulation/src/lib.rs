@@ -7,6 +7,7 @@
 
 mod center;
 mod day;
+mod order;
 mod owners;
 mod phones;
 mod watch;

@@ -40,9 +40,10 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let (days, broken) = days(first, seeds, options);
     println!(
-        "{seeds} days from seed {first}: {} events, {} calls answered, {} broken promises, {:.1} s",
+        "{seeds} days from seed {first}: {} events, {} calls answered, {} picked up, {} broken promises, {:.1} s",
         days.steps,
         days.answered,
+        days.picked_up,
         broken.len(),
         began.elapsed().as_secs_f64()
     );
@@ -66,6 +67,7 @@ fn days(first: u64, seeds: u64, options: Options) -> (Outcome, Vec<(u64, String)
                 Ok(Ok(day)) => {
                     sum.steps += day.steps;
                     sum.answered += day.answered;
+                    sum.picked_up += day.picked_up;
                 }
                 Ok(Err(what)) => broken.push((seed, what)),
                 Err(_) => broken.push((seed, "a machine panicked, see above".to_owned())),
@@ -80,6 +82,7 @@ fn days(first: u64, seeds: u64, options: Options) -> (Outcome, Vec<(u64, String)
             let (days, found) = worker.join().expect("panics are caught above");
             sum.steps += days.steps;
             sum.answered += days.answered;
+            sum.picked_up += days.picked_up;
             broken.extend(found);
         }
         broken.sort_unstable();

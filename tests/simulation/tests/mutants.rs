@@ -52,6 +52,26 @@ fn an_offer_without_epoch_is_caught() {
 }
 
 #[test]
+fn a_grant_without_epoch_is_caught() {
+    is_caught(Mutant::GrantWithoutEpoch);
+}
+
+#[test]
+fn a_wish_that_is_told_as_a_hold_is_caught() {
+    is_caught(Mutant::WishForHold);
+}
+
+#[test]
+fn a_place_that_is_forgotten_is_caught() {
+    is_caught(Mutant::PlaceForgotten);
+}
+
+#[test]
+fn a_priority_that_is_worth_nothing_is_caught() {
+    is_caught(Mutant::PriorityWithoutWorth);
+}
+
+#[test]
 fn first_come_by_the_clock_is_caught() {
     is_caught(Mutant::FifoByClock);
 }
@@ -64,7 +84,7 @@ fn a_loser_who_is_penalised_is_caught() {
 /// All mutants have a test above, and without one the days are sound.
 #[test]
 fn without_a_mistake_nothing_is_caught() {
-    assert_eq!(Mutant::ALL.len(), 7);
+    assert_eq!(Mutant::ALL.len(), 11);
     for seed in 0..50 {
         assert!(run(seed, Options::default()).is_ok(), "seed {seed}");
     }

@@ -23,10 +23,8 @@ use carillon_acd::call;
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, TrunkId};
 use carillon_acd::leg::Source;
 use carillon_acd::queue::{self, Strategy};
-use carillon_acd::rank::Ranking;
 use carillon_acd::rng::Rng;
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
-use carillon_acd::skills::Skills;
 use carillon_acd::stats::{Definitions, Subject};
 use carillon_simulate::center::{Arrival, Center, Habits};
 use carillon_simulate::day;
@@ -51,24 +49,16 @@ fn center(agents: usize) -> Center {
     let trunk = TrunkId::new(default(), name("carrier"));
     let agent_id = |n| AgentId::new(default(), name(&format!("agent-{n}")));
     let tables = Tables {
-        numbers: vec![NumberRoute {
-            id: NumberId::new(default(), name("main")),
-            number: "+33123456789".parse().unwrap(),
-            trunk: trunk.clone(),
-            greeting: None,
-            target: Target::Queue(queue_id()),
-            priority: 0,
-            skills: Skills::default(),
-        }],
-        queues: vec![QueueRoute {
-            id: queue_id(),
-            extension: None,
-            waiting_sound: WaitingSound::Music,
-            priority: 0,
-            ranking: Ranking::default(),
-        }],
-        agents: (0..agents).map(|n| AgentRoute { id: agent_id(n), extension: None }).collect(),
+        numbers: vec![NumberRoute::new(
+            NumberId::new(default(), name("main")),
+            "+33123456789".parse().unwrap(),
+            trunk.clone(),
+            Target::Queue(queue_id()),
+        )],
+        queues: vec![QueueRoute { waiting_sound: WaitingSound::Music, ..QueueRoute::new(queue_id()) }],
+        agents: (0..agents).map(|n| AgentRoute::new(agent_id(n))).collect(),
         trunks: vec![TrunkRoute { id: trunk, outbound: false }],
+        ..Tables::default()
     };
     let queue = queue::Config {
         agents: (0..agents).map(agent_id).collect(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::gather::Request;
 use super::{Agent, Effect, GrantedDevice, IdleTime, Purpose, Refusal, Released, ReservationId};
 use crate::call::{Event as CallEvent, FromAgent};
-use crate::ids::{CallId, DeviceId, QueueId};
+use crate::ids::{CallId, DeviceId, Epoch, QueueId};
 use crate::time::Moment;
 use crate::view::{Activity, Availability};
 
@@ -135,20 +135,41 @@ impl Agent {
     fn admit(&mut self, purpose: &Purpose) -> Result<Origin, Refusal> {
         match purpose {
             Purpose::Queue { queue, offer, .. } => {
-                let place = self.members.iter().position(|member| member.queue == *queue).ok_or(Refusal::NotInQueue)?;
-                let member = &mut self.members[place];
-                if offer.epoch < member.newest && !mutant!(OfferWithoutEpoch) {
-                    return Err(Refusal::StaleEpoch);
-                }
-                member.newest = offer.epoch;
+                let place = self.heeds(queue, offer.epoch)?;
                 self.admit_from_queue(place).map(|()| Origin::Queue(place))
+            }
+            Purpose::PickUp { queue, offer, own } => {
+                let place = self.heeds(queue, offer.epoch)?;
+                match (self.doing.hold(), own) {
+                    // He talks on another phone, too: see [`Second`].
+                    (Some(_), _) if self.second.is_some() => Err(Refusal::Busy),
+                    (Some(hold), Some(own)) if hold.reservation == *own => Ok(Origin::Queue(place)),
+                    (Some(_), Some(_) | None) => Err(Refusal::Busy),
+                    (None, Some(_)) => Err(Refusal::Over),
+                    (None, None) => self.can_ring().map(|()| Origin::Queue(place)),
+                }
             }
             Purpose::Direct => {
                 self.doing.hold().map_or(Ok(()), |_| Err(Refusal::Busy))?;
-                self.devices.can_ring().then_some(Origin::Direct).ok_or(Refusal::Unreachable)
+                self.can_ring().map(|()| Origin::Direct)
             }
             Purpose::Own => self.doing.hold().map_or(Ok(Origin::Own), |_| Err(Refusal::Busy)),
         }
+    }
+
+    /// The place of a queue of his, unless its owner has been replaced (Spec: CL-3).
+    fn heeds(&mut self, queue: &QueueId, epoch: Epoch) -> Result<usize, Refusal> {
+        let place = self.members.iter().position(|member| member.queue == *queue).ok_or(Refusal::NotInQueue)?;
+        let member = &mut self.members[place];
+        if epoch < member.newest && !mutant!(OfferWithoutEpoch) {
+            return Err(Refusal::StaleEpoch);
+        }
+        member.newest = epoch;
+        Ok(place)
+    }
+
+    fn can_ring(&self) -> Result<(), Refusal> {
+        self.devices.can_ring().then_some(()).ok_or(Refusal::Unreachable)
     }
 
     fn admit_from_queue(&self, place: usize) -> Result<(), Refusal> {
@@ -168,7 +189,7 @@ impl Agent {
             Doing::WrapUp { .. } => return Err(Refusal::WrapUp),
             Doing::Idle => {}
         }
-        self.devices.can_ring().then_some(()).ok_or(Refusal::Unreachable)
+        self.can_ring()
     }
 
     /// A queue that was refused sees him wrongly; it is told at once, not at the next refresh.
@@ -188,9 +209,14 @@ impl Agent {
     }
 
     fn hold(&mut self, now: Moment, reservation: ReservationId, origin: Origin, talking: bool) {
-        let wrap_until = match self.doing {
-            Doing::WrapUp { until } => Some(until),
-            Doing::Idle | Doing::Held(_) => None,
+        let wrap_until = match &self.doing {
+            Doing::WrapUp { until } => Some(*until),
+            // The own call with which he picks up this one hands him over: what it wants later comes too late.
+            Doing::Held(hold) => {
+                self.last_over = Some(hold.reservation);
+                hold.wrap_until
+            }
+            Doing::Idle => None,
         };
         self.doing = Doing::Held(Hold { reservation, origin, talking, lease: now + LEASE, wrap_until });
         self.doing_since = now;
@@ -365,6 +391,6 @@ impl Agent {
     }
 
     fn tell(&self, call: CallId, said: FromAgent, out: &mut Vec<Effect>) {
-        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), said)));
+        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), self.epoch, said)));
     }
 }

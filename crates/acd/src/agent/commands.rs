@@ -1,10 +1,33 @@
 //! What a person or a service asks of an agent (Spec: TR-5, TR-6).
 
+use std::collections::VecDeque;
+
 use super::activity::{Doing, Restarts};
 use super::{Agent, CommandRefusal, Effect, IdleTime, SavedAvailability};
-use crate::ids::QueueId;
+use crate::call::{Event as CallEvent, FromAgent};
+use crate::ids::{CallId, QueueId};
 use crate::time::{Moment, Now};
 use crate::view::{AgentCommand, Availability};
+
+/// Messages of an older call than this many are so late that nobody waits for their answer.
+const REMEMBERED: usize = 8;
+
+/// The codes that he dialled last, by the calls with which he did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dialled(VecDeque<(CallId, Result<(), CommandRefusal>)>);
+
+impl Dialled {
+    fn answer(&self, call: CallId) -> Option<Result<(), CommandRefusal>> {
+        self.0.iter().find(|(known, _)| *known == call).map(|(_, answer)| answer.clone())
+    }
+
+    fn remember(&mut self, call: CallId, answer: Result<(), CommandRefusal>) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back((call, answer));
+    }
+}
 
 impl Agent {
     /// Does what a person or a service asks. A break or logout asked for while his phone rings or while he talks holds
@@ -15,7 +38,28 @@ impl Agent {
     pub fn command(&mut self, now: Now, command: &AgentCommand, out: &mut Vec<Effect>) -> Result<(), CommandRefusal> {
         let now = now.mono;
         self.expire(now, out);
-        let done = match command {
+        let done = self.obey(now, command, out);
+        self.announce(now, out);
+        done
+    }
+
+    /// He dialled a code. A code that comes twice, or late, because a message was repeated must not undo what he dialled
+    /// after it.
+    pub(super) fn dialled(&mut self, now: Moment, call: CallId, command: &AgentCommand, out: &mut Vec<Effect>) {
+        let answer = match self.dialled.answer(call) {
+            Some(answer) => answer,
+            None => {
+                let answer = self.obey(now, command, out);
+                self.dialled.remember(call, answer.clone());
+                answer
+            }
+        };
+        let said = FromAgent::Commanded(answer);
+        out.push(Effect::ToCall(call, CallEvent::Agent(self.id.clone(), self.epoch, said)));
+    }
+
+    fn obey(&mut self, now: Moment, command: &AgentCommand, out: &mut Vec<Effect>) -> Result<(), CommandRefusal> {
+        match command {
             AgentCommand::Ready => {
                 self.wish(now, Availability::Ready, out);
                 Ok(())
@@ -31,9 +75,7 @@ impl Agent {
             AgentCommand::EndWrapUp => self.end_wrap_up(now),
             AgentCommand::QueueLogIn(queue) => self.log_in(now, queue, true, out),
             AgentCommand::QueueLogOut(queue) => self.log_in(now, queue, false, out),
-        };
-        self.announce(now, out);
-        done
+        }
     }
 
     fn wish(&mut self, now: Moment, wish: Availability, out: &mut Vec<Effect>) {

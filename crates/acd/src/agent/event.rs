@@ -11,7 +11,7 @@ use crate::offer::OfferId;
 use crate::queue;
 use crate::rank::Bid;
 use crate::ticket::Sequence;
-use crate::view::Availability;
+use crate::view::{AgentCommand, Availability};
 
 /// What kind of phone a device is (Spec: QU-10 counts hardware phones only).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,6 +104,17 @@ pub enum Purpose {
         /// The caller's place in its queue, for equal bids.
         sequence: Option<Sequence>,
     },
+    /// He picks up a call that rings at a colleague (Spec: TR-4). As for an offer the queue's epoch counts, but not whether he
+    /// is logged in, on break or in wrap-up: he has asked for it.
+    PickUp {
+        /// The queue of the call.
+        queue: QueueId,
+        /// The offer that rings.
+        offer: OfferId,
+        /// The reservation of the call with which he asked: it ends, and this one begins, in one step. If he is not held by
+        /// it any more, this one is refused. `None`: he asked otherwise and must be held by nothing.
+        own: Option<ReservationId>,
+    },
     /// Somebody dialled his extension. He rings also on break, in wrap-up and before his workday (Spec: RT-8).
     Direct,
     /// He is the caller: the call occupies him at once and rings none of his devices (Spec: OB-5).
@@ -176,6 +187,14 @@ pub enum Event {
         reservation: ReservationId,
         /// How it went.
         why: Released,
+    },
+    /// He dialled a code on his phone (Spec: TR-5, TR-6). The answer is [`call::FromAgent::Commanded`]; the same call asks
+    /// for the same thing only, so a repetition is answered, not obeyed again.
+    Command {
+        /// The call with which he dialled it.
+        call: CallId,
+        /// What it asks for.
+        command: AgentCommand,
     },
     /// The deadline has passed.
     Wake,

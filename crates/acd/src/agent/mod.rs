@@ -16,6 +16,7 @@ pub use event::{
 };
 
 use activity::{Doing, Second};
+use commands::Dialled;
 use devices::Devices;
 use gather::Gather;
 use status::{IdleTime, Member, first_refresh};
@@ -47,6 +48,8 @@ pub struct Agent {
     failed: u32,
     gather: Gather,
     last_over: Option<ReservationId>,
+    /// The latest codes that he dialled, and what was answered.
+    dialled: Dialled,
     second: Option<Second>,
     handled: u64,
     counter: u64,
@@ -75,6 +78,7 @@ impl Agent {
             failed: 0,
             gather: Gather::default(),
             last_over: None,
+            dialled: Dialled::default(),
             second: None,
             handled: 0,
             counter: 0,
@@ -96,6 +100,7 @@ impl Agent {
             Event::Reserve { reservation, purpose } => self.reserve(now, reservation, purpose, out),
             Event::Connected { reservation, queue } => self.connected(now, reservation, queue, out),
             Event::Release { reservation, why } => self.release(now, reservation, why, out),
+            Event::Command { call, command } => self.dialled(now, call, &command, out),
         }
         self.announce(now, out);
     }

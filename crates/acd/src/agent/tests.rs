@@ -1,3 +1,5 @@
+mod dialled;
+
 use std::time::Duration;
 
 use super::{
@@ -94,7 +96,7 @@ impl Desk {
     /// What the calls were told since the last time.
     fn said(&mut self) -> Vec<FromAgent> {
         let said = self.out.drain(..).filter_map(|effect| match effect {
-            Effect::ToCall(_, call::Event::Agent(_, said)) => Some(said),
+            Effect::ToCall(_, call::Event::Agent(_, _, said)) => Some(said),
             Effect::ToCall(..) | Effect::ToQueue(..) | Effect::Save(_) => None,
         });
         said.collect()
@@ -112,7 +114,10 @@ impl Desk {
     fn refusal(&mut self) -> Option<Refusal> {
         match self.said().pop() {
             Some(FromAgent::Refused { why, .. }) => Some(why),
-            Some(FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) | None => None,
+            Some(
+                FromAgent::Granted { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
+            )
+            | None => None,
         }
     }
 }

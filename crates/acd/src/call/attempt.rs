@@ -4,22 +4,27 @@ use std::time::Duration;
 
 use super::core::Core;
 use crate::agent::{DeviceKind, Event as AgentEvent, GrantedDevice, Purpose, Refusal, Released, ReservationId};
+use crate::explain::Choice;
 use crate::ids::{AgentId, LegId};
 use crate::leg::{Cause, DialTarget, LegCommand, LegEvent};
-use crate::offer::Offered;
+use crate::offer::{Invitation, Offered};
 use crate::record::Happened;
 use crate::time::Moment;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     tries: Vec<Try>,
 }
 
 #[derive(Clone, Debug)]
 struct Try {
     agent: AgentId,
+    purpose: Purpose,
+    invitation: Invitation,
+    /// Those that ring if the leg of his own call cannot be had; empty otherwise.
+    devices: Vec<GrantedDevice>,
     reservation: ReservationId,
     hardware_limit: u8,
     ring_for: Duration,
@@ -57,27 +62,65 @@ pub(super) struct Won {
 }
 
 impl Attempt {
-    pub(super) fn start(core: &mut Core, purpose: Purpose, agents: Vec<Offered>, ring_for: Duration) -> Self {
+    /// `why` these agents, when a queue has chosen them.
+    pub(super) fn start(
+        core: &mut Core,
+        purpose: Purpose,
+        agents: Vec<Offered>,
+        ring_for: Duration,
+        why: Option<Choice>,
+    ) -> Self {
         let mut attempt = Attempt { purpose, tries: Vec::with_capacity(agents.len()) };
-        attempt.join(core, agents, ring_for);
+        attempt.join(core, agents, ring_for, why);
         attempt
     }
 
-    /// Tries these agents too, unless they are known.
-    pub(super) fn join(&mut self, core: &mut Core, mut agents: Vec<Offered>, ring_for: Duration) {
-        agents.retain(|offered| self.tries.iter().all(|known| known.agent != offered.agent));
+    /// Tries these agents too, unless they are known. Who was missed may come back by his own wish.
+    pub(super) fn join(&mut self, core: &mut Core, mut agents: Vec<Offered>, ring_for: Duration, why: Option<Choice>) {
+        agents.retain(|offered| {
+            let comes_back = offered.invitation != Invitation::Chosen;
+            let mut known = self.tries.iter().filter(|known| known.agent == offered.agent);
+            known.all(|known| comes_back && matches!(known.stage, Stage::Over(_)))
+        });
+        // He has not been tried until now.
+        let untried = |known: &Try| matches!(known.stage, Stage::Over(Miss::Refused(_)));
+        self.tries.retain(|known| !untried(known) || agents.iter().all(|offered| offered.agent != known.agent));
         if let Purpose::Queue { offer, .. } = self.purpose
             && !agents.is_empty()
         {
             let agents = agents.iter().map(|offered| offered.agent.clone()).collect();
-            core.write(Happened::Offered { offer, agents });
+            core.write(Happened::Offered { offer, agents, why });
         }
-        for Offered { agent, hardware_limit } in agents {
-            let reservation = core.next_reservation();
-            core.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: self.purpose.clone() });
+        for Offered { agent, hardware_limit, invitation } in agents {
+            let (reservation, purpose) = (core.next_reservation(), self.purpose_of(invitation));
+            core.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: purpose.clone() });
             let stage = Stage::Reserving { until: core.now.mono + core.config.reserve_within };
             let renew_at = core.now.mono + core.config.renew;
-            self.tries.push(Try { agent, reservation, hardware_limit, ring_for, renew_at, stage });
+            let devices = Vec::new();
+            self.tries.push(Try {
+                agent,
+                purpose,
+                invitation,
+                devices,
+                reservation,
+                hardware_limit,
+                ring_for,
+                renew_at,
+                stage,
+            });
+        }
+    }
+
+    fn purpose_of(&self, invitation: Invitation) -> Purpose {
+        let own = match invitation {
+            Invitation::Chosen => return self.purpose.clone(),
+            Invitation::Asked => None,
+            Invitation::OwnCall(own) => Some(own.reservation),
+        };
+        match &self.purpose {
+            Purpose::Queue { queue, offer, .. } => Purpose::PickUp { queue: queue.clone(), offer: *offer, own },
+            // Only a queue lets somebody join.
+            other @ (Purpose::PickUp { .. } | Purpose::Direct | Purpose::Own) => other.clone(),
         }
     }
 
@@ -92,17 +135,9 @@ impl Attempt {
         if !matches!(attempt.stage, Stage::Reserving { .. }) {
             return;
         }
-        let legs = attempt.dial(core, devices);
-        if legs.is_empty() {
-            core.release(&attempt.agent, reservation, Released::NoPenalty);
-            attempt.refused(core, None, "no device may ring");
-        } else {
-            attempt.stage = Stage::Ringing {
-                until: core.now.mono + attempt.ring_for + core.config.ring_slack,
-                legs,
-                alerted: Vec::new(),
-                rang: false,
-            };
+        match attempt.invitation {
+            Invitation::Chosen | Invitation::Asked => attempt.ring(core, devices),
+            Invitation::OwnCall(own) => attempt.adopt(core, own.leg, devices),
         }
     }
 
@@ -140,11 +175,19 @@ impl Attempt {
                 let (agent, reservation) = (attempt.agent.clone(), attempt.reservation);
                 Some(Won { agent, reservation, leg })
             }
+            LegEvent::Failed(Cause::Unreachable) if matches!(attempt.invitation, Invitation::OwnCall(_)) => {
+                attempt.ring_instead(core, leg);
+                None
+            }
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => {
                 attempt.leg_failed(core, leg, *cause);
                 None
             }
-            LegEvent::Digit(_) | LegEvent::PlayFinished | LegEvent::Held | LegEvent::Resumed => None,
+            LegEvent::TakenOver { .. }
+            | LegEvent::Digit(_)
+            | LegEvent::PlayFinished
+            | LegEvent::Held
+            | LegEvent::Resumed => None,
         }
     }
 
@@ -180,16 +223,21 @@ impl Attempt {
                         attempt.leg_failed(core, leg, Cause::NoAnswer);
                     }
                 }
-                Stage::Ringing { .. } if attempt.renew_at <= now => attempt.renew(core, &self.purpose),
+                Stage::Ringing { .. } if attempt.renew_at <= now => attempt.renew(core),
                 Stage::Reserving { .. } | Stage::Ringing { .. } | Stage::Over(_) => {}
             }
         }
     }
 
-    /// Tells a new owner of `agent` that he is held, or wanted.
+    /// Tells a new owner of `agent` that he is held. Who is only asked for is not.
     pub(super) fn renew_for(&mut self, core: &mut Core, agent: &AgentId) {
-        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && !matches!(t.stage, Stage::Over(_)));
-        held.for_each(|t| t.renew(core, &self.purpose));
+        let is_held = |stage: &Stage| match stage {
+            Stage::Ringing { .. } => true,
+            Stage::Reserving { .. } => mutant!(WishForHold),
+            Stage::Over(_) => false,
+        };
+        let held = self.tries.iter_mut().filter(|t| t.agent == *agent && is_held(&t.stage));
+        held.for_each(|t| t.renew(core));
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
@@ -222,9 +270,9 @@ impl Attempt {
 }
 
 impl Try {
-    fn renew(&mut self, core: &mut Core, purpose: &Purpose) {
+    fn renew(&mut self, core: &mut Core) {
         self.renew_at = core.now.mono + core.config.renew;
-        let (reservation, purpose) = (self.reservation, purpose.clone());
+        let (reservation, purpose) = (self.reservation, self.purpose.clone());
         core.tell_agent(&self.agent, AgentEvent::Reserve { reservation, purpose });
     }
 
@@ -268,6 +316,41 @@ impl Try {
         legs
     }
 
+    fn ring(&mut self, core: &mut Core, devices: &[GrantedDevice]) {
+        let legs = self.dial(core, devices);
+        if legs.is_empty() {
+            core.release(&self.agent, self.reservation, Released::NoPenalty);
+            self.refused(core, None, "no device may ring");
+        } else {
+            self.rings(core, legs, self.ring_for);
+        }
+    }
+
+    fn rings(&mut self, core: &Core, legs: Vec<LegId>, ring_for: Duration) {
+        let until = core.now.mono + ring_for + core.config.ring_slack;
+        self.stage = Stage::Ringing { until, legs, alerted: Vec::new(), rang: false };
+    }
+
+    /// The leg with which he asked for the call becomes his leg of it.
+    fn adopt(&mut self, core: &mut Core, from: LegId, devices: &[GrantedDevice]) {
+        let leg = core.next_leg();
+        core.write(Happened::PickedUp { leg, agent: self.agent.clone(), with: from.call });
+        core.leg(leg, LegCommand::Adopt { from });
+        self.devices = devices.to_vec();
+        self.rings(core, vec![leg], Duration::ZERO);
+    }
+
+    /// His leg is where it cannot become ours: his devices ring, as if he had asked otherwise.
+    fn ring_instead(&mut self, core: &mut Core, leg: LegId) {
+        core.write(Happened::NotAnswered { leg, agent: Some(self.agent.clone()), cause: Cause::Unreachable });
+        self.invitation = Invitation::Asked;
+        if let Purpose::PickUp { own, .. } = &mut self.purpose {
+            *own = None;
+        }
+        let devices = std::mem::take(&mut self.devices);
+        self.ring(core, &devices);
+    }
+
     fn refused(&mut self, core: &mut Core, why: Option<Refusal>, words: &str) {
         if !matches!(self.stage, Stage::Over(_)) {
             core.write(Happened::ReservationRefused { agent: self.agent.clone(), why: words.to_owned() });
@@ -288,10 +371,13 @@ impl Try {
         let (rang, last) = (*rang, legs.is_empty());
         core.write(Happened::NotAnswered { leg, agent: Some(self.agent.clone()), cause });
         if last {
-            let (miss, why) = if rang {
-                (Miss::Rang(cause), Released::NotAnswered)
-            } else {
-                (Miss::Unreachable, Released::Unreachable)
+            let (miss, why) = match (self.invitation, rang) {
+                (Invitation::Chosen, true) => (Miss::Rang(cause), Released::NotAnswered),
+                // Nobody is blamed for a call that was not meant for him.
+                (Invitation::Asked, true) => (Miss::Rang(cause), Released::NoPenalty),
+                (Invitation::Chosen | Invitation::Asked, false) => (Miss::Unreachable, Released::Unreachable),
+                // No phone of his rang: he was faster with his own call, or it is gone.
+                (Invitation::OwnCall(_), _) => (Miss::Refused(None), Released::NoPenalty),
             };
             core.release(&self.agent, self.reservation, why);
             self.stage = Stage::Over(miss);

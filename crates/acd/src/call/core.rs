@@ -1,12 +1,13 @@
 //! What every state of a call works with: the caller's leg, the tables, the record, and the effects of this moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ledger::Ledger;
 use super::{Config, Effect};
 use crate::agent::{Event as AgentEvent, Purpose, Released, ReservationId};
-use crate::ids::{AgentId, CallId, LegId, Name, QueueId};
-use crate::leg::{Incoming, LegCommand, Playback, Source};
+use crate::ids::{AgentId, CallId, LegId, Name, PhoneNumber, QueueId, TrunkId};
+use crate::leg::{CallerId, Incoming, LegCommand, Playback, Source};
 use crate::queue::Event as QueueEvent;
 use crate::record::Happened;
 use crate::route::{Routing, Step};
@@ -19,6 +20,8 @@ pub(super) struct Own {
     pub(super) agent: AgentId,
     pub(super) reservation: ReservationId,
     pub(super) renew_at: Moment,
+    /// His owner has said so.
+    pub(super) granted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -28,17 +31,29 @@ pub(super) struct Core {
     pub(super) config: Arc<Config>,
     pub(super) now: Now,
     pub(super) started: Moment,
+    /// When the call is ended for its length.
+    pub(super) ends_at: Moment,
+    /// The caller's number, if it comes from outside and is international.
+    pub(super) number: Option<PhoneNumber>,
+    /// He has hung up to be called back (Spec: UN-7).
+    pub(super) callback: bool,
     /// What the number that was called adds to the priority of a queue.
     pub(super) priority: i32,
     /// What the number asks of the agent.
     pub(super) skills: Skills,
+    /// The longest wait in all queues together.
+    pub(super) max_wait: Option<Duration>,
     /// The steps not yet taken, the next one last.
     pub(super) steps: Vec<Step>,
     /// The queues it was in (Spec: UN-5).
     pub(super) visited: Vec<QueueId>,
+    /// The agent of the last queue whose phone rang last; of those who rang together, the last in the order of the offer.
+    pub(super) last_rung: Option<AgentId>,
     pub(super) own: Option<Own>,
     pub(super) ledger: Ledger,
     pub(super) out: Vec<Effect>,
+    /// The leg of the caller: the one he came by, or the one that called him back.
+    caller: LegId,
     answered: bool,
     legs: u16,
     reservations: u32,
@@ -52,16 +67,26 @@ impl Core {
         {
             incoming.caller.number = extension.as_str().to_owned();
         }
+        let number = match incoming.source {
+            Source::Trunk(_) => PhoneNumber::from_wire(&incoming.caller.number),
+            Source::Device(_) => None,
+        };
         Core {
+            caller: LegId::caller(incoming.call),
             incoming,
             routing,
-            config,
             now,
             started: now.mono,
+            ends_at: now.mono + config.max_length,
+            config,
+            number,
+            callback: false,
             priority: 0,
             skills: Skills::default(),
+            max_wait: None,
             steps: Vec::new(),
             visited: Vec::new(),
+            last_rung: None,
             own: None,
             ledger: Ledger::new(now),
             out: Vec::new(),
@@ -76,7 +101,13 @@ impl Core {
     }
 
     pub(super) const fn caller_leg(&self) -> LegId {
-        LegId::caller(self.incoming.call)
+        self.caller
+    }
+
+    /// The caller is on another leg from now on, which he has answered.
+    pub(super) const fn caller_is_on(&mut self, leg: LegId) {
+        self.caller = leg;
+        self.answered = true;
     }
 
     pub(super) const fn tenant(&self) -> &Name {
@@ -143,10 +174,19 @@ impl Core {
         self.leg(self.caller_leg(), LegCommand::Play(Playback::Sound(sound)));
     }
 
+    /// What a phone outside that is called for the caller shows: the number that he called, or the first of the trunk
+    /// (Spec: OU-5).
+    pub(super) fn caller_id(&self, trunk: &TrunkId) -> CallerId {
+        let called = self.ledger.number.as_ref().and_then(|_| PhoneNumber::from_wire(&self.incoming.dialled));
+        let shown = called.as_ref().or_else(|| self.routing.own_number(trunk));
+        CallerId { number: shown.map(|n| n.as_str().to_owned()).unwrap_or_default(), name: String::new() }
+    }
+
     /// Holds the calling agent, for the first time or again.
     pub(super) fn occupy_own(&mut self, agent: AgentId, reservation: ReservationId) {
         self.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: Purpose::Own });
         let renew_at = self.now.mono + self.config.renew;
-        self.own = Some(Own { agent, reservation, renew_at });
+        let granted = self.own.as_ref().is_some_and(|own| own.granted);
+        self.own = Some(Own { agent, reservation, renew_at, granted });
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::agent::{self, GrantedDevice, Refusal, ReservationId};
-use crate::ids::{AgentId, Epoch, LegId, QueueId};
+use crate::agent::{self, CommandRefusal, GrantedDevice, Refusal, ReservationId};
+use crate::ids::{AgentId, CallId, Epoch, LegId, QueueId};
 use crate::leg::{LegCommand, LegEvent};
 use crate::offer::Offer;
-use crate::queue::{self, Overflow};
+use crate::queue::{self, Overflow, PickupRefusal, RingingCall};
 use crate::record::Record;
 use crate::ticket::Sequence;
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub max_length: Duration,
     /// The longest a greeting or a last message may play.
     pub max_sound: Duration,
+    /// The longest that the tone at the end of a dialled code may play.
+    pub max_tone: Duration,
     /// How long a directly dialled agent, or a number dialled by an agent, rings.
     pub ring_for: Duration,
     /// How long an agent's owner may take to answer a request.
@@ -34,6 +36,7 @@ impl Default for Config {
         Config {
             max_length: Duration::from_secs(12 * 3600),
             max_sound: Duration::from_secs(300),
+            max_tone: Duration::from_secs(5),
             ring_for: Duration::from_secs(30),
             reserve_within: Duration::from_secs(2),
             ring_slack: Duration::from_secs(2),
@@ -52,8 +55,9 @@ pub enum Event {
     Leg(LegId, LegEvent),
     /// The owner of a queue speaks.
     Queue(QueueId, FromQueue),
-    /// The owner of an agent speaks.
-    Agent(AgentId, FromAgent),
+    /// An owner of an agent speaks. Its epoch is looked at before the event reaches the machine, by [`crate::fence::Fence`]:
+    /// a call that began after an owner was replaced must not believe that owner either.
+    Agent(AgentId, Epoch, FromAgent),
     /// A person or a service hangs the call up.
     HangUp,
     /// The deadline has passed.
@@ -70,6 +74,15 @@ pub enum FromQueue {
     },
     /// The queue proposes agents.
     Offer(Offer),
+    /// What this call's agent could pick up there, or why nothing (Spec: TR-4). Answers [`queue::Event::WhatRings`].
+    Rings(Result<RingingCall, PickupRefusal>),
+    /// The call that was asked for by [`queue::Event::PickUp`] cannot be picked up.
+    NotPickedUp {
+        /// Which.
+        call: CallId,
+        /// Why.
+        why: PickupRefusal,
+    },
     /// The queue's rules end the waiting. Sent again with every heartbeat until the call leaves.
     Overflow {
         /// The owner's epoch.
@@ -101,8 +114,11 @@ pub enum FromAgent {
         /// Which reservation.
         reservation: ReservationId,
     },
+    /// What a code on his phone asked for was done, or why not. Answers every [`agent::Event::Command`].
+    Commanded(Result<(), CommandRefusal>),
     /// He has a new owner, who asks every living call what it holds of him before it grants anything. The call renews at
-    /// once; one that holds nothing says nothing.
+    /// once. One that holds nothing says nothing, even if it has asked for him: were a mere wish granted now, a call that
+    /// has him and answers a little later would lose him while his phone rings.
     NewOwner,
 }
 

@@ -12,7 +12,7 @@ const FULL: usize = 4_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
-    started: WallTime,
+    pub(super) started: WallTime,
     pub(super) number: Option<NumberId>,
     pub(super) queue: Option<QueueId>,
     pub(super) agent: Option<AgentId>,

@@ -2,15 +2,21 @@
 //! agent would need to be told again. It alone connects, so a caller is never connected with two agents (Spec: CL-3).
 
 mod attempt;
+mod callback;
+mod codes;
 mod core;
 mod event;
+mod exits;
 mod ledger;
+mod pickup;
 mod queued;
 mod state;
 mod steps;
 mod talking;
 
 pub use event::{Config, Effect, Event, FromAgent, FromQueue};
+pub(crate) use exits::LEFT_BY_DIGIT;
+pub(crate) use queued::LEFT_FOR_CALLBACK;
 
 use std::sync::Arc;
 
@@ -19,6 +25,7 @@ use state::State;
 use talking::End;
 
 use crate::agent::{Event as AgentEvent, Refusal, Released, ReservationId};
+use crate::explain::CallExplained;
 use crate::ids::{AgentId, CallId, Epoch, LegId, NumberId, QueueId};
 use crate::leg::{Cause, Incoming, LegCommand, LegEvent};
 use crate::queue::{Event as QueueEvent, Left};
@@ -54,6 +61,7 @@ impl Call {
             self.core.out.extend(gone(self.id(), &event));
         } else {
             self.take_in(event);
+            self.settle_callback();
         }
         std::mem::swap(&mut self.core.out, out);
     }
@@ -63,8 +71,10 @@ impl Call {
             Event::Start => self.start(),
             Event::Leg(leg, event) if leg == self.core.caller_leg() => self.caller_leg(&event),
             Event::Leg(leg, event) => self.other_leg(leg, &event),
+            Event::Queue(queue, FromQueue::Rings(found)) => self.rings_there(&queue, found),
+            Event::Queue(queue, FromQueue::NotPickedUp { call, why }) => self.not_picked_up(&queue, call, why),
             Event::Queue(queue, said) => self.queue_says(&queue, said),
-            Event::Agent(agent, said) => self.agent_says(&agent, said),
+            Event::Agent(agent, _, said) => self.agent_says(&agent, said),
             Event::HangUp => self.stop("hung up by request"),
             Event::Wake => {}
         }
@@ -84,7 +94,7 @@ impl Call {
         if let State::Queued(queued) = &mut self.state
             && let Some(epoch) = queue(&queued.queue)
         {
-            queued.renew_for(&mut self.core, epoch);
+            queued.announce_to(&mut self.core, epoch);
         }
         let mut agents = self.state.agents();
         agents.extend(self.core.own.as_ref().map(|own| own.agent.clone()));
@@ -100,8 +110,7 @@ impl Call {
             return None;
         }
         let own = self.core.own.as_ref().map(|own| own.renew_at);
-        let limit = self.core.started + self.core.config.max_length;
-        Some(self.state.deadline().into_iter().chain(own).fold(limit, Moment::min))
+        Some(self.state.deadline().into_iter().chain(own).fold(self.core.ends_at, Moment::min))
     }
 
     /// Whether [`Effect::Finished`] was given: the machine can be dropped.
@@ -118,9 +127,15 @@ impl Call {
             stage: self.state.stage(),
             queue: self.core.ledger.queue.clone(),
             agent: self.state.agent().cloned(),
+            callback: self.core.callback,
             lasted: now.mono.since(self.core.started),
             place: None,
         }
+    }
+
+    /// Where it is and how it came there (Spec: RT-9).
+    pub fn explain(&self, now: Now) -> CallExplained {
+        CallExplained::alive(self.view(now), self.core.ledger.started, self.transitions())
     }
 
     /// Everything that has happened so far, in order; empty once it has ended, for then the record has it.
@@ -139,6 +154,8 @@ impl Call {
             State::Talking(talk) => Some((talk.leg, talk.agent.as_ref().map(|(agent, _)| agent))),
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -150,7 +167,7 @@ impl Call {
     /// Everything whose time has come, before any event is looked at.
     fn expire(&mut self) {
         let now = self.core.now.mono;
-        if !self.is_over() && self.core.started + self.core.config.max_length <= now {
+        if !self.is_over() && self.core.ends_at <= now {
             return self.stop("longest call length reached");
         }
         if let Some(own) = self.core.own.clone().filter(|own| own.renew_at <= now) {
@@ -160,6 +177,8 @@ impl Call {
             State::New | State::Ended => {}
             // The owner does not answer; the call goes on, and the renewals occupy the agent when there is one again.
             State::Occupying { until } if *until <= now => self.next_step(),
+            State::Commanding(_) => self.ask_again(),
+            State::PickingUp(_) => self.expire_pickup(),
             State::Playing { until, .. } if *until <= now => self.played(),
             State::Dialling { until, leg, .. } if *until <= now => {
                 let (leg, cause) = (*leg, Cause::NoAnswer);
@@ -167,11 +186,15 @@ impl Call {
                 self.end(End::by_us(Outcome::Missed, cause));
             }
             State::Occupying { .. } | State::Playing { .. } | State::Dialling { .. } => {}
-            State::Queued(queued) => queued.expire(&mut self.core),
+            State::Queued(queued) => {
+                queued.expire(&mut self.core);
+                self.settle_callback();
+            }
             State::Ringing(attempt) => {
                 attempt.expire(&mut self.core);
                 self.settle_ringing();
             }
+            State::Talking(talk) if talk.ends_at.is_some_and(|at| at <= now) => self.stop("max_talk"),
             State::Talking(_) => self.renew(),
         }
     }
@@ -181,16 +204,15 @@ impl Call {
         match event {
             LegEvent::Failed(cause) | LegEvent::Ended(cause) => self.caller_ended(*cause),
             LegEvent::PlayFinished => self.played(),
-            LegEvent::Alerting { .. }
-            | LegEvent::Answered
-            | LegEvent::Digit(_)
-            | LegEvent::Held
-            | LegEvent::Resumed => {}
+            LegEvent::TakenOver { by } => self.taken_over(by.call),
+            LegEvent::Digit(digit) => self.digit(*digit),
+            LegEvent::Alerting { .. } | LegEvent::Answered | LegEvent::Held | LegEvent::Resumed => {}
         }
     }
 
     fn other_leg(&mut self, leg: LegId, event: &LegEvent) {
         let won = match &mut self.state {
+            State::Queued(queued) if queued.is_calling_back(leg) => return self.callback_leg(leg, event),
             State::Queued(queued) => queued.attempt.as_mut().and_then(|a| a.leg(&mut self.core, leg, event)),
             State::Ringing(attempt) => attempt.leg(&mut self.core, leg, event),
             State::Dialling { leg: ours, .. } if *ours == leg => return self.dialled_leg(event),
@@ -200,6 +222,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -210,8 +234,24 @@ impl Call {
             None => self.settle(),
         }
         // A second answer was on its way while the first one won, or the phone was given up.
-        if *event == LegEvent::Answered && self.connected_with().is_none_or(|(with, _)| with != leg) {
+        if *event == LegEvent::Answered && !self.needs(leg) {
             self.core.leg(leg, LegCommand::HangUp(Cause::AnsweredElsewhere));
+        }
+    }
+
+    /// Whether a dialled leg that was answered is one that somebody talks or waits on.
+    fn needs(&self, leg: LegId) -> bool {
+        match &self.state {
+            State::Talking(talk) => talk.leg == leg || self.core.caller_leg() == leg,
+            State::Queued(queued) => queued.is_calling_back(leg),
+            State::New
+            | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
+            | State::Playing { .. }
+            | State::Ringing(_)
+            | State::Dialling { .. }
+            | State::Ended => false,
         }
     }
 
@@ -221,6 +261,8 @@ impl Call {
             State::Ringing(_) => self.settle_ringing(),
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -237,6 +279,7 @@ impl Call {
             | LegEvent::Answered
             | LegEvent::Failed(_)
             | LegEvent::Ended(_)
+            | LegEvent::TakenOver { .. }
             | LegEvent::PlayFinished => {}
         }
     }
@@ -251,12 +294,18 @@ impl Call {
                         self.overflow(overflow);
                     }
                 }
+                FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {}
             },
             // It has not heard that we left.
             State::Talking(talk) => {
                 let why = match (&talk.from, &talk.agent) {
                     (Some((from, offer)), Some((agent, _))) if from == queue => {
-                        Left::Connected { offer: *offer, agent: agent.clone() }
+                        let (offer, agent) = (*offer, agent.clone());
+                        if self.core.callback {
+                            Left::CalledBack { offer, agent }
+                        } else {
+                            Left::Connected { offer, agent }
+                        }
                     }
                     (Some(_) | None, Some(_) | None) => Left::Gone,
                 };
@@ -264,6 +313,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -277,6 +328,7 @@ impl Call {
             FromAgent::Granted { reservation, .. }
             | FromAgent::Refused { reservation, .. }
             | FromAgent::Lost { reservation } => *reservation,
+            FromAgent::Commanded(answer) => return self.owner_answered(answer),
             FromAgent::NewOwner => return self.renew_for(agent),
         };
         if self.core.own.as_ref().is_some_and(|own| own.reservation == reservation) {
@@ -291,22 +343,27 @@ impl Call {
                 }
                 self.settle();
             }
+            (State::Queued(queued), _) if queued.holds_for_client(reservation) => {
+                queued.agent_of_client_said(&mut self.core, &said);
+            }
             (State::Ringing(attempt), _) if attempt.holds(reservation) => {
                 answer_attempt(attempt, &mut self.core, reservation, &said);
                 self.settle();
             }
             (_, FromAgent::Granted { .. }) => self.core.release(agent, reservation, Released::NoPenalty),
-            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner) => {}
+            (_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner) => {
+            }
         }
     }
 
     /// Tells a new owner of `agent` what this call holds of him, as the next renewal would.
     fn renew_for(&mut self, agent: &AgentId) {
-        if let Some(own) = self.core.own.clone().filter(|own| own.agent == *agent) {
+        let held = !matches!(self.state, State::Occupying { .. });
+        if let Some(own) = self.core.own.clone().filter(|own| held && own.agent == *agent) {
             self.core.occupy_own(own.agent, own.reservation);
         }
         match &mut self.state {
-            State::Queued(queued) => queued.attempt.iter_mut().for_each(|a| a.renew_for(&mut self.core, agent)),
+            State::Queued(queued) => queued.renew_for(&mut self.core, agent),
             State::Ringing(attempt) => attempt.renew_for(&mut self.core, agent),
             State::Talking(talk) if talk.agent.as_ref().is_some_and(|(with, _)| with == agent) => {
                 talk.renew_at = self.core.now.mono;
@@ -314,6 +371,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -323,6 +382,9 @@ impl Call {
 
     /// The owner of the calling agent has answered.
     fn own_answered(&mut self, said: &FromAgent) {
+        if let Some(own) = &mut self.core.own {
+            own.granted = matches!(said, FromAgent::Granted { .. });
+        }
         match (said, &self.state) {
             (FromAgent::Granted { .. }, State::Occupying { .. }) => self.next_step(),
             (FromAgent::Refused { why, .. }, State::Occupying { .. }) => {
@@ -331,9 +393,14 @@ impl Call {
                 let cause = if *why == Refusal::Busy { Cause::Busy } else { Cause::Forbidden };
                 self.end(End::by_us(Outcome::Refused, cause));
             }
-            // Granted again by a renewal; or lost to another call, which the running one survives.
+            // Granted again by a renewal; or lost to another call, which the running one survives: perhaps to the one that
+            // he picks up with this one.
             (
-                FromAgent::Granted { .. } | FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner,
+                FromAgent::Granted { .. }
+                | FromAgent::Refused { .. }
+                | FromAgent::Lost { .. }
+                | FromAgent::Commanded(_)
+                | FromAgent::NewOwner,
                 _,
             ) => {}
         }
@@ -345,7 +412,7 @@ fn answer_attempt(attempt: &mut attempt::Attempt, core: &mut Core, reservation: 
         FromAgent::Granted { devices, .. } => attempt.granted(core, reservation, devices),
         FromAgent::Refused { why, .. } => attempt.refused(core, reservation, *why),
         FromAgent::Lost { .. } => attempt.lost(core, reservation),
-        FromAgent::NewOwner => {}
+        FromAgent::Commanded(_) | FromAgent::NewOwner => {}
     }
 }
 
@@ -356,7 +423,7 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         Event::Queue(queue, FromQueue::Enqueued { .. } | FromQueue::Offer(_) | FromQueue::Overflow { .. }) => {
             Some(Effect::ToQueue(queue.clone(), QueueEvent::Leave { call, why: Left::Gone }))
         }
-        Event::Agent(agent, FromAgent::Granted { reservation, .. }) => {
+        Event::Agent(agent, _, FromAgent::Granted { reservation, .. }) => {
             let release = AgentEvent::Release { reservation: *reservation, why: Released::NoPenalty };
             Some(Effect::ToAgent(agent.clone(), release))
         }
@@ -365,7 +432,12 @@ pub fn gone(call: CallId, event: &Event) -> Option<Effect> {
         }
         Event::Start
         | Event::Leg(..)
-        | Event::Agent(_, FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::NewOwner)
+        | Event::Queue(_, FromQueue::Rings(_) | FromQueue::NotPickedUp { .. })
+        | Event::Agent(
+            _,
+            _,
+            FromAgent::Refused { .. } | FromAgent::Lost { .. } | FromAgent::Commanded(_) | FromAgent::NewOwner,
+        )
         | Event::HangUp
         | Event::Wake => None,
     }

@@ -1,9 +1,11 @@
 //! The call in a queue: the ticket, and the offer that is being tried.
 
 use super::attempt::{Attempt, Miss, Won};
+use super::callback::Callback;
 use super::core::Core;
 use crate::agent::Purpose;
 use crate::ids::{AgentId, Epoch, QueueId};
+use crate::leg::{LegCommand, Playback};
 use crate::offer::{Offer, OfferId};
 use crate::queue::{Enqueue, Event as QueueEvent, Left, Progress};
 use crate::rank::Ranking;
@@ -15,11 +17,19 @@ use crate::time::Moment;
 /// If the owner of the queue has not said a word by then, the caller hears the waiting sound all the same.
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// How long the tone may take that answers a digit; then what follows it begins all the same.
+pub(super) const TONE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// The reason in the record of a caller who leaves the queue, as statistics count it, and keeps his place as a callback.
+pub(crate) const LEFT_FOR_CALLBACK: &str = "callback";
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Queued {
     pub(super) queue: QueueId,
     pub(super) attempt: Option<Attempt>,
+    /// The caller has hung up to be called back (Spec: UN-7). While the client is dialled there is no attempt.
+    pub(super) callback: Option<Box<Callback>>,
     entered: Moment,
     sequence: Option<Sequence>,
     priority: i32,
@@ -42,11 +52,13 @@ impl Queued {
             route.map(|route| (route.waiting_sound, route.priority, route.ranking)).unwrap_or_default();
         let priority = priority.saturating_add(core.priority);
         core.visited.push(queue.clone());
+        core.last_rung = None;
         core.ledger.enters(core.now, &queue);
         let now = core.now.mono;
         let mut queued = Queued {
             queue,
             attempt: None,
+            callback: None,
             entered: now,
             sequence: None,
             priority,
@@ -73,6 +85,9 @@ impl Queued {
             priority: self.priority,
             skills: core.skills.clone(),
             waited: core.ledger.waited(core.now),
+            max_wait: core.max_wait,
+            caller: core.number.clone(),
+            callback: self.callback.as_ref().map(|callback| callback.ticket(core.now.mono)),
         };
         let enqueue = Enqueue {
             ticket,
@@ -90,8 +105,8 @@ impl Queued {
         self.epoch == epoch || mutant!(OfferWithoutEpoch)
     }
 
-    /// Announces itself to a new owner.
-    pub(super) fn renew_for(&mut self, core: &mut Core, epoch: Epoch) {
+    /// Announces itself to a new owner of the queue.
+    pub(super) fn announce_to(&mut self, core: &mut Core, epoch: Epoch) {
         if self.heeds(epoch) {
             self.announce(core);
         }
@@ -123,9 +138,10 @@ impl Queued {
         if let Some(attempt) = &mut self.attempt
             && last == Some(offer.id)
         {
-            return attempt.join(core, offer.agents, offer.ring_for);
+            return attempt.join(core, offer.agents, offer.ring_for, Some(offer.why));
         }
-        if self.attempt.is_some() || last.is_some_and(|last| offer.id <= last) {
+        let unready = self.callback.as_ref().is_some_and(|callback| !callback.is_ready(core.now.mono));
+        if self.attempt.is_some() || unready || last.is_some_and(|last| offer.id <= last) {
             // The owner does not know how far we are.
             return self.announce(core);
         }
@@ -141,7 +157,7 @@ impl Queued {
             sequence: self.sequence,
         };
         self.progress = Some(Progress::Working(offer.id));
-        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for));
+        self.attempt = Some(Attempt::start(core, purpose, offer.agents, offer.ring_for, Some(offer.why)));
     }
 
     pub(super) const fn last_offer(&self) -> Option<OfferId> {
@@ -155,7 +171,9 @@ impl Queued {
     pub(super) fn settle(&mut self, core: &mut Core) {
         let Some(missed) = self.attempt.as_ref().and_then(Attempt::failed) else { return };
         self.attempt = None;
-        let rang = missed.iter().any(|(_, miss)| matches!(miss, Miss::Rang(_)));
+        let last_rung = missed.iter().rfind(|(_, miss)| matches!(miss, Miss::Rang(_)));
+        let rang = last_rung.is_some();
+        core.last_rung = last_rung.map(|(agent, _)| agent.clone()).or(core.last_rung.take());
         let (refused, tried): (Vec<_>, Vec<_>) =
             missed.into_iter().partition(|(_, miss)| matches!(miss, Miss::Refused(_)));
         self.tried.extend(tried.into_iter().map(|(agent, _)| agent));
@@ -172,6 +190,7 @@ impl Queued {
             attempt.expire(core);
         }
         self.settle(core);
+        self.expire_callback(core);
         if self.sound_at.is_some_and(|at| at <= now) {
             self.play(core);
         }
@@ -184,7 +203,68 @@ impl Queued {
 
     pub(super) fn deadline(&self) -> Moment {
         let attempt = self.attempt.as_ref().and_then(Attempt::deadline);
-        self.sound_at.into_iter().chain(attempt).fold(self.heartbeat_at, Moment::min)
+        let callback = self.callback.as_ref().and_then(|callback| callback.deadline(self.attempt.is_some()));
+        self.sound_at.into_iter().chain(attempt).chain(callback).fold(self.heartbeat_at, Moment::min)
+    }
+
+    /// The agent whose phone rings, or who waits until his client answers.
+    pub(super) fn agent(&self) -> Option<&AgentId> {
+        let waits = self.callback.as_ref().and_then(|callback| callback.agent());
+        waits.or_else(|| self.attempt.as_ref().and_then(Attempt::agent))
+    }
+
+    /// Those who are reserved, or asked for.
+    pub(super) fn agents(&self) -> Vec<AgentId> {
+        let waits = self.callback.iter().filter_map(|callback| callback.agent());
+        self.attempt.iter().flat_map(Attempt::agents).chain(waits).cloned().collect()
+    }
+
+    /// Tells a new owner of `agent` that he is held, or wanted.
+    pub(super) fn renew_for(&mut self, core: &mut Core, agent: &AgentId) {
+        self.attempt.iter_mut().for_each(|attempt| attempt.renew_for(core, agent));
+        self.callback.iter_mut().for_each(|callback| callback.renew_for(core, agent));
+    }
+
+    /// A digit that leads nowhere: he hears so, and then what he heard before.
+    pub(super) fn refuse_digit(&mut self, core: &mut Core) {
+        core.leg(core.caller_leg(), LegCommand::Play(Playback::Declined));
+        self.sound_at = Some(core.now.mono + TONE);
+    }
+
+    /// A tone that a digit was answered by has come to its end.
+    pub(super) fn tone_played(&mut self, core: &mut Core) {
+        match &mut self.callback {
+            Some(callback) => callback.hang_up_line(core),
+            None => self.play(core),
+        }
+    }
+
+    /// The caller hangs up and keeps his place. What rings for him stops, without penalty for anybody.
+    pub(super) fn call_back(&mut self, core: &mut Core, callback: Callback) {
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.cancel(core, crate::leg::Cause::Cancelled, None);
+            self.offer_failed(Vec::new());
+        }
+        core.write(Happened::LeftQueue { queue: self.queue.clone(), why: LEFT_FOR_CALLBACK.to_owned() });
+        self.sound_at = None;
+        self.callback = Some(Box::new(callback));
+        self.announce(core);
+    }
+
+    /// Nobody of the offer talks with the caller; `spent` are agents who are known to be still about to tell that they are
+    /// free again.
+    fn offer_failed(&mut self, spent: Vec<AgentId>) {
+        if let Some(offer) = self.last_offer() {
+            self.progress = Some(Progress::Failed { offer, refused: spent, rang: false });
+        }
+    }
+
+    /// The client was not reached: the agent is free, and all agents may be asked again after a rest.
+    pub(super) fn client_missed(&mut self, core: &mut Core, agent: AgentId) {
+        self.offer_failed(vec![agent]);
+        self.round += 1;
+        self.tried.clear();
+        self.announce(core);
     }
 
     pub(super) fn leave(&self, core: &mut Core, why: Left) {

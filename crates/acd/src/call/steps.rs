@@ -9,8 +9,8 @@ use super::{Call, End};
 use crate::agent::{Purpose, Refusal};
 use crate::ids::{AgentId, PhoneNumber, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent, Source};
-use crate::offer::Offered;
-use crate::queue::{Left, Overflow, Then};
+use crate::offer::{Invitation, Offered};
+use crate::queue::{Left, Overflow, OverflowReason, Then};
 use crate::record::{Happened, Outcome};
 use crate::route::Step;
 
@@ -25,15 +25,24 @@ impl Call {
         self.core.ledger.number = plan.number;
         self.core.priority = plan.priority;
         self.core.skills = plan.skills;
+        self.core.max_wait = plan.max_wait;
         self.core.steps = plan.steps;
         self.core.steps.reverse();
         match self.core.incoming.source.clone() {
-            Source::Device(device) if !matches!(self.core.steps.last(), Some(Step::Refuse(_))) => {
+            Source::Device(device) if self.occupies() => {
                 let reservation = self.core.next_reservation();
                 self.core.occupy_own(device.agent, reservation);
                 self.state = State::Occupying { until: self.core.now.mono + self.core.config.reserve_within };
             }
             Source::Device(_) | Source::Trunk(_) => self.next_step(),
+        }
+    }
+
+    /// Whether the calling agent has no time for another call meanwhile. A code takes none.
+    fn occupies(&self) -> bool {
+        match self.core.steps.last() {
+            Some(Step::Greeting(_) | Step::Queue(_) | Step::Agent(_) | Step::Dial { .. } | Step::PickUp(_)) => true,
+            Some(Step::Command(_) | Step::Decline | Step::Refuse(_)) | None => false,
         }
     }
 
@@ -44,6 +53,9 @@ impl Call {
             Some(Step::Queue(queue)) => self.state = State::Queued(Box::new(Queued::enter(&mut self.core, queue))),
             Some(Step::Agent(agent)) => self.ring_agent(agent, ring_for),
             Some(Step::Dial { trunk, number, show }) => self.dial(trunk, number, show, ring_for),
+            Some(Step::PickUp(queues)) => self.pick_up(queues),
+            Some(Step::Command(command)) => self.command(command),
+            Some(Step::Decline) => self.decline(Cause::NotFound),
             Some(Step::Refuse(cause)) => self.end(End::by_us(Outcome::Refused, cause)),
             None => self.end(End::by_us(Outcome::Refused, Cause::NotFound)),
         }
@@ -56,21 +68,46 @@ impl Call {
 
     /// The sound is over, or has had its time.
     pub(super) fn played(&mut self) {
-        let State::Playing { after, .. } = &self.state else { return };
-        match after.clone() {
-            After::NextStep => self.next_step(),
-            After::Go { then, ring_for } => self.go(then, ring_for, None),
+        match &mut self.state {
+            State::Playing { after: After::NextStep, .. } => self.next_step(),
+            State::Playing { after: After::Go { then, ring_for }, .. } => {
+                let (then, ring_for) = (then.clone(), *ring_for);
+                self.go(then, ring_for, None);
+            }
+            State::Playing { after: After::End { outcome, cause }, .. } => {
+                let end = End::by_us(*outcome, *cause);
+                self.end(end);
+            }
+            State::Queued(queued) => queued.tone_played(&mut self.core),
+            State::New
+            | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
+            | State::Ringing(_)
+            | State::Dialling { .. }
+            | State::Talking(_)
+            | State::Ended => {}
         }
     }
 
     /// Obeys the queue (Spec: UN-1, UN-4), unless a phone rings at this moment.
     pub(super) fn overflow(&mut self, overflow: Overflow) {
         let State::Queued(queued) = &self.state else { return };
-        if queued.attempt.is_some() {
-            return;
+        match overflow.why {
+            OverflowReason::Merged(_) | OverflowReason::Reached(_) => {
+                return self.end_callback(overflow.why.to_string());
+            }
+            // It was said before the queue heard of the callback.
+            _ if queued.callback.is_some() => return,
+            _ if queued.attempt.is_some() => return,
+            OverflowReason::RoundUnanswered
+            | OverflowReason::MaxWait
+            | OverflowReason::MaxTotalWait
+            | OverflowReason::NobodyLoggedIn
+            | OverflowReason::MaxWaiting => {}
         }
-        queued.leave(&mut self.core, Left::Overflowed);
-        self.core.ledger.leaves(self.core.now, &queued.queue, overflow.why.as_str());
+        let why = overflow.why.to_string();
+        self.leave_queue(&why);
         let Overflow { message, then, farewell, ring_for, .. } = overflow;
         match message {
             Some(message) => self.play(message, After::Go { then, ring_for }),
@@ -78,7 +115,17 @@ impl Call {
         }
     }
 
-    fn go(&mut self, then: Then, ring_for: Duration, farewell: Option<SoundId>) {
+    /// The caller leaves the queue by a rule or by his own wish; what rings for him stops, without penalty for anybody.
+    pub(super) fn leave_queue(&mut self, why: &str) {
+        let State::Queued(mut queued) = std::mem::replace(&mut self.state, State::New) else { return };
+        if let Some(attempt) = &mut queued.attempt {
+            attempt.cancel(&mut self.core, Cause::Cancelled, None);
+        }
+        queued.leave(&mut self.core, Left::Overflowed);
+        self.core.ledger.leaves(self.core.now, &queued.queue, why);
+    }
+
+    pub(super) fn go(&mut self, then: Then, ring_for: Duration, farewell: Option<SoundId>) {
         match then {
             Then::HangUp => self.end(End::by_us(Outcome::Missed, Cause::NoAnswer)),
             Then::Queue(queue) if self.core.visited.contains(&queue) => {
@@ -92,12 +139,29 @@ impl Call {
             Then::Queue(queue) => self.state = State::Queued(Box::new(Queued::enter(&mut self.core, queue))),
             Then::Agent(agent) => self.ring_agent(agent, ring_for),
             Then::Number(number) => self.forward(number, ring_for),
+            Then::LastAgentPhone => self.forward_to_last_agent(ring_for),
+        }
+    }
+
+    /// To the mobile phone of the agent who was rung last in the queue (Spec: UN-1). Whose phones could not ring was not
+    /// rung.
+    fn forward_to_last_agent(&mut self, ring_for: Duration) {
+        let mobile = self.core.last_rung.as_ref().and_then(|agent| self.core.routing.mobile_of(agent)).cloned();
+        let why = match (&self.core.last_rung, &mobile) {
+            (Some(agent), Some(_)) => format!("{agent} was rung last: to his mobile phone"),
+            (Some(agent), None) => format!("{agent} was rung last, but has no mobile phone"),
+            (None, _) => "no agent's phone rang, so there is no last one to forward to".to_owned(),
+        };
+        self.core.write(Happened::Routed { why });
+        match mobile {
+            Some(number) => self.forward(number, ring_for),
+            None => self.end(End::by_us(Outcome::Missed, Cause::NoAnswer)),
         }
     }
 
     fn ring_agent(&mut self, agent: AgentId, ring_for: Duration) {
-        let offered = vec![Offered { agent, hardware_limit: u8::MAX }];
-        self.state = State::Ringing(Attempt::start(&mut self.core, Purpose::Direct, offered, ring_for));
+        let offered = vec![Offered { agent, hardware_limit: u8::MAX, invitation: Invitation::Chosen }];
+        self.state = State::Ringing(Attempt::start(&mut self.core, Purpose::Direct, offered, ring_for, None));
     }
 
     /// Nobody can answer any more: the agent dialled directly was missed.
@@ -120,9 +184,7 @@ impl Call {
             self.core.write(Happened::Routed { why });
             return self.end(End::by_us(Outcome::Missed, Cause::NoAnswer));
         };
-        let called = self.core.ledger.number.as_ref().and_then(|_| PhoneNumber::from_wire(&self.core.incoming.dialled));
-        let shown = called.as_ref().or_else(|| self.core.routing.own_number(&trunk));
-        let show = CallerId { number: shown.map(|n| n.as_str().to_owned()).unwrap_or_default(), name: String::new() };
+        let show = self.core.caller_id(&trunk);
         self.core.ring();
         self.dial(trunk, number, show, ring_for);
     }
@@ -161,7 +223,11 @@ impl Call {
                 self.state = State::New;
                 self.end(End::by_us(Outcome::Missed, cause));
             }
-            LegEvent::Digit(_) | LegEvent::PlayFinished | LegEvent::Held | LegEvent::Resumed => {}
+            LegEvent::TakenOver { .. }
+            | LegEvent::Digit(_)
+            | LegEvent::PlayFinished
+            | LegEvent::Held
+            | LegEvent::Resumed => {}
         }
     }
 }

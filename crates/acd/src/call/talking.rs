@@ -26,11 +26,26 @@ impl End {
     pub(super) const fn by_us(outcome: Outcome, cause: Cause) -> Self {
         End { outcome, cause, caller: Some(cause), other: Some(cause) }
     }
+
+    /// It ends because another call goes on with the caller's leg.
+    pub(super) const fn taken_over() -> Self {
+        End { outcome: Outcome::Done, cause: Cause::Normal, caller: None, other: None }
+    }
+
+    /// We end it, and the caller has hung up before.
+    pub(super) const fn without_caller(outcome: Outcome, cause: Cause) -> Self {
+        End { outcome, cause, caller: None, other: Some(cause) }
+    }
 }
 
 impl Call {
     /// Somebody of the offer has answered.
     pub(super) fn won(&mut self, won: Won) {
+        if let State::Queued(queued) = &mut self.state
+            && queued.callback.is_some()
+        {
+            return queued.call_client(&mut self.core, won);
+        }
         let from = match std::mem::replace(&mut self.state, State::New) {
             State::Queued(queued) => queued.won(&mut self.core, &won),
             State::Ringing(mut attempt) => {
@@ -39,6 +54,8 @@ impl Call {
             }
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { .. }
             | State::Dialling { .. }
             | State::Talking(_)
@@ -57,7 +74,9 @@ impl Call {
         let agent = won.as_ref().map(|won| &won.agent);
         self.core.ledger.connects(self.core.now, leg, agent, from.is_some());
         let agent = won.map(|won| (won.agent, won.reservation));
-        self.state = State::Talking(Box::new(Talk { leg, agent, from, renew_at: self.core.now.mono }));
+        let queue = from.as_ref().and_then(|(queue, _)| self.core.routing.queue(queue));
+        let ends_at = queue.and_then(|queue| queue.max_talk).map(|max| self.core.now.mono + max);
+        self.state = State::Talking(Box::new(Talk { leg, agent, from, renew_at: self.core.now.mono, ends_at }));
         self.renew();
     }
 
@@ -84,6 +103,7 @@ impl Call {
             }
             LegEvent::Alerting { .. }
             | LegEvent::Answered
+            | LegEvent::TakenOver { .. }
             | LegEvent::PlayFinished
             | LegEvent::Digit(_)
             | LegEvent::Held
@@ -93,6 +113,13 @@ impl Call {
 
     /// The caller has hung up, or his leg broke.
     pub(super) fn caller_ended(&mut self, cause: Cause) {
+        if let State::Queued(queued) = &mut self.state
+            && let Some(callback) = &mut queued.callback
+        {
+            // He has hung up before we did, which changes nothing.
+            callback.line_ended();
+            return;
+        }
         self.core.write(Happened::LegEnded { leg: self.core.caller_leg(), cause });
         let broken = matches!(cause, Cause::MediaTimeout | Cause::SignallingTimeout);
         let outcome = match &self.state {
@@ -100,8 +127,12 @@ impl Call {
             _ if broken => Outcome::Failed,
             // The queue had given up on him already.
             State::Playing { after: After::Go { .. }, .. } => Outcome::Missed,
+            // He has heard enough of the tone.
+            State::Playing { after: After::End { outcome, .. }, .. } => *outcome,
             State::New
             | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
             | State::Playing { after: After::NextStep, .. }
             | State::Queued(_)
             | State::Ringing(_)
@@ -124,14 +155,27 @@ impl Call {
         let core = &mut self.core;
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return,
-            State::New | State::Occupying { .. } | State::Playing { .. } => {}
+            State::New
+            | State::Occupying { .. }
+            | State::Commanding(_)
+            | State::PickingUp(_)
+            | State::Playing { .. } => {}
             State::Queued(mut queued) => {
                 if let Some(attempt) = &mut queued.attempt {
                     attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None);
                 }
-                let why = if end.caller.is_none() { "caller left" } else { "call ended" };
-                core.ledger.leaves(core.now, &queued.queue, why);
-                queued.leave(core, Left::Abandoned);
+                match &mut queued.callback {
+                    // It is written already that he left (Spec: PL-5).
+                    Some(callback) => {
+                        callback.cancel(core);
+                        queued.leave(core, Left::Gone);
+                    }
+                    None => {
+                        let why = if end.caller.is_none() { "caller left" } else { "call ended" };
+                        core.ledger.leaves(core.now, &queued.queue, why);
+                        queued.leave(core, Left::Abandoned);
+                    }
+                }
             }
             State::Ringing(mut attempt) => attempt.cancel(core, end.other.unwrap_or(Cause::Cancelled), None),
             State::Dialling { leg, .. } => core.leg(leg, LegCommand::HangUp(end.other.unwrap_or(Cause::Cancelled))),

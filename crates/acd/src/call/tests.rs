@@ -1,17 +1,21 @@
+mod callback;
+mod dialled;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Call, Config, Effect, Event, FromAgent, FromQueue, gone};
 use crate::agent::{self, DeviceKind, GrantedDevice, Purpose, Refusal, Released, ReservationId};
+use crate::explain::Choice;
 use crate::ids::{AgentId, CallId, DeviceId, Epoch, LegId, Name, NodeId, NumberId, QueueId, TrunkId};
-use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Source};
-use crate::offer::{Offer, OfferId, Offered};
-use crate::queue::{self, Enqueue, Left, Progress};
-use crate::rank::Ranking;
+use crate::leg::{CallerId, Cause, Incoming, LegCommand, LegEvent, Playback, Source};
+use crate::offer::{Invitation, Offer, OfferId, Offered, OwnCall};
+use crate::queue::{self, Enqueue, Left, PickupRefusal, Progress, RingingCall};
 use crate::record::{Happened, Outcome, Record};
 use crate::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now, WallTime};
+use crate::view::AgentCommand;
 
 /// A call to a queue, and a clock. Queue and agents are played by the test.
 struct Line {
@@ -36,6 +40,9 @@ fn trunk() -> TrunkId {
     TrunkId::new(name("default"), name("carrier"))
 }
 
+/// The owner of every agent.
+const OWNER: Epoch = Epoch(1);
+
 const CALL: CallId = CallId { node: NodeId(1), boot: 1, number: 1 };
 
 fn caller() -> LegId {
@@ -52,24 +59,26 @@ fn reservation(n: u32) -> ReservationId {
 
 fn routing() -> Arc<Routing> {
     let tables = Tables {
-        numbers: vec![NumberRoute {
-            priority: 0,
-            skills: crate::skills::Skills::default(),
-            id: NumberId::new(name("default"), name("main")),
-            number: "+33123456789".parse().unwrap(),
-            trunk: trunk(),
-            greeting: None,
-            target: Target::Queue(support()),
-        }],
+        numbers: vec![NumberRoute::new(
+            NumberId::new(name("default"), name("main")),
+            "+33123456789".parse().unwrap(),
+            trunk(),
+            Target::Queue(support()),
+        )],
         queues: vec![QueueRoute {
-            id: support(),
-            extension: None,
+            pickup: vec![agent_id("piotr")],
             waiting_sound: WaitingSound::Music,
             priority: 3,
-            ranking: Ranking::default(),
+            exits: [('2', queue::Exit::Callback)].into(),
+            ..QueueRoute::new(support())
         }],
-        agents: vec![AgentRoute { id: agent_id("anna"), extension: Some("101".parse().unwrap()) }],
+        agents: vec![AgentRoute {
+            extension: Some("101".parse().unwrap()),
+            mobile: Some("+33612345678".parse().unwrap()),
+            ..AgentRoute::new(agent_id("anna"))
+        }],
         trunks: vec![TrunkRoute { id: trunk(), outbound: true }],
+        ..Tables::default()
     };
     Arc::new(Routing::new(tables).unwrap())
 }
@@ -119,18 +128,20 @@ impl Line {
     }
 
     fn offer(&mut self, epoch: u64, counter: u64, agents: &[&str]) {
-        let offered = |agent: &&str| Offered { agent: agent_id(agent), hardware_limit: 10 };
+        let offered =
+            |agent: &&str| Offered { agent: agent_id(agent), hardware_limit: 10, invitation: Invitation::Chosen };
         let id = OfferId { epoch: Epoch(epoch), counter };
         let agents = agents.iter().map(offered).collect();
         let ring_for = Duration::from_secs(20);
-        self.queue(FromQueue::Offer(Offer { id, queue: support(), call: CALL, agents, round: 1, ring_for }));
+        let why = Choice::AllAtOnce { joins: false };
+        self.queue(FromQueue::Offer(Offer { id, queue: support(), call: CALL, agents, why, round: 1, ring_for }));
     }
 
     fn grant(&mut self, agent: &str, n: u32) {
         let id = DeviceId { agent: agent_id(agent), index: 0 };
         let devices = vec![GrantedDevice { id, kind: DeviceKind::Hardware, at: Vec::new() }];
         let granted = FromAgent::Granted { reservation: reservation(n), devices };
-        self.tell(Event::Agent(agent_id(agent), granted));
+        self.tell(Event::Agent(agent_id(agent), OWNER, granted));
     }
 
     fn leg(&mut self, leg: LegId, event: LegEvent) {
@@ -174,7 +185,11 @@ impl Line {
     fn tickets(&mut self) -> Vec<Enqueue> {
         let tickets = self.queues_told().into_iter().filter_map(|event| match event {
             queue::Event::Enqueue(enqueue) => Some(*enqueue),
-            queue::Event::Leave { .. } | queue::Event::Availability(_) | queue::Event::Wake => None,
+            queue::Event::Leave { .. }
+            | queue::Event::Availability(_)
+            | queue::Event::WhatRings { .. }
+            | queue::Event::PickUp { .. }
+            | queue::Event::Wake => None,
         });
         tickets.collect()
     }
@@ -288,6 +303,9 @@ fn step(what: &Happened) -> &'static str {
         Happened::Resumed { .. } => "resumed",
         Happened::Digit { .. } => "digit",
         Happened::LeftQueue { .. } => "left",
+        Happened::PickedUp { .. } => "picked up",
+        Happened::TakenOver { .. } => "taken over",
+        Happened::Commanded { .. } => "commanded",
         Happened::Stopped { .. } => "stopped",
         Happened::LegEnded { .. } => "leg ended",
     }
@@ -380,7 +398,7 @@ fn a_ringing_reservation_is_renewed() {
     line.grant("anna", 1);
     assert_eq!(line.legs_told(), [], "a repeated grant dials nothing");
     let lost = FromAgent::Lost { reservation: reservation(1) };
-    line.tell(Event::Agent(agent_id("anna"), lost));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, lost));
     assert_eq!(line.legs_told(), [(1, LegCommand::HangUp(Cause::Cancelled))], "he is held for somebody else");
 }
 
@@ -401,6 +419,25 @@ fn cl_3_a_replaced_owner_is_not_obeyed() {
     assert_eq!(line.out, []);
     line.offer(6, 1, &["anna"]);
     assert_eq!(line.agents_told().len(), 1);
+}
+
+// spec: PL-6: a caller who is sent home has flowed out, and has not abandoned as well.
+#[test]
+fn pl_6_a_call_leaves_a_queue_once() {
+    let mut line = Line::waiting();
+    let overflow = queue::Overflow {
+        why: queue::OverflowReason::MaxWait,
+        message: None,
+        then: queue::Then::HangUp,
+        farewell: None,
+        ring_for: Duration::ZERO,
+    };
+    line.out.clear();
+    line.queue(FromQueue::Overflow { epoch: Epoch(5), overflow });
+    let record = line.record();
+    assert_eq!(line.queues_told(), [left(Left::Overflowed)]);
+    let times = record.transitions.iter().filter(|t| step(&t.what) == "left").count();
+    assert_eq!(times, 1);
 }
 
 #[test]
@@ -496,16 +533,34 @@ fn the_record_is_bounded() {
 #[test]
 fn cl_3_a_new_owner_of_an_agent_hears_at_once_what_the_call_holds() {
     let mut line = Line::ringing();
-    line.tell(Event::Agent(agent_id("piotr"), FromAgent::NewOwner));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, FromAgent::NewOwner));
     assert_eq!(line.agents_told(), [], "nothing is held of him");
-    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::NewOwner));
     let told = line.agents_told();
     assert!(matches!(&told[..], [agent::Event::Reserve { reservation: r, .. }] if *r == reservation(1)), "{told:?}");
     line.leg(leg(1), LegEvent::Answered);
     line.out.clear();
-    line.tell(Event::Agent(agent_id("anna"), FromAgent::NewOwner));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::NewOwner));
     let connected = agent::Event::Connected { reservation: reservation(1), queue: Some(support()) };
     assert_eq!(line.agents_told(), [connected]);
+}
+
+// spec: CL-3: another call may have her, and is asked a moment later.
+#[test]
+fn cl_3_a_new_owner_of_an_agent_does_not_hear_mere_wishes() {
+    let mut line = Line::waiting();
+    line.offer(5, 1, &["anna"]);
+    line.out.clear();
+    line.tell(Event::Agent(agent_id("anna"), OWNER, FromAgent::NewOwner));
+    assert_eq!(line.agents_told(), []);
+    line.grant("anna", 1);
+    assert_eq!(line.legs_told().len(), 1, "she is still asked for");
+
+    let phone = DeviceId { agent: agent_id("piotr"), index: 0 };
+    let mut line = Line::new(Source::Device(phone), "101");
+    line.out.clear();
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, FromAgent::NewOwner));
+    assert_eq!(line.agents_told(), []);
 }
 
 // spec: OB-5
@@ -516,7 +571,7 @@ fn ob_5_a_calling_agent_is_held_before_anything_is_dialled() {
     let own = agent::Event::Reserve { reservation: reservation(1), purpose: Purpose::Own };
     assert_eq!(line.agents_told(), std::slice::from_ref(&own));
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("piotr"), granted));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, granted));
     let direct = agent::Event::Reserve { reservation: reservation(2), purpose: Purpose::Direct };
     assert_eq!(line.agents_told(), [direct]);
     line.grant("anna", 2);
@@ -530,7 +585,7 @@ fn ob_5_a_calling_agent_is_held_before_anything_is_dialled() {
 
     let mut line = Line::new(source, "101");
     let refused = FromAgent::Refused { reservation: reservation(1), why: Refusal::Busy };
-    line.tell(Event::Agent(agent_id("piotr"), refused));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, refused));
     let record = line.record();
     assert_eq!((record.outcome, record.cause), (Outcome::Refused, Cause::Busy));
 }
@@ -540,7 +595,7 @@ fn an_outgoing_call_passes_early_media_on() {
     let source = Source::Device(DeviceId { agent: agent_id("piotr"), index: 0 });
     let mut line = Line::new(source, "+48 600 000 000");
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("piotr"), granted));
+    line.tell(Event::Agent(agent_id("piotr"), OWNER, granted));
     line.out.clear();
     line.leg(leg(1), LegEvent::Alerting { early_media: false });
     line.leg(leg(1), LegEvent::Alerting { early_media: false });
@@ -555,7 +610,7 @@ fn an_outgoing_call_passes_early_media_on() {
 #[test]
 fn an_unknown_call_turns_everybody_away() {
     let granted = FromAgent::Granted { reservation: reservation(1), devices: Vec::new() };
-    let answer = gone(CALL, &Event::Agent(agent_id("anna"), granted));
+    let answer = gone(CALL, &Event::Agent(agent_id("anna"), OWNER, granted));
     assert_eq!(answer, Some(Effect::ToAgent(agent_id("anna"), released(1, Released::NoPenalty))));
     assert_eq!(gone(CALL, &Event::Wake), None);
 }
@@ -570,7 +625,7 @@ fn an_agent_who_calls_is_shown_by_his_extension() {
         _ => None,
     });
     let granted = FromAgent::Granted { reservation: own.unwrap(), devices: Vec::new() };
-    line.tell(Event::Agent(agent_id("anna"), granted));
+    line.tell(Event::Agent(agent_id("anna"), OWNER, granted));
     line.queue(FromQueue::Enqueued { sequence: Sequence { epoch: Epoch(5), counter: 1 } });
     line.offer(5, 1, &["piotr"]);
     line.grant("piotr", 2);

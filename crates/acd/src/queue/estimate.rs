@@ -5,10 +5,11 @@
 //! it is what a call costs the queue: ringing, conversation, hold, wrap-up. Agents who serve other queues too are there for
 //! us only with the share of their busy time that went to us: those are the effective agents.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::selection::Seat;
+use super::table::Table;
 use crate::agent::Standing;
 use crate::ids::CallId;
 use crate::time::Moment;
@@ -27,10 +28,12 @@ const Z_90: f64 = 1.2816;
 /// What the queue has learned about its pace.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    busy: BTreeMap<Seat, Busy>,
+    busy: Table<Seat, Busy>,
     spells: VecDeque<Spell>,
+    /// Of all `spells`.
+    sums: Sums,
     /// What callers were told at their entry, to be compared with what came.
-    told: BTreeMap<CallId, (Moment, Estimate)>,
+    told: Table<CallId, (Moment, Estimate)>,
     judged: u64,
     held: u64,
 }
@@ -73,9 +76,16 @@ impl Pace {
             With::Other => None,
             With::Asked => return,
         };
-        self.spells.push_back(Spell { ended: now, lasted: now.since(since), ours });
-        if self.spells.len() > SPELLS {
-            self.spells.pop_front();
+        self.remember(Spell { ended: now, lasted: now.since(since), ours });
+    }
+
+    fn remember(&mut self, spell: Spell) {
+        self.sums.add(&spell);
+        self.spells.push_back(spell);
+        if self.spells.len() > SPELLS
+            && let Some(oldest) = self.spells.pop_front()
+        {
+            self.sums.subtract(&oldest);
         }
     }
 
@@ -109,22 +119,59 @@ impl Pace {
 
     /// The recent past, summed up; `None` when there is no history or nobody works.
     pub(super) fn recent(&self, now: Moment, agents: usize) -> Option<Recent> {
-        let recent = || self.spells.iter().filter(|spell| now.since(spell.ended) <= RECENT);
-        let seconds = |spell: &Spell| spell.lasted.as_secs_f64();
-        let ours = || recent().filter(|spell| spell.ours.is_some()).map(seconds);
-        let count = ours().count();
-        if count < HISTORY || agents == 0 {
+        let mut sums = self.sums;
+        self.spells.iter().take_while(|spell| now.since(spell.ended) > RECENT).for_each(|old| sums.subtract(old));
+        if sums.count < HISTORY || agents == 0 || sums.ours == 0 {
             return None;
         }
-        let (total, all): (f64, f64) = (ours().sum(), recent().map(seconds).sum());
-        let mean = total / count as f64;
-        let variance = ours().map(|spell| (spell - mean).powi(2)).sum::<f64>() / count as f64;
-        let ringing: Duration = recent().filter_map(|spell| spell.ours).sum();
-        (mean > 0.0).then(|| Recent {
-            pace: mean / (agents as f64 * total / all),
-            unsure: variance / (mean * mean) / count as f64,
-            ringing: ringing.as_secs_f64() / count as f64,
+        let seconds = |nanoseconds: u128| nanoseconds as f64 / 1e9;
+        let (count, total, all) = (sums.count as f64, seconds(sums.ours), seconds(sums.all));
+        // The squares of the differences from the mean, added up, times the number: whole numbers, so nothing is rounded.
+        let spread = sums.count as u128 * sums.squares - sums.ours.pow(2);
+        Some(Recent {
+            pace: total / count / (agents as f64 * total / all),
+            unsure: spread as f64 / sums.ours.pow(2) as f64 / count,
+            ringing: seconds(sums.ringing) / count,
         })
+    }
+}
+
+/// Sums over spells, in nanoseconds, kept up to date so that an estimate does not cost a look at each spell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    /// Spells that were ours.
+    count: usize,
+    /// How long those lasted.
+    ours: u128,
+    /// The squares of it.
+    squares: u128,
+    /// Their ringing.
+    ringing: u128,
+    /// How long all lasted.
+    all: u128,
+}
+
+impl Sums {
+    const fn add(&mut self, spell: &Spell) {
+        let lasted = spell.lasted.as_nanos();
+        self.all += lasted;
+        if let Some(rang) = spell.ours {
+            self.count += 1;
+            self.ours += lasted;
+            self.squares += lasted.pow(2);
+            self.ringing += rang.as_nanos();
+        }
+    }
+
+    const fn subtract(&mut self, spell: &Spell) {
+        let lasted = spell.lasted.as_nanos();
+        self.all -= lasted;
+        if let Some(rang) = spell.ours {
+            self.count -= 1;
+            self.ours -= lasted;
+            self.squares -= lasted.pow(2);
+            self.ringing -= rang.as_nanos();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::agent::AgentStatus;
 use crate::call;
 use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
-use crate::offer::OfferId;
+use crate::offer::{OfferId, OwnCall};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 use crate::ticket::Ticket;
@@ -83,6 +83,41 @@ pub enum Then {
     Agent(AgentId),
     /// A phone number outside (Spec: UN-6).
     Number(PhoneNumber),
+    /// The mobile phone of the agent of this queue who was rung last, called as a number outside is (Spec: UN-1, UN-6).
+    LastAgentPhone,
+}
+
+/// What a digit does for a caller who waits, also while a phone rings for him (Spec: UN-7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// He leaves the queue.
+    Leave(Then),
+    /// He hangs up and is called back in his turn.
+    Callback,
+}
+
+/// How callers are called back (Spec: UN-7, OU-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallbackRule {
+    /// How often the client is called, 1 to 5; then the callback ends as missed.
+    pub attempts: u8,
+    /// How long after a call that did not reach the client no agent is offered the callback.
+    pub delay: Duration,
+    /// How long an agent is looked for, from the digit on; then the callback ends as missed.
+    pub keep: Duration,
+    /// How long the client's phone rings, while the agent listens.
+    pub ring_for: Duration,
+}
+
+impl Default for CallbackRule {
+    fn default() -> Self {
+        CallbackRule {
+            attempts: 3,
+            delay: Duration::from_secs(120),
+            keep: Duration::from_secs(8 * 3600),
+            ring_for: Duration::from_secs(30),
+        }
+    }
 }
 
 /// What happens at the wait limit, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
@@ -107,6 +142,10 @@ pub struct SkillRule {
     pub agents: BTreeMap<AgentId, Skills>,
 }
 
+/// Unless configured otherwise. Long enough for the agent of the next shift to log in when the last one has logged out,
+/// or for a phone that restarts.
+pub const NOBODY_GRACE: Duration = Duration::from_secs(10);
+
 /// What is configured for one queue (Spec: OB-3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -124,14 +163,18 @@ pub struct Config {
     pub unanswered: Unanswered,
     /// The longest a caller may wait in this queue; `None` for no limit (Spec: UN-4).
     pub max_wait: Option<Duration>,
+    /// The longest that nobody may be logged in before callers are sent away (Spec: UN-4).
+    pub nobody_grace: Duration,
     /// At `max_wait`, when nobody is logged in, and at `max_waiting`.
     pub timeout: Timeout,
     /// For [`Strategy::Skills`] only.
     pub skills: SkillRule,
     /// What priority is worth here (Spec: QU-7).
     pub ranking: Ranking,
-    /// At most so many callers wait, those being offered included (Spec: QU-12).
+    /// At most so many callers wait, those being offered and callbacks included (Spec: QU-12).
     pub max_waiting: usize,
+    /// Whether the agents of the list may take a call that rings at others (Spec: TR-4).
+    pub pickup: bool,
 }
 
 impl Default for Config {
@@ -145,10 +188,12 @@ impl Default for Config {
             ring_for: Duration::from_secs(20),
             unanswered: Unanswered::default(),
             max_wait: None,
+            nobody_grace: NOBODY_GRACE,
             timeout: Timeout::default(),
             skills: SkillRule::default(),
             ranking: Ranking::default(),
             max_waiting: 1_000,
+            pickup: false,
         }
     }
 }
@@ -194,6 +239,14 @@ pub enum Left {
         /// With whom.
         agent: AgentId,
     },
+    /// A callback whose client talks with this agent. It has left already, as statistics count it, when it was asked for
+    /// (Spec: PL-5); a callback that ends otherwise is [`Left::Gone`].
+    CalledBack {
+        /// Of which offer.
+        offer: OfferId,
+        /// With whom.
+        agent: AgentId,
+    },
     /// The caller hung up, or the call was ended for another reason while it waited.
     Abandoned,
     /// It obeyed an overflow.
@@ -216,8 +269,48 @@ pub enum Event {
     },
     /// An agent of the list tells how he is.
     Availability(AgentStatus),
+    /// An agent asks by a call of his what rings (Spec: TR-4). The answer is [`call::FromQueue::Rings`].
+    WhatRings {
+        /// His call.
+        asker: CallId,
+        /// Who.
+        agent: AgentId,
+    },
+    /// He wants that call. It is told so by its offer; if it cannot be, his own call hears
+    /// [`call::FromQueue::NotPickedUp`]. Repeats are harmless.
+    PickUp {
+        /// The call that rings.
+        call: CallId,
+        /// Who.
+        agent: AgentId,
+        /// The call with which he asks.
+        own: OwnCall,
+    },
     /// The deadline has passed.
     Wake,
+}
+
+/// A call that an agent could pick up (Spec: TR-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingingCall {
+    /// Which.
+    pub call: CallId,
+    /// Since the offer was made.
+    pub ringing_for: Duration,
+}
+
+/// Why an agent cannot pick up a call of a queue (Spec: TR-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PickupRefusal {
+    /// The queue has no `pickup`.
+    #[error("the queue does not allow pickup")]
+    NotAllowed,
+    /// He is not on the queue's list.
+    #[error("the agent does not serve the queue")]
+    DoesNotServe,
+    /// No call, or not this one, rings there.
+    #[error("nothing rings")]
+    NothingRings,
 }
 
 /// What a queue has decided.
@@ -232,22 +325,31 @@ pub enum Effect {
 pub enum OverflowReason {
     /// Every eligible agent was tried once (Spec: UN-1).
     RoundUnanswered,
-    /// The wait limit (Spec: UN-4).
+    /// The wait limit of the queue (Spec: UN-4).
     MaxWait,
+    /// The wait limit of the number, over all queues of the call (Spec: UN-4).
+    MaxTotalWait,
     /// Nobody is logged in (Spec: UN-4).
     NobodyLoggedIn,
     /// The queue is full (Spec: QU-12).
     MaxWaiting,
+    /// A callback whose client waits to be called back by an earlier call (Spec: UN-7).
+    Merged(CallId),
+    /// A callback whose client has called again and was answered (Spec: UN-7).
+    Reached(CallId),
 }
 
-impl OverflowReason {
+impl std::fmt::Display for OverflowReason {
     /// As written into the call record.
-    pub const fn as_str(self) -> &'static str {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            OverflowReason::RoundUnanswered => "round unanswered",
-            OverflowReason::MaxWait => "max_wait",
-            OverflowReason::NobodyLoggedIn => "nobody logged in",
-            OverflowReason::MaxWaiting => "max_waiting",
+            OverflowReason::RoundUnanswered => f.write_str("round unanswered"),
+            OverflowReason::MaxWait => f.write_str("max_wait"),
+            OverflowReason::MaxTotalWait => f.write_str("max_total_wait"),
+            OverflowReason::NobodyLoggedIn => f.write_str("nobody logged in"),
+            OverflowReason::MaxWaiting => f.write_str("max_waiting"),
+            OverflowReason::Merged(call) => write!(f, "merged with call {call}"),
+            OverflowReason::Reached(call) => write!(f, "reached by call {call}"),
         }
     }
 }

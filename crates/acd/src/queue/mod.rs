@@ -2,19 +2,24 @@
 //! knows of an agent with his status, so a new owner needs nobody's memory. Who is connected with whom is decided by the
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
+mod callback;
 mod departed;
 mod estimate;
 mod event;
 mod inspect;
 mod offering;
+mod pickup;
+mod reason;
 mod roster;
 mod selection;
+mod silence;
+mod table;
 mod unanswered;
 mod waiting;
 
 pub use event::{
-    Config, Effect, Enqueue, Event, Left, Overflow, OverflowReason, Progress, SkillRule, Strategy, Then, Timeout,
-    Unanswered,
+    CallbackRule, Config, Effect, Enqueue, Event, Exit, Left, NOBODY_GRACE, Overflow, OverflowReason, PickupRefusal,
+    Progress, RingingCall, SkillRule, Strategy, Then, Timeout, Unanswered,
 };
 pub use inspect::OpenCaller;
 
@@ -57,13 +62,24 @@ struct Counts {
     overflowed: u64,
 }
 
+impl Counts {
+    const fn count(&mut self, why: &Left) {
+        match why {
+            Left::Connected { .. } => self.answered += 1,
+            Left::Abandoned => self.abandoned += 1,
+            Left::Overflowed => self.overflowed += 1,
+            Left::CalledBack { .. } | Left::Gone => {}
+        }
+    }
+}
+
 impl Queue {
     /// An owner that knows nobody yet. `epoch` is higher than any before for this queue; `seed` names the random choices
     /// of [`Strategy::Random`].
     pub fn new(now: Now, id: QueueId, config: Config, epoch: Epoch, seed: u64) -> Self {
         Queue {
             // All at once: who becomes free while the phones ring, rings too (Spec: QU-2).
-            waiting: Waiting::new(config.max_wait, config.strategy == Strategy::AllAtOnce, config.ranking),
+            waiting: Waiting::new(config.strategy == Strategy::AllAtOnce, config.ranking),
             departed: Departed::default(),
             roster: Roster::new(now.mono, &config, seed),
             pace: Pace::default(),
@@ -88,13 +104,15 @@ impl Queue {
                     self.pace.heard(now, seat, status.standing, offered);
                 }
             }
+            Event::WhatRings { asker, agent } => self.what_rings(now, asker, &agent, out),
+            Event::PickUp { call, agent, own } => self.asked_for(now, call, &agent, own, out),
             Event::Wake => {}
         }
-        self.dismiss_if_nobody(out);
+        self.dismiss_if_nobody(now, out);
         self.serve_all(now, out);
     }
 
-    /// When [`Event::Wake`] is due; `None` while nobody waits and no agent has been heard.
+    /// When [`Event::Wake`] is due; `None` while nobody waits and no agent is heard or hoped for.
     pub fn deadline(&self) -> Option<Moment> {
         let caller = self.waiting.first_due().map(|(at, _)| at);
         caller.into_iter().chain(self.roster.deadline()).min()
@@ -103,7 +121,8 @@ impl Queue {
     /// How it is now.
     pub fn view(&self, now: Now) -> QueueView {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let waiting = || self.waiting.iter().filter(|caller| !matches!(caller.state, State::Leaving(_)));
+        let places = || self.waiting.iter().filter(|caller| !matches!(caller.state, State::Leaving(_)));
+        let waiting = || places().filter(|caller| caller.callback.is_none());
         QueueView {
             queue: self.id.clone(),
             display_name: self.config.display_name.clone(),
@@ -111,6 +130,7 @@ impl Queue {
             strategy: self.config.strategy.as_str().to_owned(),
             waiting: count(waiting().count()),
             offered_now: count(waiting().filter(|caller| matches!(caller.state, State::Offered(_))).count()),
+            callbacks: count(places().filter(|caller| caller.callback.is_some()).count()),
             longest_wait: waiting().map(|caller| now.mono.since(caller.entered)).max().unwrap_or(Duration::ZERO),
             agents: count(self.roster.len()),
             logged_in: count(self.roster.logged_in()),
@@ -121,7 +141,7 @@ impl Queue {
             overflowed: self.counts.overflowed,
             estimate: {
                 let free = self.roster.free() > self.waiting.open();
-                let position = if free { 0 } else { waiting().count() + 1 };
+                let position = if free { 0 } else { places().count() + 1 };
                 self.pace.recent(now.mono, self.roster.working()).map(|recent| recent.estimate(position))
             },
             estimates: self.pace.judged(),
@@ -144,17 +164,22 @@ impl Queue {
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
         let call = enqueue.ticket.call;
-        if self.departed.contains(call) {
+        if self.departed.has_left(call) {
+            if enqueue.ticket.sequence.is_none() && self.departed.entered_late(call) {
+                self.counts.offered += 1;
+            }
             return;
         }
-        let caller = match self.waiting.take(call) {
+        let mut caller = match self.waiting.take(call) {
             Some(mut caller) => {
                 caller.refresh(now);
+                self.note_callback(now, &mut caller, enqueue, true);
                 self.learn(now, &mut caller, enqueue);
                 caller
             }
-            None => self.new_caller(now, enqueue),
+            None => Box::new(self.new_caller(now, enqueue)),
         };
+        self.settle_callback(now, &mut caller, out);
         match &caller.state {
             State::Leaving(overflow) => {
                 let said = FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() };
@@ -184,41 +209,45 @@ impl Queue {
     }
 
     fn new_caller(&mut self, now: Moment, enqueue: &Enqueue) -> Caller {
-        let first_entry = enqueue.ticket.sequence.is_none();
-        let dismiss = |why| State::Leaving(unanswered::timeout(&self.config, why));
-        let state = if first_entry && self.waiting.len() >= self.config.max_waiting {
-            dismiss(OverflowReason::MaxWaiting)
-        } else if first_entry && self.roster.nobody_logged_in() {
-            dismiss(OverflowReason::NobodyLoggedIn)
-        } else {
-            State::Waiting
-        };
+        // If he heard first of the place that another owner gave him, he still stands here where he stood: a place of theirs
+        // among places of ours would put him before or behind everybody.
+        let place = self.departed.returns(enqueue.ticket.call).or(enqueue.ticket.sequence);
+        let first_entry = place.is_none();
+        let full = self.waiting.len() >= self.config.max_waiting;
+        let refused = unanswered::at_the_door(full, self.roster.nobody_logged_in()).filter(|_| first_entry);
+        let state = refused.map_or(State::Waiting, |why| State::Leaving(unanswered::timeout(&self.config, why)));
         self.counts.offered += u64::from(first_entry);
+        let entered = now - enqueue.waited_here;
+        let began = now - enqueue.ticket.waited.max(enqueue.waited_here);
         let by_skill = self.config.strategy == Strategy::Skills;
         let mut caller = Caller {
             call: enqueue.ticket.call,
-            sequence: enqueue.ticket.sequence.unwrap_or_else(|| self.next_sequence(now)),
+            sequence: place.unwrap_or_else(|| self.next_sequence(now)),
             priority: enqueue.ticket.priority,
-            entered: now - enqueue.waited_here,
-            began: now - enqueue.ticket.waited.max(enqueue.waited_here),
+            entered,
+            began,
             expires: now,
+            limit: unanswered::limit(&self.config, entered, began, enqueue.ticket.max_wait),
             round: 0,
             round_began: None,
             tried: Vec::new(),
             rang: false,
             last_over: None,
+            number: enqueue.ticket.caller.clone(),
+            callback: None,
             wanted: if by_skill { self.config.skills.wanted.and(&enqueue.ticket.skills) } else { Skills::default() },
             class: Class::ANY,
             relax_at: by_skill.then_some(now),
             state,
         };
         caller.refresh(now);
+        self.note_callback(now, &mut caller, enqueue, first_entry);
         self.learn(now, &mut caller, enqueue);
         caller
     }
 
     /// Lets a caller who was taken out wait again, with what is asked of his agent by now.
-    fn put_back(&mut self, now: Moment, mut caller: Caller) {
+    fn put_back(&mut self, now: Moment, mut caller: Box<Caller>) {
         if caller.relax_at.is_some_and(|at| at <= now) {
             self.relax(now, &mut caller);
         }
@@ -232,8 +261,8 @@ impl Queue {
         let steps = every.map_or(0, |every| now.since(caller.entered).as_millis() / every.as_millis().max(1));
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let wanted = caller.wanted.relaxed(steps, rule.least);
-        let more = caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
-        caller.relax_at = every.filter(|_| more).map(|every| caller.entered + every * (steps + 1));
+        let more = || caller.wanted.relaxed(steps.saturating_add(1), rule.least) != wanted;
+        caller.relax_at = every.filter(|_| more()).map(|every| caller.entered + every * (steps + 1));
         caller.class = self.roster.class(&wanted);
     }
 
@@ -247,35 +276,34 @@ impl Queue {
     }
 
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
-        self.departed.add(now, call);
         self.pace.left(now, call, matches!(why, Left::Connected { .. }));
-        let Some(caller) = self.waiting.take(call) else { return };
-        if let (Left::Connected { agent, .. }, State::Offered(ringing)) = (why, &caller.state)
-            && let Some(seat) = self.roster.seat(agent)
-        {
-            self.pace.connected(now, seat, ringing.made);
+        let caller = self.waiting.take(call);
+        if self.departed.leaves(now, call, caller.is_some(), !matches!(why, Left::Gone)) {
+            self.counts.count(why);
         }
-        match why {
-            Left::Connected { .. } => self.counts.answered += 1,
-            Left::Abandoned => self.counts.abandoned += 1,
-            Left::Overflowed => self.counts.overflowed += 1,
-            Left::Gone => {}
-        }
+        let Some(caller) = caller else { return };
         let winner = match why {
-            Left::Connected { agent, .. } => self.roster.seat(agent),
+            Left::Connected { agent, .. } | Left::CalledBack { agent, .. } => self.roster.seat(agent),
             Left::Abandoned | Left::Overflowed | Left::Gone => None,
         };
+        if let (Some(seat), State::Offered(ringing)) = (winner, &caller.state) {
+            self.pace.connected(now, seat, ringing.made);
+        }
         self.free_seats(&caller.state, |seat| Some(seat) == winner);
+        if let (Left::Connected { .. }, Some(number)) = (why, &caller.number) {
+            self.end_callback_of(number, call, out);
+        }
         self.serve_all(now, out);
     }
 
     /// UN-4 for those who wait already: the last agent has logged out.
-    fn dismiss_if_nobody(&mut self, out: &mut Vec<Effect>) {
+    fn dismiss_if_nobody(&mut self, now: Moment, out: &mut Vec<Effect>) {
         if self.waiting.len() == 0 || !self.roster.nobody_logged_in() {
             return;
         }
-        let waits = |caller: &&Caller| matches!(caller.state, State::Waiting | State::Resting { .. });
-        let calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
+        let waits = |caller: &&Caller| unanswered::sent_away(caller, true, now).is_some();
+        let mut calls: Vec<CallId> = self.waiting.iter().filter(waits).map(|caller| caller.call).collect();
+        calls.sort_unstable();
         for call in calls {
             self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
         }
@@ -284,7 +312,8 @@ impl Queue {
     fn overflow(&mut self, call: CallId, overflow: Overflow, out: &mut Vec<Effect>) {
         if let Some(mut caller) = self.waiting.take(call) {
             self.tell(call, FromQueue::Overflow { epoch: self.epoch, overflow: overflow.clone() }, out);
-            caller.state = State::Leaving(overflow);
+            let state = std::mem::replace(&mut caller.state, State::Leaving(overflow));
+            self.free_seats(&state, |_| false);
             self.waiting.insert(caller);
         }
     }
@@ -297,6 +326,7 @@ impl Queue {
         {
             let Some(mut caller) = self.waiting.take(call) else { break };
             if caller.expires <= now {
+                self.departed.falls_silent(now, call, caller.sequence);
                 self.pace.left(now, call, false);
                 self.free_seats(&caller.state, |_| false);
                 continue;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::selection::{HARDWARE_PHONES, Pick, Seat};
 use super::unanswered::{self, Verdict};
 use super::waiting::{Caller, Ringing, State, Walk};
-use super::{Effect, Enqueue, OverflowReason, Progress, Queue, Strategy};
+use super::{Effect, Enqueue, Progress, Queue, Strategy};
 use crate::call::FromQueue;
+use crate::explain::Choice;
 use crate::ids::{AgentId, CallId};
-use crate::offer::{Offer, OfferId, Offered};
+use crate::offer::{Invitation, Offer, OfferId, Offered};
 use crate::time::Moment;
 
 /// How much longer than the ringing an offer may be without word from the call: reserving, dialling and the message
@@ -19,7 +20,7 @@ const SLACK: Duration = Duration::from_secs(10);
 const TRANSIT: Duration = Duration::from_secs(3);
 
 /// One ring (Spec: QU-9). The next round begins one ring after the last one did, at the earliest.
-const RING: Duration = Duration::from_secs(5);
+pub(super) const RING: Duration = Duration::from_secs(5);
 
 impl Queue {
     /// What a repeated ticket tells of the last offer and of the round. Messages of the past change nothing.
@@ -56,7 +57,7 @@ impl Queue {
             return;
         }
         self.free_seats(&caller.state, |_| false);
-        let until = now + self.config.ring_for + SLACK;
+        let until = now + self.offer_lasts(caller);
         caller.state = State::Offered(Ringing { offer, seats: Vec::new(), phones: 0, made: now, until });
     }
 
@@ -69,6 +70,11 @@ impl Queue {
         let refused: Vec<Seat> = refused.iter().filter_map(|agent| self.roster.seat(agent)).collect();
         self.free_seats(&caller.state, |seat| caller.tried.binary_search(&seat).is_ok() || refused.contains(&seat));
         caller.state = State::Waiting;
+    }
+
+    /// After the agent, the client's phone rings too.
+    fn offer_lasts(&self, caller: &Caller) -> Duration {
+        self.config.ring_for + caller.callback.map_or(Duration::ZERO, |callback| callback.ring_for) + SLACK
     }
 
     /// A ticket that knows nothing of an offer made some time ago: the offer did not arrive.
@@ -100,7 +106,7 @@ impl Queue {
     pub(super) fn serve_all(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut walk = Walk::default();
         while self.roster.free() > 0
-            && let Some(call) = self.waiting.next(&mut walk, |class| self.roster.suits_somebody(class))
+            && let Some(call) = self.waiting.next(&mut walk, |lane| self.roster.suits_somebody(lane))
         {
             self.serve(now, call, out);
         }
@@ -114,32 +120,32 @@ impl Queue {
             State::Offered(_) if self.config.strategy == Strategy::AllAtOnce => return self.join(now, call, out),
             State::Offered(_) | State::Resting { .. } | State::Leaving(_) => return,
         }
-        if self.roster.nobody_logged_in() {
-            return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::NobodyLoggedIn), out);
+        if let Some(why) = unanswered::sent_away(caller, self.roster.nobody_logged_in(), now) {
+            return self.overflow(call, unanswered::timeout(&self.config, why), out);
         }
-        if self.waiting.past_limit(caller, now) {
-            return self.overflow(call, unanswered::timeout(&self.config, OverflowReason::MaxWait), out);
-        }
+        let after = self.roster.last_turn();
         let begun = !caller.tried.is_empty();
         let round_is_over = begun && self.config.strategy == Strategy::AllAtOnce;
         let picks =
             if round_is_over { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, HARDWARE_PHONES) };
         if !picks.is_empty() {
-            self.offer(now, call, &picks, out);
+            self.offer(now, call, &picks, after, out);
         } else if begun {
             self.end_round(now, call, out);
         }
     }
 
-    fn offer(&mut self, now: Moment, call: CallId, picks: &[Pick], out: &mut Vec<Effect>) {
+    /// `after`: who had the turn before, where agents take turns.
+    fn offer(&mut self, now: Moment, call: CallId, picks: &[Pick], after: Option<Seat>, out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
+        let why = self.choice(now, &caller, picks, after);
         self.offers += 1;
         let offer = OfferId { epoch: self.epoch, counter: self.offers };
         caller.round = caller.round.max(1);
         caller.round_began.get_or_insert(now);
-        let until = now + self.config.ring_for + SLACK;
+        let until = now + self.offer_lasts(&caller);
         let mut ringing = Ringing { offer, seats: Vec::new(), phones: 0, made: now, until };
-        let said = self.propose(call, &mut ringing, picks, caller.round, self.config.ring_for);
+        let said = self.propose(call, &mut ringing, picks, why, caller.round, self.config.ring_for);
         caller.state = State::Offered(ringing);
         self.waiting.insert(caller);
         self.tell(call, said, out);
@@ -157,7 +163,8 @@ impl Queue {
             let phones = HARDWARE_PHONES.saturating_sub(ringing.phones);
             let picks = if left < RING { Vec::new() } else { self.roster.pick(caller.class, &caller.tried, phones) };
             if !picks.is_empty() {
-                let said = self.propose(call, ringing, &picks, round, left);
+                let why = Choice::AllAtOnce { joins: true };
+                let said = self.propose(call, ringing, &picks, why, round, left);
                 self.tell(call, said, out);
             }
         }
@@ -169,6 +176,7 @@ impl Queue {
         call: CallId,
         ringing: &mut Ringing,
         picks: &[Pick],
+        why: Choice,
         round: u32,
         ring_for: Duration,
     ) -> FromQueue {
@@ -176,14 +184,15 @@ impl Queue {
         for &Pick { seat, hardware_limit } in picks {
             ringing.seats.push((seat, self.roster.version(seat)));
             ringing.phones = ringing.phones.saturating_add(hardware_limit);
-            agents.push(Offered { agent: self.roster.agent(seat).clone(), hardware_limit });
+            let agent = self.roster.agent(seat).clone();
+            agents.push(Offered { agent, hardware_limit, invitation: Invitation::Chosen });
         }
-        FromQueue::Offer(Offer { id: ringing.offer, queue: self.id.clone(), call, agents, round, ring_for })
+        FromQueue::Offer(Offer { id: ringing.offer, queue: self.id.clone(), call, agents, why, round, ring_for })
     }
 
     fn end_round(&mut self, now: Moment, call: CallId, out: &mut Vec<Effect>) {
         let Some(mut caller) = self.waiting.take(call) else { return };
-        match unanswered::after_round(&self.config, caller.rang) {
+        match unanswered::after_round(&self.config, caller.rang, caller.callback.is_some()) {
             Verdict::NewRound => {
                 let until = caller.round_began.take().unwrap_or(now) + RING;
                 caller.round += 1;

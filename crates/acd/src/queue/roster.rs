@@ -1,18 +1,38 @@
 //! The agents of the queue's list, as last heard, and who of them is free.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Config;
 use super::selection::{Candidate, Class, Pick, Seat, Selection};
+use super::silence::Silence;
+use super::table::Table;
+use super::waiting::Lane;
 use crate::agent::{AgentStatus, Standing, Version};
+use crate::explain::Obstacle;
 use crate::ids::AgentId;
 use crate::skills::Skills;
 use crate::time::Moment;
 
 /// An agent repeats himself every 10 s; one who was not heard for so long counts as logged out. For the same time a new
-/// owner takes agents that it has not heard yet for logged in, so that a restart does not send the callers home.
+/// owner hopes for the agents that it has not heard yet, so that a restart does not send the callers home.
 const UNHEARD: Duration = Duration::from_secs(35);
+
+/// Whether anybody is logged in (Spec: UN-4). Being busy, on break or out of reach is something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// At least one agent.
+    Somebody,
+    /// Nobody who is known of; but somebody may log in, or be heard for the first time, until then.
+    Hoped { until: Moment },
+    /// Nobody, for long enough.
+    Nobody,
+}
+
+impl Presence {
+    fn hope(now: Moment, time: Duration) -> Self {
+        if time.is_zero() { Presence::Nobody } else { Presence::Hoped { until: now + time } }
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Place {
@@ -21,7 +41,8 @@ struct Place {
     /// `None` until he is heard.
     standing: Option<Standing>,
     idle_period: u64,
-    forget_at: Moment,
+    /// His last word.
+    heard_at: Moment,
     candidate: Candidate,
     /// He is part of an offer that is not over.
     offered: bool,
@@ -35,16 +56,17 @@ struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Roster {
     places: Vec<Place>,
-    seats: BTreeMap<AgentId, Seat>,
+    seats: Table<AgentId, Seat>,
     selection: Selection,
-    forget: BTreeSet<(Moment, Seat)>,
+    /// Of those who were heard in the last [`UNHEARD`].
+    silence: Silence,
     free: usize,
     logged_in: usize,
     /// Free or busy.
     working: usize,
     unheard: usize,
-    /// Until then the unheard count as logged in.
-    grace: Option<Moment>,
+    presence: Presence,
+    nobody_grace: Duration,
 }
 
 impl Roster {
@@ -56,7 +78,7 @@ impl Roster {
             version: Version::default(),
             standing: None,
             idle_period: 0,
-            forget_at: now,
+            heard_at: now,
             candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
             offered: false,
             spent: None,
@@ -66,12 +88,13 @@ impl Roster {
             places: (0..).zip(agents).map(place).collect(),
             seats: agents.iter().cloned().zip(0..).collect(),
             selection: Selection::new(config.strategy, seed, || agents.iter().map(can).collect()),
-            forget: BTreeSet::new(),
+            silence: Silence::new(agents.len()),
             free: 0,
             logged_in: 0,
             working: 0,
             unheard: agents.len(),
-            grace: Some(now + UNHEARD),
+            presence: Presence::hope(now, if agents.is_empty() { Duration::ZERO } else { UNHEARD }),
+            nobody_grace: config.nobody_grace,
         }
     }
 
@@ -97,33 +120,47 @@ impl Roster {
         place.version = status.version;
         place.idle_period = status.idle_period;
         self.unheard -= usize::from(first);
-        self.forget_later(now, seat);
+        place.heard_at = now;
+        self.silence.broken(now, seat);
         self.set(seat, status.standing, candidate);
+        self.look_around(now, first && self.unheard == 0);
         Some((seat, offered))
     }
 
-    fn forget_later(&mut self, now: Moment, seat: Seat) {
-        let place = &mut self.places[seat as usize];
-        self.forget.remove(&(place.forget_at, seat));
-        place.forget_at = now + UNHEARD;
-        self.forget.insert((place.forget_at, seat));
+    /// Begins to wait for somebody when the last agent has logged out, or `all_heard` and nobody is logged in.
+    fn look_around(&mut self, now: Moment, all_heard: bool) {
+        self.presence = match self.presence {
+            _ if self.logged_in > 0 => Presence::Somebody,
+            Presence::Hoped { until } if all_heard => match Presence::hope(now, self.nobody_grace) {
+                Presence::Hoped { until: sooner } => Presence::Hoped { until: until.min(sooner) },
+                other => other,
+            },
+            Presence::Somebody => Presence::hope(now, self.nobody_grace),
+            other @ (Presence::Hoped { .. } | Presence::Nobody) => other,
+        };
     }
 
     /// Forgets those who have been silent for too long.
     pub(super) fn expire(&mut self, now: Moment) {
-        self.grace = self.grace.filter(|until| *until > now);
-        while let Some(&(at, seat)) = self.forget.first()
-            && at <= now
+        while let Some((since, seat)) = self.silence.longest()
+            && since + UNHEARD <= now
         {
-            self.forget.pop_first();
+            self.silence.end(seat);
             let candidate = self.places[seat as usize].candidate;
             self.set(seat, Standing::LoggedOut, candidate);
+            self.look_around(now, false);
+        }
+        if matches!(self.presence, Presence::Hoped { until } if until <= now) {
+            self.presence = Presence::Nobody;
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        let grace = self.grace.filter(|_| self.unheard > 0);
-        self.forget.first().map(|&(at, _)| at).into_iter().chain(grace).min()
+        let hoped = match self.presence {
+            Presence::Hoped { until } => Some(until),
+            Presence::Somebody | Presence::Nobody => None,
+        };
+        self.silence.longest().map(|(since, _)| since + UNHEARD).into_iter().chain(hoped).min()
     }
 
     fn set(&mut self, seat: Seat, standing: Standing, candidate: Candidate) {
@@ -168,6 +205,18 @@ impl Roster {
         picks
     }
 
+    /// He comes to an offer by his own wish: he is not free from now on. Tells which version of his status that was.
+    pub(super) fn summon(&mut self, seat: Seat) -> Version {
+        self.withdraw(seat);
+        self.places[seat as usize].offered = true;
+        self.version(seat)
+    }
+
+    /// His hardware phones that can ring.
+    pub(super) fn hardware(&self, seat: Seat) -> u8 {
+        self.places[seat as usize].candidate.hardware
+    }
+
     /// An offer on the strength of `version` is over for this agent. `spend` when he did not get the call although he was
     /// asked, or did get it: what he said then is not true any more.
     pub(super) fn unpick(&mut self, seat: Seat, version: Version, spend: bool) {
@@ -185,9 +234,9 @@ impl Roster {
         self.selection.class(wanted)
     }
 
-    /// Whether a free agent suits this class, if anybody is free at all.
-    pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        self.selection.suits_somebody(class)
+    /// Whether a free agent suits the callers of this lane, if anybody is free at all.
+    pub(super) fn suits_somebody(&self, lane: &Lane) -> bool {
+        self.selection.suits_somebody(lane.class, lane.full)
     }
 
     pub(super) fn version(&self, seat: Seat) -> Version {
@@ -200,6 +249,46 @@ impl Roster {
 
     pub(super) fn seat(&self, agent: &AgentId) -> Option<Seat> {
         self.seats.get(agent).copied()
+    }
+
+    /// Who was chosen last, where the agents take turns.
+    pub(super) fn last_turn(&self) -> Option<Seat> {
+        self.selection.last_turn()
+    }
+
+    /// The free agents who suit a class in the order in which they would be chosen, until `see` says `false`.
+    pub(super) fn each_free(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        self.selection.each(class, see);
+    }
+
+    /// What a class needs, and what an agent can do: nothing unless the strategy goes by skills.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        self.selection.skills(class, seat)
+    }
+
+    pub(super) fn candidate(&self, seat: Seat) -> Candidate {
+        self.places[seat as usize].candidate
+    }
+
+    pub(super) fn is_free(&self, seat: Seat) -> bool {
+        self.places[seat as usize].free
+    }
+
+    /// What keeps him from every caller, as far as the queue knows; `None` when he is free.
+    pub(super) fn obstacle(&self, now: Moment, seat: Seat) -> Option<Obstacle> {
+        let place = &self.places[seat as usize];
+        match place.standing {
+            _ if place.offered => Some(Obstacle::Offered),
+            None => Some(Obstacle::Unheard),
+            Some(Standing::LoggedOut) if place.heard_at + UNHEARD <= now => {
+                Some(Obstacle::Silent { seconds: now.since(place.heard_at).as_secs() })
+            }
+            Some(Standing::LoggedOut) => Some(Obstacle::LoggedOut),
+            Some(Standing::OnBreak) => Some(Obstacle::OnBreak),
+            Some(Standing::Busy) => Some(Obstacle::Busy),
+            Some(Standing::Unreachable) => Some(Obstacle::Unreachable),
+            Some(Standing::Free) => (!place.free).then_some(Obstacle::Spent),
+        }
     }
 
     pub(super) const fn free(&self) -> usize {
@@ -218,8 +307,8 @@ impl Roster {
         self.places.len()
     }
 
-    /// Whether UN-4's "no agent is logged in" holds. Being busy, on break or out of reach is something else.
+    /// Whether UN-4's "no agent is logged in" holds, and has for the grace.
     pub(super) fn nobody_logged_in(&self) -> bool {
-        self.logged_in == 0 && (self.unheard == 0 || self.grace.is_none())
+        self.presence == Presence::Nobody
     }
 }

@@ -1,15 +1,21 @@
+mod callback;
+mod explained;
+mod pickup;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{Config, Effect, Enqueue, Event, Left, OverflowReason, Progress, Queue, Strategy, Then, Unanswered};
-use crate::agent::{AgentStatus, Standing, Version};
+use super::{
+    Config, Effect, Enqueue, Event, Left, NOBODY_GRACE, OverflowReason, PickupRefusal, Progress, Queue, RingingCall,
+    Strategy, Then, Unanswered,
+};
+use crate::agent::{AgentStatus, ReservationId, Standing, Version};
 use crate::call::{self, FromQueue};
-use crate::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId};
-use crate::offer::{Offer, OfferId};
+use crate::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId};
+use crate::offer::{Invitation, Offer, OfferId, OwnCall};
 use crate::rank::Ranking;
-use crate::skills::Skills;
 use crate::ticket::{Sequence, Ticket};
 use crate::time::{Moment, Now, WallTime};
 
@@ -48,14 +54,7 @@ fn config(agents: &[&str]) -> Config {
 
 /// The first ticket of a call.
 fn first(number: u64) -> Enqueue {
-    let ticket = Ticket {
-        call: call_id(number),
-        queue: id(),
-        sequence: None,
-        priority: 0,
-        skills: Skills::default(),
-        waited: Duration::ZERO,
-    };
+    let ticket = Ticket::new(call_id(number), id());
     Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None }
 }
 
@@ -85,6 +84,10 @@ impl Hall {
     }
 
     fn status(&mut self, agent: &str, standing: Standing) {
+        self.with_devices(agent, standing, 1, 0);
+    }
+
+    fn with_devices(&mut self, agent: &str, standing: Standing, hardware: u8, soft: u8) {
         self.version += 1;
         let version = Version { epoch: Epoch(1), counter: self.version };
         let status = AgentStatus {
@@ -95,8 +98,8 @@ impl Hall {
             idle_period: 0,
             calls: 0,
             talked: Duration::ZERO,
-            hardware: 1,
-            soft: 0,
+            hardware,
+            soft,
         };
         self.tell(Event::Availability(status));
     }
@@ -121,7 +124,10 @@ impl Hall {
     fn offers(&mut self) -> Vec<Offer> {
         let offers = self.said().into_iter().filter_map(|(_, said)| match said {
             FromQueue::Offer(offer) => Some(offer),
-            FromQueue::Enqueued { .. } | FromQueue::Overflow { .. } => None,
+            FromQueue::Enqueued { .. }
+            | FromQueue::Rings(_)
+            | FromQueue::NotPickedUp { .. }
+            | FromQueue::Overflow { .. } => None,
         });
         offers.collect()
     }
@@ -129,7 +135,9 @@ impl Hall {
     fn overflows(&mut self) -> Vec<(u64, OverflowReason)> {
         let overflows = self.said().into_iter().filter_map(|(call, said)| match said {
             FromQueue::Overflow { overflow, .. } => Some((call, overflow.why)),
-            FromQueue::Enqueued { .. } | FromQueue::Offer(_) => None,
+            FromQueue::Enqueued { .. } | FromQueue::Offer(_) | FromQueue::Rings(_) | FromQueue::NotPickedUp { .. } => {
+                None
+            }
         });
         overflows.collect()
     }
@@ -197,6 +205,58 @@ fn a_caller_who_is_silent_is_forgotten_with_his_offer() {
     hall.pass(Duration::from_secs(10));
     assert_eq!(whom(&hall.offers()), [(2, "anna".to_owned())], "call 1 sent no ticket for 20 s");
     assert_eq!(hall.queue.view(hall.now).waiting, 1);
+}
+
+// spec: QU-8: the answer with his place was lost, and so were his next tickets.
+#[test]
+fn qu_8_a_caller_who_was_not_heard_for_long_comes_back_to_his_place() {
+    let mut hall = Hall::new(config(&["anna"]));
+    hall.enqueue(first(1));
+    hall.enqueue(first(2));
+    hall.pass(Duration::from_secs(15));
+    hall.enqueue(again(2, seq(1, 2), None));
+    hall.pass(Duration::from_secs(5));
+    assert_eq!(hall.queue.view(hall.now).waiting, 1);
+    hall.said();
+    hall.enqueue(first(1));
+    assert_eq!(hall.said(), [(1, FromQueue::Enqueued { sequence: seq(1, 1) })]);
+    let view = hall.queue.view(hall.now);
+    assert_eq!((view.waiting, view.offered), (2, 2), "he entered once");
+    hall.status("anna", Standing::Free);
+    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())]);
+}
+
+// spec: QU-8: two owners gave him a place, and he heard first of the other's.
+#[test]
+fn qu_8_a_caller_comes_back_to_the_place_that_he_had_here() {
+    let mut hall = Hall::owned(config(&["anna"]), 5);
+    hall.enqueue(first(1));
+    hall.enqueue(first(2));
+    hall.pass(Duration::from_secs(15));
+    hall.enqueue(again(1, seq(4, 1), None));
+    hall.pass(Duration::from_secs(5));
+    hall.enqueue(again(2, seq(4, 2), None));
+    hall.status("anna", Standing::Free);
+    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())], "4.2 is an earlier place than 5.1, but not here");
+}
+
+// spec: PL-4: messages overtake each other, and a question that comes after the end is answered before it is heard of.
+#[test]
+fn pl_4_everybody_is_counted_once_in_whatever_order_it_is_heard() {
+    let mut hall = Hall::new(config(&["anna"]));
+    let leave = |why| Event::Leave { call: call_id(1), why };
+    let counted = |hall: &Hall| {
+        let view = hall.queue.view(hall.now);
+        (view.offered, view.answered, view.abandoned, view.overflowed)
+    };
+    hall.tell(leave(Left::Gone));
+    hall.tell(leave(Left::Abandoned));
+    hall.tell(leave(Left::Abandoned));
+    assert_eq!(counted(&hall), (0, 0, 1, 0));
+    hall.enqueue(first(1));
+    hall.enqueue(first(1));
+    assert_eq!(counted(&hall), (1, 0, 1, 0));
+    assert_eq!(hall.queue.view(hall.now).waiting, 0);
 }
 
 #[test]
@@ -275,8 +335,40 @@ fn un_4_an_agent_who_was_not_heard_for_long_counts_as_logged_out() {
     hall.pass(Duration::from_secs(30));
     hall.enqueue(first(1));
     assert_eq!(hall.overflows(), []);
-    hall.pass(Duration::from_secs(5));
+    hall.pass(Duration::from_secs(5) + NOBODY_GRACE - Duration::from_millis(1));
+    assert_eq!(hall.overflows(), []);
+    hall.pass(Duration::from_millis(1));
     assert_eq!(hall.overflows(), [(1, OverflowReason::NobodyLoggedIn)]);
+}
+
+// spec: UN-4
+#[test]
+fn un_4_a_new_owner_counts_the_grace_from_the_moment_it_has_heard_everybody() {
+    let mut hall = Hall::new(config(&["anna", "piotr"]));
+    hall.status("anna", Standing::LoggedOut);
+    hall.enqueue(first(1));
+    hall.pass(Duration::from_secs(4));
+    hall.status("piotr", Standing::LoggedOut);
+    hall.pass(NOBODY_GRACE - Duration::from_millis(1));
+    assert_eq!(hall.overflows(), []);
+    hall.pass(Duration::from_millis(1));
+    assert_eq!(hall.overflows(), [(1, OverflowReason::NobodyLoggedIn)]);
+}
+
+// spec: UN-4
+#[test]
+fn un_4_a_new_owner_learns_the_total_limit_from_the_ticket() {
+    let mut hall = Hall::owned(Config { max_wait: Some(Duration::from_secs(60)), ..config(&["anna"]) }, 2);
+    hall.status("anna", Standing::Busy);
+    let mut enqueue = again(1, seq(1, 1), None);
+    enqueue.waited_here = Duration::from_secs(50);
+    enqueue.ticket.waited = Duration::from_secs(80);
+    enqueue.ticket.max_wait = Some(Duration::from_secs(85));
+    hall.enqueue(enqueue);
+    hall.pass(Duration::from_millis(4_999));
+    assert_eq!(hall.overflows(), []);
+    hall.pass(Duration::from_millis(1));
+    assert_eq!(hall.overflows(), [(1, OverflowReason::MaxTotalWait)]);
 }
 
 #[test]
@@ -320,7 +412,7 @@ fn un_1_the_rule_table() {
     ];
     for (unanswered, strategy, rang, then) in rules {
         let config = Config { unanswered, strategy, ..config(&[]) };
-        let leaves = match super::unanswered::after_round(&config, rang) {
+        let leaves = match super::unanswered::after_round(&config, rang, false) {
             super::unanswered::Verdict::NewRound => None,
             super::unanswered::Verdict::Leave(overflow) => Some(overflow.then),
         };
@@ -429,4 +521,21 @@ proptest! {
         let expected: Vec<u64> = model.into_iter().map(|(_, n)| n).collect();
         prop_assert_eq!(served, expected);
     }
+}
+
+// spec: QU-2, QU-7, QU-10
+#[test]
+fn a_caller_for_whom_ten_phones_ring_leaves_the_next_phone_to_others_but_not_the_next_browser() {
+    let agents: Vec<String> = (10..24).map(|n| format!("a{n}")).collect();
+    let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
+    let mut hall = Hall::new(Config { strategy: Strategy::AllAtOnce, ..config(&agents) });
+    agents[..12].iter().for_each(|agent| hall.status(agent, Standing::Free));
+    hall.enqueue(first(1));
+    hall.enqueue(first(2));
+    let ring = |offers: &[Offer]| offers.iter().map(|o| (o.call.number, o.agents.len())).collect::<Vec<_>>();
+    assert_eq!(ring(&hall.offers()), [(1, 10), (2, 2)]);
+    hall.with_devices("a22", Standing::Free, 1, 0);
+    assert_eq!(whom(&hall.offers()), [(2, "a22".to_owned())]);
+    hall.with_devices("a23", Standing::Free, 0, 1);
+    assert_eq!(whom(&hall.offers()), [(1, "a23".to_owned())]);
 }

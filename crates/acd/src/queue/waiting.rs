@@ -1,25 +1,35 @@
 //! The callers of a queue, in the order in which they are served, and the times at which something is due for each.
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use super::Overflow;
-use super::selection::{Class, Seat};
+use super::selection::{Class, HARDWARE_PHONES, Seat};
+use super::table::Table;
+use super::{Overflow, OverflowReason};
 use crate::agent::Version;
-use crate::ids::CallId;
+use crate::ids::{CallId, PhoneNumber};
 use crate::offer::OfferId;
 use crate::rank::Ranking;
 use crate::skills::Skills;
-use crate::ticket::Sequence;
+use crate::ticket::{Callback, Sequence};
 use crate::time::Moment;
 
 /// A ticket is repeated every 5 s; a caller whose ticket was not for so long is gone.
 const TICKET_LIFE: Duration = Duration::from_secs(20);
 
-/// Callers of one priority and one need who entered this queue first, or who came over from another queue.
-type Lane = (Reverse<i32>, bool, Class);
+/// Callers who stand behind each other, and whom the same agents suit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lane {
+    priority: Reverse<i32>,
+    /// From another queue.
+    came_over: bool,
+    pub(super) class: Class,
+    /// As many hardware phones ring for each as may (Spec: QU-10).
+    pub(super) full: bool,
+}
 
 /// The order within a lane (Spec: QU-7). Who entered here is first come, first served by the sequence. Sequences of two
 /// queues cannot be compared, so those who came from another one go by when their waiting began; so do the first callers of
@@ -28,7 +38,49 @@ type Place = (Option<Moment>, Sequence, CallId);
 
 /// How far a walk through the open callers has come.
 #[derive(Debug, Default)]
-pub(super) struct Walk(BTreeMap<Lane, Place>);
+pub(super) struct Walk {
+    at: Option<Stop>,
+    /// The last one of each lane who was passed. Most walks end at the first caller and need no memory for it.
+    passed: Vec<Stop>,
+}
+
+/// A caller and where he stands.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    lane: Lane,
+    place: Place,
+}
+
+impl Stop {
+    const fn call(&self) -> CallId {
+        let (.., call) = self.place;
+        call
+    }
+
+    /// Of equal priority: the sequence alone decides between them, whatever they need.
+    fn is_level_with(&self, other: &Stop) -> bool {
+        (self.lane.priority, self.lane.came_over) == (other.lane.priority, other.lane.came_over)
+    }
+}
+
+impl Walk {
+    fn go_on(&mut self) {
+        let Some(at) = self.at.take() else { return };
+        match self.passed.iter_mut().find(|passed| passed.lane == at.lane) {
+            Some(passed) => *passed = at,
+            None => self.passed.push(at),
+        }
+    }
+
+    /// The first of a lane who was not passed.
+    fn head(&self, lane: &Lane, places: &BTreeSet<Place>) -> Option<Stop> {
+        let place = match self.passed.iter().find(|passed| passed.lane == *lane) {
+            None => places.first(),
+            Some(passed) => places.range((Bound::Excluded(passed.place), Bound::Unbounded)).next(),
+        };
+        place.map(|&place| Stop { lane: *lane, place })
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -64,12 +116,18 @@ pub(super) struct Caller {
     /// When his waiting began, in whatever queue that was.
     pub(super) began: Moment,
     pub(super) expires: Moment,
+    /// When he has waited long enough, and by which limit (Spec: UN-4).
+    pub(super) limit: Option<(Moment, OverflowReason)>,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
     /// Sorted.
     pub(super) tried: Vec<Seat>,
     pub(super) rang: bool,
     pub(super) last_over: Option<OfferId>,
+    /// His number, if it is international.
+    pub(super) number: Option<PhoneNumber>,
+    /// He has hung up, and is to be called back.
+    pub(super) callback: Option<Callback>,
     /// What he needs of his agent at first.
     pub(super) wanted: Skills,
     /// Who suits by now.
@@ -85,8 +143,17 @@ impl Caller {
         self.began < self.entered
     }
 
+    /// The number of a callback that has its place.
+    fn called_back_at(&self) -> Option<&PhoneNumber> {
+        match self.state {
+            State::Waiting | State::Resting { .. } | State::Offered(_) => self.callback.and(self.number.as_ref()),
+            State::Leaving(_) => None,
+        }
+    }
+
     fn lane(&self) -> Lane {
-        (Reverse(self.priority), self.came_over(), self.class)
+        let full = matches!(&self.state, State::Offered(ringing) if ringing.phones >= HARDWARE_PHONES);
+        Lane { priority: Reverse(self.priority), came_over: self.came_over(), class: self.class, full }
     }
 
     fn place(&self) -> Place {
@@ -97,9 +164,14 @@ impl Caller {
         self.expires = now + TICKET_LIFE;
     }
 
+    /// The limit that he has reached, if any.
+    pub(super) fn past_limit(&self, now: Moment) -> Option<OverflowReason> {
+        self.limit.filter(|(at, _)| *at <= now).map(|(_, why)| why)
+    }
+
     /// When something has to be done for him. A phone that rings is not cut by the limit (Spec: UN-4).
-    fn due(&self, max_wait: Option<Duration>) -> Moment {
-        let limit = max_wait.map(|max| self.entered + max);
+    fn due(&self) -> Moment {
+        let limit = self.limit.map(|(at, _)| at);
         let own = match &self.state {
             State::Waiting => limit.into_iter().chain(self.relax_at).min(),
             State::Resting { until } => Some(limit.map_or(*until, |limit| limit.min(*until))),
@@ -113,82 +185,91 @@ impl Caller {
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    max_wait: Option<Duration>,
     agents_join: bool,
     ranking: Ranking,
-    callers: BTreeMap<CallId, Caller>,
+    callers: Table<CallId, Box<Caller>>,
     /// Those in `State::Waiting`; and those in `State::Offered` if agents may join an offer.
     open: BTreeMap<Lane, BTreeSet<Place>>,
     due: BTreeSet<(Moment, CallId)>,
+    /// One for each number.
+    callbacks: BTreeMap<PhoneNumber, CallId>,
 }
 
 impl Waiting {
-    pub(super) const fn new(max_wait: Option<Duration>, agents_join: bool, ranking: Ranking) -> Self {
+    pub(super) fn new(agents_join: bool, ranking: Ranking) -> Self {
         Waiting {
-            max_wait,
             agents_join,
             ranking,
-            callers: BTreeMap::new(),
+            callers: Table::default(),
             open: BTreeMap::new(),
             due: BTreeSet::new(),
+            callbacks: BTreeMap::new(),
         }
     }
 
-    pub(super) fn insert(&mut self, caller: Caller) {
+    pub(super) fn insert(&mut self, caller: Box<Caller>) {
         self.index(&caller);
         self.callers.insert(caller.call, caller);
     }
 
     pub(super) fn get(&self, call: CallId) -> Option<&Caller> {
-        self.callers.get(&call)
+        self.callers.get(&call).map(Box::as_ref)
     }
 
     /// Takes a caller out; put him back with [`Waiting::insert`] after a change, so that the indexes are always right.
-    pub(super) fn take(&mut self, call: CallId) -> Option<Caller> {
+    pub(super) fn take(&mut self, call: CallId) -> Option<Box<Caller>> {
         let caller = self.callers.remove(&call)?;
-        if let Some(places) = self.open.get_mut(&caller.lane()) {
-            places.remove(&caller.place());
-            if places.is_empty() {
-                self.open.remove(&caller.lane());
+        if self.is_open(&caller)
+            && let Entry::Occupied(mut places) = self.open.entry(caller.lane())
+        {
+            places.get_mut().remove(&caller.place());
+            if places.get().is_empty() {
+                places.remove();
             }
         }
-        self.due.remove(&(caller.due(self.max_wait), call));
+        self.due.remove(&(caller.due(), call));
+        if let Some(number) = caller.called_back_at() {
+            self.callbacks.remove(number);
+        }
         Some(caller)
     }
 
     fn index(&mut self, caller: &Caller) {
-        let open = match caller.state {
+        if self.is_open(caller) {
+            self.open.entry(caller.lane()).or_default().insert(caller.place());
+        }
+        self.due.insert((caller.due(), caller.call));
+        if let Some(number) = caller.called_back_at() {
+            self.callbacks.insert(number.clone(), caller.call);
+        }
+    }
+
+    const fn is_open(&self, caller: &Caller) -> bool {
+        match caller.state {
             State::Waiting => true,
             State::Offered(_) => self.agents_join,
             State::Resting { .. } | State::Leaving(_) => false,
-        };
-        if open {
-            self.open.entry(caller.lane()).or_default().insert(caller.place());
         }
-        self.due.insert((caller.due(self.max_wait), caller.call));
     }
 
-    /// The best caller who can take an agent, whom a free one `suits`, and whom the walk has not passed yet. Costs the
-    /// logarithm of the callers for each priority and need that occurs.
-    pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(Class) -> bool) -> Option<CallId> {
-        let lanes = self.open.iter().filter(|((.., class), _)| suits(*class));
-        let heads = lanes.filter_map(|(lane, places)| {
-            let from = walk.0.get(lane).map_or(Bound::Unbounded, |passed| Bound::Excluded(*passed));
-            places.range((from, Bound::Unbounded)).next().map(|place| (*lane, *place))
+    /// The best caller who can take an agent, whose lane a free one `suits`, and whom the walk has not passed yet. Costs
+    /// the logarithm of the callers for each lane.
+    pub(super) fn next(&self, walk: &mut Walk, suits: impl Fn(&Lane) -> bool) -> Option<CallId> {
+        walk.go_on();
+        let lanes = self.open.iter().filter(|(lane, _)| suits(lane));
+        let mut heads = lanes.filter_map(|(lane, places)| walk.head(lane, places)).peekable();
+        // Lanes of equal priority are neighbours.
+        let firsts = std::iter::from_fn(|| {
+            let mut first = heads.next()?;
+            while let Some(head) = heads.next_if(|head| head.is_level_with(&first)) {
+                if head.place < first.place {
+                    first = head;
+                }
+            }
+            Some(first)
         });
-        // Among equal priorities the sequence alone decides, whatever they need.
-        let mut heads: Vec<(Lane, Place)> = heads.collect();
-        heads.sort_unstable_by_key(|((priority, over, _), place)| (*priority, *over, *place));
-        heads.dedup_by_key(|((priority, over, _), _)| (*priority, *over));
-        let order = |(lane, place): &(Lane, Place)| {
-            let (Reverse(priority), ..) = *lane;
-            let (_, sequence, call) = *place;
-            let began = self.callers.get(&call).map(|caller| self.ranking.place(priority, caller.began));
-            (began, sequence, call)
-        };
-        let (lane, place) = heads.into_iter().min_by_key(order)?;
-        walk.0.insert(lane, place);
-        Some(place.2)
+        walk.at = firsts.min_by_key(|stop| self.get(stop.call()).map(|caller| self.rank(caller)));
+        walk.at.as_ref().map(Stop::call)
     }
 
     /// The smaller is served first. Where a new owner has measured the waits anew, callers of one priority follow their
@@ -212,12 +293,13 @@ impl Waiting {
         self.due.first().copied()
     }
 
-    pub(super) fn past_limit(&self, caller: &Caller, now: Moment) -> bool {
-        self.max_wait.is_some_and(|max| caller.entered + max <= now)
+    /// The callback to this number that has its place.
+    pub(super) fn callback_to(&self, number: &PhoneNumber) -> Option<&Caller> {
+        self.callbacks.get(number).and_then(|call| self.get(*call))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {
-        self.callers.values()
+        self.callers.values().map(Box::as_ref)
     }
 
     pub(super) fn len(&self) -> usize {

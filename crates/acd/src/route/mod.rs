@@ -2,14 +2,18 @@
 //! are compiled once from the configuration; a call plans once, at its start, so that a change of the configuration does
 //! not catch it half way.
 
+mod codes;
 mod plan;
 
+pub use codes::{Code, Codes, Feature, NotACode};
 pub use plan::{Plan, Step};
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
-use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use crate::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, ShortNumber, SoundId, TrunkId};
+use crate::queue::{CallbackRule, Exit};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 
@@ -49,6 +53,24 @@ pub struct NumberRoute {
     pub priority: i32,
     /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5).
     pub skills: Skills,
+    /// The longest a caller may wait in all queues together; `None` for no limit (Spec: UN-4).
+    pub max_wait: Option<Duration>,
+}
+
+impl NumberRoute {
+    /// A number without greeting or option.
+    pub fn new(id: NumberId, number: PhoneNumber, trunk: TrunkId, target: Target) -> Self {
+        NumberRoute {
+            id,
+            number,
+            trunk,
+            greeting: None,
+            target,
+            priority: 0,
+            skills: Skills::default(),
+            max_wait: None,
+        }
+    }
 }
 
 /// What routing knows of a queue.
@@ -64,6 +86,34 @@ pub struct QueueRoute {
     pub priority: i32,
     /// How its callers compare with those of other queues (Spec: QU-7).
     pub ranking: Ranking,
+    /// What agents dial behind a code to name it (Spec: TR-5).
+    pub short_number: Option<ShortNumber>,
+    /// Who may take its calls that ring at others: the agents of its list, or nobody (Spec: TR-4).
+    pub pickup: Vec<AgentId>,
+    /// The longest a conversation of its callers may last; `None` for no limit (Spec: QU-12).
+    pub max_talk: Option<Duration>,
+    /// What the digits do that its callers press while they wait (Spec: UN-7).
+    pub exits: BTreeMap<char, Exit>,
+    /// How they are called back.
+    pub callback: CallbackRule,
+}
+
+impl QueueRoute {
+    /// A queue as the configuration makes it when nothing but its name is written.
+    pub fn new(id: QueueId) -> Self {
+        QueueRoute {
+            id,
+            extension: None,
+            waiting_sound: WaitingSound::default(),
+            priority: 0,
+            ranking: Ranking::default(),
+            short_number: None,
+            pickup: Vec::new(),
+            max_talk: None,
+            exits: BTreeMap::new(),
+            callback: CallbackRule::default(),
+        }
+    }
 }
 
 /// What routing knows of an agent.
@@ -73,6 +123,15 @@ pub struct AgentRoute {
     pub id: AgentId,
     /// If he has one.
     pub extension: Option<Extension>,
+    /// His mobile phone, for calls that nobody has answered (Spec: UN-1).
+    pub mobile: Option<PhoneNumber>,
+}
+
+impl AgentRoute {
+    /// An agent of whom nothing but the name is known.
+    pub const fn new(id: AgentId) -> Self {
+        AgentRoute { id, extension: None, mobile: None }
+    }
 }
 
 /// What routing knows of a trunk.
@@ -96,6 +155,8 @@ pub struct Tables {
     pub agents: Vec<AgentRoute>,
     /// All trunks.
     pub trunks: Vec<TrunkRoute>,
+    /// What agents of each tenant dial; a tenant that is not here has the default codes.
+    pub codes: BTreeMap<Name, Codes>,
 }
 
 /// Why tables cannot be compiled.
@@ -112,6 +173,16 @@ pub enum RouteError {
         first: String,
         /// Who has it too.
         second: String,
+    },
+    /// Two queues of a tenant share a short number (Spec: TR-5).
+    #[error("short number {short_number} belongs to {first} and to {second}")]
+    DuplicateShortNumber {
+        /// The short number.
+        short_number: ShortNumber,
+        /// Who had it first.
+        first: QueueId,
+        /// Who has it too.
+        second: QueueId,
     },
     /// Two numbers are the same phone number.
     #[error("{number} belongs to {first} and to {second}")]
@@ -138,10 +209,16 @@ pub enum RouteError {
 pub struct Routing {
     numbers: BTreeMap<PhoneNumber, NumberRoute>,
     extensions: BTreeMap<Name, BTreeMap<Extension, Target>>,
+    short_numbers: BTreeMap<(Name, ShortNumber), QueueId>,
+    codes: BTreeMap<Name, Codes>,
+    default_codes: Codes,
     queues: BTreeMap<QueueId, QueueRoute>,
+    /// The queues whose ringing calls an agent may take.
+    pickups: BTreeMap<AgentId, Vec<QueueId>>,
     outbound: BTreeMap<Name, TrunkId>,
     own_numbers: BTreeMap<TrunkId, PhoneNumber>,
-    agents: BTreeMap<AgentId, Extension>,
+    extensions_of: BTreeMap<AgentId, Extension>,
+    mobiles: BTreeMap<AgentId, PhoneNumber>,
 }
 
 impl Routing {
@@ -150,13 +227,18 @@ impl Routing {
     /// # Errors
     /// The first [`RouteError`] found, in the order of the tables.
     pub fn new(tables: Tables) -> Result<Self, RouteError> {
-        let mut routing = Routing::default();
+        let mut routing = Routing { codes: tables.codes, ..Routing::default() };
         for agent in &tables.agents {
             routing.add_extension(&agent.id.tenant, agent.extension.as_ref(), Target::Agent(agent.id.clone()))?;
-            routing.agents.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
+            routing.extensions_of.extend(agent.extension.clone().map(|extension| (agent.id.clone(), extension)));
+            routing.mobiles.extend(agent.mobile.clone().map(|mobile| (agent.id.clone(), mobile)));
         }
         for queue in tables.queues {
             routing.add_extension(&queue.id.tenant, queue.extension.as_ref(), Target::Queue(queue.id.clone()))?;
+            routing.add_short_number(&queue)?;
+            for agent in &queue.pickup {
+                routing.pickups.entry(agent.clone()).or_default().push(queue.id.clone());
+            }
             routing.queues.insert(queue.id.clone(), queue);
         }
         for trunk in tables.trunks.into_iter().filter(|trunk| trunk.outbound) {
@@ -204,6 +286,30 @@ impl Routing {
         }
     }
 
+    fn add_short_number(&mut self, queue: &QueueRoute) -> Result<(), RouteError> {
+        let Some(short_number) = queue.short_number.clone() else { return Ok(()) };
+        match self.short_numbers.entry((queue.id.tenant.clone(), short_number.clone())) {
+            Entry::Vacant(free) => {
+                free.insert(queue.id.clone());
+                Ok(())
+            }
+            Entry::Occupied(taken) => {
+                let (first, second) = (taken.get().clone(), queue.id.clone());
+                Err(RouteError::DuplicateShortNumber { short_number, first, second })
+            }
+        }
+    }
+
+    /// What agents of `tenant` dial.
+    fn codes(&self, tenant: &Name) -> &Codes {
+        self.codes.get(tenant).unwrap_or(&self.default_codes)
+    }
+
+    /// The queues whose ringing calls `agent` may take, in the order of the configuration (Spec: TR-4).
+    pub fn pickups(&self, agent: &AgentId) -> &[QueueId] {
+        self.pickups.get(agent).map_or(&[], Vec::as_slice)
+    }
+
     /// What routing knows of `queue`.
     pub fn queue(&self, queue: &QueueId) -> Option<&QueueRoute> {
         self.queues.get(queue)
@@ -211,7 +317,12 @@ impl Routing {
 
     /// The extension of `agent`, if he has one.
     pub fn extension_of(&self, agent: &AgentId) -> Option<&Extension> {
-        self.agents.get(agent)
+        self.extensions_of.get(agent)
+    }
+
+    /// The mobile phone of `agent`, if he has one.
+    pub fn mobile_of(&self, agent: &AgentId) -> Option<&PhoneNumber> {
+        self.mobiles.get(agent)
     }
 
     /// The trunk that takes the outgoing calls of `tenant`: its first with `outbound`.

@@ -1,9 +1,12 @@
 //! The walk of one call through the tables, and its explanation (Spec: RT-9).
 
-use super::{NumberRoute, Routing, Target};
-use crate::ids::{AgentId, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
+use std::time::Duration;
+
+use super::{Feature, NumberRoute, Routing, Target};
+use crate::ids::{AgentId, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
 use crate::skills::Skills;
+use crate::view::AgentCommand;
 
 /// One step of a call before and at its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub enum Step {
         /// Shown to the person called.
         show: CallerId,
     },
+    /// Take a call that rings in one of these queues for the calling agent (Spec: TR-4).
+    PickUp(Vec<QueueId>),
+    /// Tell the calling agent's owner what he has dialled (Spec: TR-5, TR-6).
+    Command(AgentCommand),
+    /// Let the calling agent hear that his code means nothing here.
+    Decline,
     /// Nothing can be done.
     Refuse(Cause),
 }
@@ -36,6 +45,8 @@ pub struct Plan {
     pub priority: i32,
     /// What it asks of the agent (Spec: QU-5).
     pub skills: Skills,
+    /// The longest wait in all queues together (Spec: UN-4).
+    pub max_wait: Option<Duration>,
     /// In order.
     pub steps: Vec<Step>,
     /// Which step was chosen by which rule, and why others did not apply, in words.
@@ -64,15 +75,13 @@ impl Routing {
 
     fn plan_from_agent(&self, agent: &AgentId, dialled: &str) -> Plan {
         let tenant = &agent.tenant;
+        if let Some((feature, rest)) = self.codes(tenant).read(dialled) {
+            let (step, means) = self.meaning(agent, feature, rest).unwrap_or_else(|why| (Step::Decline, why));
+            return Plan::internal(step, format!("{agent} dialled {dialled}, {}: {means}", feature.as_str()));
+        }
         if let Some((extension, target)) = self.extension(tenant, dialled) {
             let why = format!("{agent} dialled extension {}: {target}", extension.as_str());
-            return Plan {
-                number: None,
-                priority: 0,
-                skills: Skills::default(),
-                steps: vec![target.clone().into()],
-                why: vec![why],
-            };
+            return Plan::internal(target.clone().into(), why);
         }
         let Ok(number) = dialled.parse::<PhoneNumber>() else {
             return Plan::refuse(format!(
@@ -88,8 +97,37 @@ impl Routing {
         let own = self.own_number(trunk).map(|own| own.as_str().to_owned()).unwrap_or_default();
         let show = CallerId { number: own, name: String::new() };
         let why = format!("{agent} dialled {number}: out through {trunk}, the first with `outbound`");
-        let steps = vec![Step::Dial { trunk: trunk.clone(), number, show }];
-        Plan { number: None, priority: 0, skills: Skills::default(), steps, why: vec![why] }
+        Plan::internal(Step::Dial { trunk: trunk.clone(), number, show }, why)
+    }
+
+    /// What a code leads to, and that in words (Spec: TR-4, TR-5, TR-6); or why it means nothing.
+    fn meaning(&self, agent: &AgentId, feature: Feature, rest: &str) -> Result<(Step, String), String> {
+        let command = match feature {
+            Feature::PickUp => return self.pickup(agent),
+            Feature::QueueLogIn => AgentCommand::QueueLogIn(self.queue_named(&agent.tenant, rest)?),
+            Feature::QueueLogOut => AgentCommand::QueueLogOut(self.queue_named(&agent.tenant, rest)?),
+            Feature::Break => AgentCommand::Break,
+            Feature::Ready => AgentCommand::Ready,
+            Feature::LogOut => AgentCommand::LogOut,
+            Feature::EndWrapUp => AgentCommand::EndWrapUp,
+        };
+        let means = command.to_string();
+        Ok((Step::Command(command), means))
+    }
+
+    fn pickup(&self, agent: &AgentId) -> Result<(Step, String), String> {
+        match self.pickups(agent) {
+            [] => Err("no queue of his allows pickup".to_owned()),
+            queues => {
+                let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+                Ok((Step::PickUp(queues.to_vec()), format!("what rings in {}", names.join(", "))))
+            }
+        }
+    }
+
+    fn queue_named(&self, tenant: &Name, digits: &str) -> Result<QueueId, String> {
+        let named = digits.parse().ok().and_then(|short| self.short_numbers.get(&(tenant.clone(), short)));
+        named.cloned().ok_or_else(|| format!("{digits:?} is not the short number of a queue of tenant {tenant}"))
     }
 }
 
@@ -106,17 +144,23 @@ impl Plan {
         }
         why.push(format!("leads to {}", route.target));
         steps.push(route.target.clone().into());
-        Plan { number: Some(route.id.clone()), priority: route.priority, skills: route.skills.clone(), steps, why }
+        Plan {
+            number: Some(route.id.clone()),
+            priority: route.priority,
+            skills: route.skills.clone(),
+            max_wait: route.max_wait,
+            steps,
+            why,
+        }
+    }
+
+    /// Not by a number of ours.
+    fn internal(step: Step, why: String) -> Plan {
+        Plan { number: None, priority: 0, skills: Skills::default(), max_wait: None, steps: vec![step], why: vec![why] }
     }
 
     fn refuse(why: String) -> Plan {
-        Plan {
-            number: None,
-            priority: 0,
-            skills: Skills::default(),
-            steps: vec![Step::Refuse(Cause::NotFound)],
-            why: vec![why],
-        }
+        Plan::internal(Step::Refuse(Cause::NotFound), why)
     }
 }
 

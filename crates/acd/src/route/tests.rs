@@ -1,7 +1,10 @@
-use super::{AgentRoute, NumberRoute, QueueRoute, RouteError, Routing, Step, Tables, Target, TrunkRoute, WaitingSound};
+use super::{
+    AgentRoute, Codes, Feature, NumberRoute, QueueRoute, RouteError, Routing, Step, Tables, Target, TrunkRoute,
+    WaitingSound,
+};
 use crate::ids::{AgentId, CallId, DeviceId, Name, NodeId, NumberId, QueueId, SoundId, TrunkId};
 use crate::leg::{CallerId, Cause, Incoming, Source};
-use crate::rank::Ranking;
+use crate::view::AgentCommand;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -21,13 +24,13 @@ fn trunk(tenant: &str) -> TrunkId {
 
 fn number(tenant: &str, id: &str, number: &str) -> NumberRoute {
     NumberRoute {
-        priority: 0,
-        skills: crate::skills::Skills::default(),
-        id: NumberId::new(name(tenant), name(id)),
-        number: number.parse().unwrap(),
-        trunk: trunk(tenant),
         greeting: Some(SoundId::new(name(tenant), name("welcome"))),
-        target: Target::Queue(queue(tenant)),
+        ..NumberRoute::new(
+            NumberId::new(name(tenant), name(id)),
+            number.parse().unwrap(),
+            trunk(tenant),
+            Target::Queue(queue(tenant)),
+        )
     }
 }
 
@@ -35,17 +38,18 @@ fn tables() -> Tables {
     Tables {
         numbers: vec![number("acme", "main", "+33123456789")],
         queues: vec![QueueRoute {
-            ranking: Ranking::default(),
-            id: queue("acme"),
+            short_number: Some("99900".parse().unwrap()),
+            pickup: vec![anna("acme")],
             extension: Some("201".parse().unwrap()),
             waiting_sound: WaitingSound::Music,
-            priority: 0,
+            ..QueueRoute::new(queue("acme"))
         }],
-        agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()) }],
+        agents: vec![AgentRoute { id: anna("acme"), extension: Some("101".parse().unwrap()), mobile: None }],
         trunks: vec![
             TrunkRoute { id: TrunkId::new(name("acme"), name("inbound")), outbound: false },
             TrunkRoute { id: trunk("acme"), outbound: true },
         ],
+        ..Tables::default()
     }
 }
 
@@ -116,7 +120,7 @@ fn rt_5_an_extension_is_unique_in_its_tenant() {
     broken.agents[0].extension = Some("201".parse().unwrap());
     assert!(matches!(Routing::new(broken), Err(RouteError::DuplicateExtension { .. })));
     let mut fine = tables();
-    fine.agents.push(AgentRoute { id: anna("other"), extension: Some("201".parse().unwrap()) });
+    fine.agents.push(AgentRoute { id: anna("other"), extension: Some("201".parse().unwrap()), mobile: None });
     assert!(Routing::new(fine).is_ok(), "another tenant may use it");
 }
 
@@ -125,4 +129,44 @@ fn a_phone_number_belongs_to_one_number() {
     let mut broken = tables();
     broken.numbers.push(number("acme", "second", "+33 1 23 45 67 89"));
     assert!(matches!(Routing::new(broken), Err(RouteError::DuplicateNumber { .. })));
+}
+
+// spec: TR-5, TR-6
+#[test]
+fn tr_5_codes_are_commands_of_the_agent_who_dials_them() {
+    assert_eq!(steps(phone(), "*4199900"), [Step::Command(AgentCommand::QueueLogIn(queue("acme")))]);
+    assert_eq!(steps(phone(), "*4299900"), [Step::Command(AgentCommand::QueueLogOut(queue("acme")))]);
+    assert_eq!(steps(phone(), "*44"), [Step::Command(AgentCommand::Ready)]);
+    for unknown in ["*4199901", "*41", "*4199900999"] {
+        assert_eq!(steps(phone(), unknown), [Step::Decline], "{unknown}");
+    }
+    assert_eq!(steps(Source::Trunk(trunk("acme")), "*44"), [Step::Refuse(Cause::NotFound)], "callers dial no codes");
+}
+
+// spec: TR-4
+#[test]
+fn tr_4_only_the_agents_of_a_queue_pick_up_there() {
+    assert_eq!(steps(phone(), "*11"), [Step::PickUp(vec![queue("acme")])]);
+    let piotr = AgentId::new(name("acme"), name("piotr"));
+    assert_eq!(steps(Source::Device(DeviceId { agent: piotr, index: 0 }), "*11"), [Step::Decline]);
+}
+
+// spec: TR-5
+#[test]
+fn tr_5_each_tenant_has_its_own_codes_and_short_numbers() {
+    let mut tables = tables();
+    let mut codes = Codes::default();
+    codes.set(Feature::QueueLogIn, "#1".parse().unwrap());
+    tables.codes.insert(name("acme"), codes);
+    let mut other = tables.queues[0].clone();
+    other.id = queue("other");
+    tables.queues.push(other.clone());
+    let plan = |tables: Tables, dialled| Routing::new(tables).unwrap().plan(&incoming(phone(), dialled)).steps;
+    assert_eq!(plan(tables.clone(), "#199900"), [Step::Command(AgentCommand::QueueLogIn(queue("acme")))]);
+    assert_eq!(plan(tables.clone(), "*4199900"), [Step::Refuse(Cause::NotFound)], "not the code of this tenant");
+    other.id = QueueId::new(name("other"), name("sales"));
+    other.extension = None;
+    tables.queues.push(other);
+    let error = Routing::new(tables).unwrap_err().to_string();
+    assert_eq!(error, "short number 99900 belongs to tenants/other/queues/support and to tenants/other/queues/sales");
 }

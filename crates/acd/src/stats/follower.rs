@@ -1,6 +1,7 @@
 //! From the transitions of one call to what they add.
 
 use super::{Definitions, Fact, FlowOut, Subject, Tally};
+use crate::call::LEFT_FOR_CALLBACK;
 use crate::ids::{AgentId, LegId, NumberId, QueueId};
 use crate::leg::Cause;
 use crate::record::{Happened, Outcome, Record, Transition};
@@ -17,6 +18,8 @@ pub struct Follower {
     visit: Option<(QueueId, WallTime)>,
     /// The last queue and the entry into it, for what is known only at the end.
     last: Option<(QueueId, WallTime)>,
+    /// He has left his last queue to be called back: the conversation is still its agents' work.
+    called_back: bool,
     /// Whether the caller is accounted for: answered, gone or lost.
     settled: bool,
     rings: Vec<Ring>,
@@ -107,7 +110,9 @@ impl Follower {
         match &transition.what {
             Happened::Enqueued { queue, .. } => self.enters(queue, at, pen),
             Happened::LeftQueue { queue, why } => self.leaves(queue, why, at, pen),
-            Happened::Dialled { leg, agent: Some(agent), .. } => self.rings(*leg, agent, at, pen),
+            Happened::Dialled { leg, agent: Some(agent), .. } | Happened::PickedUp { leg, agent, .. } => {
+                self.rings(*leg, agent, at, pen)
+            }
             Happened::ReservationRefused { .. } => self.reaches(at, pen),
             Happened::Alerting { leg } => {
                 if let Some(ring) = self.rings.iter_mut().find(|ring| ring.legs.contains(leg)) {
@@ -133,6 +138,8 @@ impl Follower {
             | Happened::Playing { .. }
             | Happened::CallerAnswered
             | Happened::Offered { .. }
+            | Happened::Commanded { .. }
+            | Happened::TakenOver { .. }
             | Happened::Digit { .. } => {}
         }
     }
@@ -146,8 +153,9 @@ impl Follower {
     }
 
     fn enters(&mut self, queue: &QueueId, at: WallTime, pen: &mut Pen<'_>) {
-        // Written again when the place is known.
-        if self.visit.as_ref().is_some_and(|(visited, _)| visited == queue) {
+        // Written again when the place is known, which may be after he has asked to be called back.
+        let visit = if self.called_back { &self.last } else { &self.visit };
+        if visit.as_ref().is_some_and(|(visited, _)| visited == queue) {
             return;
         }
         self.reaches(at, pen);
@@ -159,6 +167,7 @@ impl Follower {
     fn leaves(&mut self, queue: &QueueId, why: &str, at: WallTime, pen: &mut Pen<'_>) {
         let Some((visited, entered)) = self.visit.take().filter(|(visited, _)| visited == queue) else { return };
         let wait = between(entered, at);
+        self.called_back = why == LEFT_FOR_CALLBACK;
         let broken = matches!(self.caller_ended, Some(Cause::MediaTimeout | Cause::SignallingTimeout));
         let (queue_adds, settles) = match why {
             "caller left" if !broken => (pen.abandoned(Some(queue), wait), true),
@@ -211,6 +220,8 @@ impl Follower {
             let adds = pen.answered(measured_by, self.waited(at));
             self.number(pen, adds);
         }
+        // Answered was the visit that ended with it; a callback ended its visit before (Spec: PL-5).
+        let queue = queue.or_else(|| self.last.clone().filter(|_| self.called_back));
         let ring = self.rings.iter().find(|ring| ring.legs.contains(&leg));
         let agent = agent.map(|agent| (agent.clone(), ring.map_or(at, |ring| ring.began)));
         if let Some((agent, began)) = &agent {
@@ -280,7 +291,7 @@ impl Follower {
         let adds = match record.outcome {
             Outcome::Missed => Tally { missed: 1, longest_wait: wait, ..Tally::default() },
             Outcome::Abandoned => pen.abandoned(self.last.as_ref().map(|(queue, _)| queue), wait),
-            Outcome::Answered | Outcome::Refused | Outcome::Failed => {
+            Outcome::Answered | Outcome::Refused | Outcome::Failed | Outcome::Done => {
                 Tally { lost: 1, longest_wait: wait, ..Tally::default() }
             }
         };

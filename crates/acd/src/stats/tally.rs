@@ -1,51 +1,73 @@
 //! The sums, and how they are added.
 
+use crate::call::{LEFT_BY_DIGIT, LEFT_FOR_CALLBACK};
+use crate::queue::OverflowReason;
+
 /// Why a visit ended that was neither answered nor abandoned: the caller went on, or was sent on (Spec: PL-5, flow-out).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FlowOut {
     /// Every eligible agent was tried once (Spec: UN-1).
     RoundUnanswered,
-    /// The wait limit (Spec: UN-4).
+    /// The wait limit of the queue (Spec: UN-4).
     MaxWait,
+    /// The wait limit of the number, over all queues of the call (Spec: UN-4).
+    MaxTotalWait,
     /// Nobody was logged in (Spec: UN-4).
     NobodyLoggedIn,
     /// The queue was full (Spec: QU-12).
     MaxWaiting,
+    /// The caller pressed a digit (Spec: UN-7).
+    Digit,
+    /// He asked to be called back (Spec: UN-7).
+    Callback,
     /// Another rule.
     Other,
 }
 
 impl FlowOut {
     /// All of them, in the order of [`Tally::flow_outs`].
-    pub const ALL: [FlowOut; 5] =
-        [FlowOut::RoundUnanswered, FlowOut::MaxWait, FlowOut::NobodyLoggedIn, FlowOut::MaxWaiting, FlowOut::Other];
+    pub const ALL: [FlowOut; 8] = [
+        FlowOut::RoundUnanswered,
+        FlowOut::MaxWait,
+        FlowOut::MaxTotalWait,
+        FlowOut::NobodyLoggedIn,
+        FlowOut::MaxWaiting,
+        FlowOut::Digit,
+        FlowOut::Callback,
+        FlowOut::Other,
+    ];
 
     /// As programs read it.
     pub const fn as_str(self) -> &'static str {
         match self {
             FlowOut::RoundUnanswered => "round_unanswered",
             FlowOut::MaxWait => "max_wait",
+            FlowOut::MaxTotalWait => "max_total_wait",
             FlowOut::NobodyLoggedIn => "nobody_logged_in",
             FlowOut::MaxWaiting => "max_waiting",
+            FlowOut::Digit => "digit",
+            FlowOut::Callback => "callback",
             FlowOut::Other => "other",
         }
     }
 
     /// Reads the reason of a `LeftQueue` transition, as the call wrote it.
     pub(super) fn read(why: &str) -> Self {
-        use crate::queue::OverflowReason;
-        let is = |reason: OverflowReason| reason.as_str() == why;
-        if is(OverflowReason::RoundUnanswered) {
-            FlowOut::RoundUnanswered
-        } else if is(OverflowReason::MaxWait) {
-            FlowOut::MaxWait
-        } else if is(OverflowReason::NobodyLoggedIn) {
-            FlowOut::NobodyLoggedIn
-        } else if is(OverflowReason::MaxWaiting) {
-            FlowOut::MaxWaiting
-        } else {
-            FlowOut::Other
+        let by_rule = [
+            (OverflowReason::RoundUnanswered, FlowOut::RoundUnanswered),
+            (OverflowReason::MaxWait, FlowOut::MaxWait),
+            (OverflowReason::MaxTotalWait, FlowOut::MaxTotalWait),
+            (OverflowReason::NobodyLoggedIn, FlowOut::NobodyLoggedIn),
+            (OverflowReason::MaxWaiting, FlowOut::MaxWaiting),
+        ];
+        if why == LEFT_FOR_CALLBACK {
+            return FlowOut::Callback;
         }
+        if why.starts_with(LEFT_BY_DIGIT) {
+            return FlowOut::Digit;
+        }
+        let rule = by_rule.into_iter().find(|(reason, _)| reason.to_string() == why);
+        rule.map_or(FlowOut::Other, |(_, flow_out)| flow_out)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The three machines together: text scenarios and a small simulation, on one world in memory.
+//! The three machines together: text scenarios, on a world in memory. Storms are for `tests/simulation`.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,5 +7,4 @@
 
 mod scenarios;
 mod script;
-mod simulation;
 mod world;

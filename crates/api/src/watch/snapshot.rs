@@ -116,6 +116,7 @@ mod tests {
             strategy: "in_order".into(),
             waiting,
             offered_now: 0,
+            callbacks: 0,
             longest_wait: Duration::from_secs(longest_wait),
             agents: 1,
             logged_in: 1,

@@ -81,6 +81,40 @@ async fn refusals_say_what_would_be_right() {
     assert_eq!(idle.get_details_precondition_failure().unwrap().violations[0].subject, agent_name("anna"));
 }
 
+// spec: TR-4
+#[tokio::test]
+async fn tr_4_an_agent_picks_up_what_rings_at_a_colleague() {
+    let node = Node::start().await;
+    let pick_up = async |who: &str, call: &str| {
+        let request = v1::PickUpCallRequest { name: agent_name(who), call: call.into() };
+        node.agents().pick_up_call(request).await.map(|answer| answer.into_inner().call)
+    };
+    let refused = async |who: &str, call: &str, why: &str| {
+        let status = pick_up(who, call).await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+        assert!(status.message().contains(why), "{status:?}");
+    };
+    refused("ivan", "", "no reachable device").await;
+    for who in ["anna", "ivan"] {
+        node.plug_in(who);
+        until("the phone is known", async || (node.agent(who).await.reachable_device_count == 1).then_some(())).await;
+    }
+    refused("ivan", "", "tenants/default/queues/support: nothing rings").await;
+    node.center.incoming(incoming(42));
+    let reserved =
+        async |who: &str| (node.agent(who).await.activity() == v1::Activity::Reserved).then(|| who.to_owned());
+    let rings = until("a phone rings", async || reserved("anna").await.or(reserved("ivan").await)).await;
+    let other = if rings == "anna" { "ivan" } else { "anna" };
+    let name = "calls/1-6a0f3c21-42";
+    refused(&rings, name, "busy with another call").await;
+    let absent = pick_up(other, "calls/1-6a0f3c21-7").await.unwrap_err();
+    assert_eq!((absent.code(), absent.message()), (Code::NotFound, "calls/1-6a0f3c21-7 not found"));
+    assert_eq!(pick_up(other, "42").await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(pick_up(other, "").await.unwrap(), name);
+    until("his phone rings, too", async || reserved(other).await).await;
+    assert_eq!([node.agent("anna").await.call, node.agent("ivan").await.call], [name, name]);
+}
+
 #[tokio::test]
 async fn a_call_is_seen_in_its_queue_until_it_is_hung_up() {
     let node = Node::start().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, Membership, SavedAvailability};
 use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, NumberId, QueueId, TrunkId};
-use carillon_acd::leg::{CallerId, Incoming, Source};
+use carillon_acd::leg::{CallerId, Contact, Incoming, Reachability, Source};
 use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
 use carillon_actors::{Center, Clock, Objects, Owned, Ports, Title};
@@ -77,6 +77,13 @@ impl Node {
         self.agents().get_agent(request).await.unwrap().into_inner().agent.unwrap()
     }
 
+    /// An agent's phone can ring from now on.
+    pub(crate) fn plug_in(&self, name: &str) {
+        let contact = Contact::new("sip:phone@10.0.0.7", [192, 0, 2, 9].into()).unwrap();
+        let (agent, edge) = (agent_id(name), NodeId(1));
+        self.center.reachability(Reachability { agent, device: 0, edge, contacts: vec![contact] });
+    }
+
     /// Stops the API and waits until it has.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
@@ -129,27 +136,26 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
+fn agent_id(text: &str) -> AgentId {
+    AgentId::new(name("default"), name(text))
+}
+
 fn queue_id(text: &str) -> QueueId {
     QueueId::new(name("default"), name(text))
 }
 
 /// Three agents without a phone, who serve both queues; a number that leads to `support`.
 fn objects() -> Objects {
-    let number = route::NumberRoute {
-        priority: 0,
-        skills: carillon_acd::skills::Skills::default(),
-        id: NumberId::new(name("default"), name("main")),
-        number: "+33123456789".parse().unwrap(),
-        trunk: TrunkId::new(name("default"), name("carrier")),
-        greeting: None,
-        target: route::Target::Queue(queue_id("support")),
-    };
-    let waiting = |which| route::QueueRoute {
-        ranking: carillon_acd::rank::Ranking::default(),
-        id: queue_id(which),
-        extension: None,
+    let number = route::NumberRoute::new(
+        NumberId::new(name("default"), name("main")),
+        "+33123456789".parse().unwrap(),
+        TrunkId::new(name("default"), name("carrier")),
+        route::Target::Queue(queue_id("support")),
+    );
+    let waiting = |which: &str| route::QueueRoute {
+        pickup: if which == "support" { AGENTS.map(agent_id).to_vec() } else { Vec::new() },
         waiting_sound: route::WaitingSound::Music,
-        priority: 0,
+        ..route::QueueRoute::new(queue_id(which))
     };
     let queues = vec![waiting("sales"), waiting("support")];
     let tables = route::Tables { numbers: vec![number], queues, ..Default::default() };
@@ -161,19 +167,20 @@ fn objects() -> Objects {
             devices: vec![DeviceKind::Hardware],
             queues: vec![membership("sales"), membership("support")],
         };
-        (AgentId::new(name("default"), name(who)), config)
+        (agent_id(who), config)
     };
-    let queue = |which| {
+    let queue = |which: &str| {
         let config = queue::Config {
             display_name: format!("the queue {which}"),
             extension: Some("201".parse().unwrap()),
-            agents: AGENTS.map(|who| AgentId::new(name("default"), name(who))).to_vec(),
+            agents: AGENTS.map(agent_id).to_vec(),
             strategy: queue::Strategy::LongestIdle,
             ring_for: Duration::from_secs(20),
             unanswered: queue::Unanswered::Wait,
             max_wait: None,
             timeout: queue::Timeout::default(),
             max_waiting: 100,
+            pickup: which == "support",
             ..queue::Config::default()
         };
         (queue_id(which), config)

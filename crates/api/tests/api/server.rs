@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-const SERVICES: [&str; 5] = ["Agent", "Call", "Queue", "Record", "Watch"];
+const SERVICES: [&str; 6] = ["Agent", "Call", "Explain", "Queue", "Record", "Watch"];
 
 #[tokio::test]
 async fn every_service_is_healthy_and_described() {

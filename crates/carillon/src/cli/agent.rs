@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::api::{Api, said};
+use super::api::{self, Api, said};
 use super::get::logins;
 use super::row;
 
@@ -17,6 +17,7 @@ use super::row;
 #[command(after_help = "Examples:
   carillon agent anna ready
   carillon agent anna break
+  carillon agent anna pickup
   carillon agent tenants/acme/agents/piotr queue-login sales")]
 pub(crate) struct AgentArgs {
     /// The agent, by his name (`anna`) or in full (`tenants/default/agents/anna`).
@@ -29,7 +30,7 @@ pub(crate) struct AgentArgs {
     pub(super) api: Api,
 }
 
-/// What can be asked of an agent (Spec: TR-5, TR-6).
+/// What can be asked of an agent (Spec: TR-4, TR-5, TR-6).
 #[derive(Clone, Debug, Subcommand)]
 enum Action {
     /// Start the workday, or come back from break.
@@ -50,16 +51,37 @@ enum Action {
         /// The queue, by its name or in full.
         queue: String,
     },
+    /// Let his phones ring for a call that rings at a colleague.
+    Pickup {
+        /// The call's id, as `carillon get calls` shows it; without it, the one that has rung for longest.
+        #[arg(long, value_name = "ID")]
+        call: Option<String>,
+    },
 }
 
 pub(super) async fn run(args: AgentArgs) -> anyhow::Result<()> {
     let mut client = AgentServiceClient::new(args.api.connect().await?);
-    let agent = perform(&mut client, &args).await.map_err(said)?.unwrap_or_default();
-    writeln!(io::stdout(), "{}", summary(&args.api, &agent))?;
+    let answer = perform(&mut client, &args).await.map_err(said)?;
+    writeln!(io::stdout(), "{}", told(&args.api, &args.name, &answer))?;
     Ok(())
 }
 
-async fn perform(client: &mut AgentServiceClient<Channel>, args: &AgentArgs) -> Result<Option<v1::Agent>, Status> {
+/// What came of it.
+#[derive(Debug)]
+enum Answer {
+    /// The agent as he is now.
+    Agent(Box<v1::Agent>),
+    /// The call that he picks up.
+    PicksUp(String),
+}
+
+impl From<Option<v1::Agent>> for Answer {
+    fn from(agent: Option<v1::Agent>) -> Self {
+        Answer::Agent(Box::new(agent.unwrap_or_default()))
+    }
+}
+
+async fn perform(client: &mut AgentServiceClient<Channel>, args: &AgentArgs) -> Result<Answer, Status> {
     let name = args.api.name("agents", &args.name);
     // A queue belongs to the tenant of the agent, who may be named in full.
     let queue = |queue: &String| match (queue.contains('/'), name.split_once("/agents/")) {
@@ -72,21 +94,33 @@ async fn perform(client: &mut AgentServiceClient<Channel>, args: &AgentArgs) -> 
         Action::Logout => v1::Availability::LoggedOut,
         Action::WrapUpEnd => {
             let ended = client.end_wrap_up(v1::EndWrapUpRequest { name }).await?;
-            return Ok(ended.into_inner().agent);
+            return Ok(ended.into_inner().agent.into());
         }
         Action::QueueLogin { queue: typed } => {
             let queue = queue(typed);
             let logged_in = client.log_in_to_queue(v1::LogInToQueueRequest { name, queue }).await?;
-            return Ok(logged_in.into_inner().agent);
+            return Ok(logged_in.into_inner().agent.into());
         }
         Action::QueueLogout { queue: typed } => {
             let queue = queue(typed);
             let logged_out = client.log_out_of_queue(v1::LogOutOfQueueRequest { name, queue }).await?;
-            return Ok(logged_out.into_inner().agent);
+            return Ok(logged_out.into_inner().agent.into());
+        }
+        Action::Pickup { call } => {
+            let call = call.as_deref().map(api::call_name).unwrap_or_default();
+            let picked = client.pick_up_call(v1::PickUpCallRequest { name, call }).await?;
+            return Ok(Answer::PicksUp(picked.into_inner().call));
         }
     };
     let request = v1::SetAvailabilityRequest { name, availability: availability.into() };
-    Ok(client.set_availability(request).await?.into_inner().agent)
+    Ok(client.set_availability(request).await?.into_inner().agent.into())
+}
+
+fn told(api: &Api, name: &str, answer: &Answer) -> String {
+    match answer {
+        Answer::Agent(agent) => summary(api, agent),
+        Answer::PicksUp(call) => format!("{}: picks up {}", api.short(name), call.trim_start_matches("calls/")),
+    }
 }
 
 /// The agent after the command, in one line.

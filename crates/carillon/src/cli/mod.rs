@@ -4,6 +4,7 @@ mod agent;
 mod api;
 mod board;
 mod cluster;
+mod explain;
 mod get;
 mod hang_up;
 mod output;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Get(get::GetArgs),
     /// Change what an agent wants, end his wrap-up, log him in to or out of a queue.
     Agent(agent::AgentArgs),
+    /// Say why: what decides in a queue, why an agent was offered a call or is not, how a call went.
+    Explain(explain::ExplainArgs),
     /// End a call, whatever its stage.
     HangUp(hang_up::HangUpArgs),
     /// Show queues and agents live.
@@ -54,6 +57,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Get(args) => get::run(args).await,
             Command::Agent(args) => agent::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
             Command::HangUp(args) => hang_up::run(args).await,
             Command::Watch(args) => watch::run(args).await,
             Command::Records(args) => records::run(args).await,

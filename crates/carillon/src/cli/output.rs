@@ -1,8 +1,8 @@
 //! How answers are written: tables for people, JSON for programs.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
+pub(super) use carillon_acd::time::lasting;
 use clap::ValueEnum;
 use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
@@ -43,7 +43,7 @@ pub(super) fn add_coloured(table: &mut Table, row: impl IntoIterator<Item = (Str
 }
 
 /// Callers choose their own names: none may steer the terminal.
-fn printable(text: String) -> String {
+pub(super) fn printable(text: String) -> String {
     if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
 }
 
@@ -59,18 +59,6 @@ pub(super) fn write_json(out: &mut impl Write, value: &impl Serialize) -> anyhow
     Ok(())
 }
 
-/// A duration as people read it: `7s`, `3m05s`, `1h02m`, `2d03h`.
-pub(super) fn lasting(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{minutes}m{:02}s", seconds % 60),
-        3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
-        _ => format!("{days}d{:02}h", hours % 24),
-    }
-}
-
 /// The word for a value of an enum of the API: `on_break` for `AVAILABILITY_ON_BREAK` and the prefix `AVAILABILITY_`.
 pub(super) fn word(value: &str, prefix: &str) -> String {
     value.strip_prefix(prefix).unwrap_or(value).to_lowercase()
@@ -79,12 +67,6 @@ pub(super) fn word(value: &str, prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_show_two_units() {
-        let shown = [0, 59, 60, 185, 3599, 3600, 86_399, 86_400, 183_600].map(|s| lasting(Duration::from_secs(s)));
-        assert_eq!(shown, ["0s", "59s", "1m00s", "3m05s", "59m59s", "1h00m", "23h59m", "1d00h", "2d03h"]);
-    }
 
     #[test]
     fn values_become_words() {

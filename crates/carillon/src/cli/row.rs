@@ -61,6 +61,7 @@ pub(super) struct QueueRow {
     strategy: String,
     waiting: u32,
     offering: u32,
+    callbacks: u32,
     longest_wait_seconds: f64,
     agents: u32,
     logged_in: u32,
@@ -103,6 +104,7 @@ impl From<v1::Queue> for QueueRow {
             extension: some(queue.extension),
             waiting: queue.waiting_count,
             offering: queue.offering_count,
+            callbacks: queue.callback_count,
             agents: queue.agent_count,
             logged_in: queue.logged_in_count,
             free: queue.free_count,
@@ -129,10 +131,11 @@ pub(super) struct CallRow {
     seconds: f64,
     position: Option<u32>,
     estimated_wait: Option<EstimateRow>,
+    callback: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct CallerRow {
+pub(super) struct CallerRow {
     number: String,
     display_name: String,
 }
@@ -149,6 +152,7 @@ impl From<v1::Call> for CallRow {
             agent: some(call.agent),
             position: Some(call.position).filter(|position| *position > 0),
             estimated_wait: call.estimated_wait.map(Into::into),
+            callback: call.callback,
         }
     }
 }
@@ -221,10 +225,14 @@ pub(super) struct TransitionRow {
     sip_status: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct PlaceRow {
+pub(super) struct PlaceRow {
     epoch: u64,
     counter: u64,
 }
@@ -252,6 +260,8 @@ impl From<v1::Transition> for TransitionRow {
             cause: Some(ended).filter(|ended| *ended != v1::Cause::Unspecified).map(cause),
             sip_status: Some(transition.sip_status).filter(|status| *status > 0),
             why: some(transition.why),
+            command: some(transition.command),
+            call: some(transition.call),
         }
     }
 }
@@ -276,7 +286,7 @@ pub(super) fn stage(call: &v1::Call) -> String {
     word(call.stage().as_str_name(), "STAGE_")
 }
 
-/// `answered`, `abandoned`, `missed`, `refused`, `failed`.
+/// `answered`, `abandoned`, `missed`, `refused`, `failed`, `done`.
 pub(super) fn outcome(record: &v1::Record) -> String {
     word(record.outcome().as_str_name(), "OUTCOME_")
 }
@@ -302,11 +312,16 @@ fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
 }
 
-fn some(text: String) -> Option<String> {
+/// Seconds to three places of a duration that may be absent.
+pub(super) fn lasted(duration: Option<carillon_rpc::Duration>) -> Option<f64> {
+    duration.map(|duration| seconds(time::std_duration(Some(&duration))))
+}
+
+pub(super) fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn caller(caller: Option<v1::CallerId>) -> CallerRow {
+pub(super) fn caller(caller: Option<v1::CallerId>) -> CallerRow {
     let v1::CallerId { number, display_name } = caller.unwrap_or_default();
     CallerRow { number, display_name }
 }

@@ -210,6 +210,13 @@ impl Beginning {
         let works = self.works();
         let epochs: HashMap<Shard, Epoch> =
             tenures.iter().map(|tenure| (tenure.shard, owners_epoch(tenure.epoch))).collect();
+        for tenure in tenures {
+            for owned in works.holdings.of(tenure.shard) {
+                if let Owned::Agent(agent) = owned {
+                    works.center.announce_owner(agent, owners_epoch(tenure.epoch));
+                }
+            }
+        }
         let mut held = works.center.held(move |owned| epochs.get(&holdings::shard(owned)).copied()).await;
         for owned in tenures.iter().flat_map(|tenure| works.holdings.of(tenure.shard)) {
             if let (Owned::Agent(agent), Some(edge)) = (owned, &works.edge) {

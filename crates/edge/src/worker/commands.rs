@@ -15,6 +15,7 @@ impl Worker {
             LegCommand::Dial { target, caller, partner, ring_for } => {
                 self.dial(now, id, &target, &caller, partner, ring_for);
             }
+            LegCommand::Adopt { from } => self.adopt(now, id, from),
             LegCommand::Ring => self.ring(now, id),
             LegCommand::Answer => self.answer(now, id),
             LegCommand::Play(playback) => self.play(now, id, &playback),
@@ -33,6 +34,8 @@ impl Worker {
         let source = match playback {
             Playback::Ringing => Some(self.shared.ringing.clone()),
             Playback::Music => Some(self.shared.music().clone()),
+            Playback::Done => Some(self.shared.done.clone()),
+            Playback::Declined => Some(self.shared.declined.clone()),
             Playback::Sound(sound) => self.shared.directory.load().sound(sound).cloned(),
         };
         let Some(source) = source else {

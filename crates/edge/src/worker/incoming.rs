@@ -80,7 +80,7 @@ impl Worker {
         let id = LegId::caller(call);
         let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, flow.remote.ip());
         if !request.body().is_empty() {
-            audio.read_offer(request.body()).map_err(|error| refuse_description(&error))?;
+            audio.read_offer(request.body(), None).map_err(|error| refuse_description(&error))?;
         }
         self.reply(key, request, StatusCode::TRYING);
         let trunk = match &source {

@@ -3,6 +3,7 @@
 //! The first worker also reads the UDP socket, without a thread in between; with several workers it hands messages of
 //! others to their inboxes.
 
+mod adoption;
 mod challenges;
 mod commands;
 mod dialling;
@@ -295,6 +296,10 @@ impl Worker {
             }
             Input::Abandon(call) => {
                 self.abandon(call);
+                self.perform();
+            }
+            Input::Yield(leg, by) => {
+                self.give_up(leg, by);
                 self.perform();
             }
             Input::Media(event) => {

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "one test binary of several modules")]
 
+mod adoption;
 mod calls;
 mod dialling;
 mod early;

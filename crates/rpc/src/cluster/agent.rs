@@ -5,8 +5,10 @@ use std::time::Duration;
 use carillon_acd::agent::{Event, Purpose, Released};
 use carillon_acd::ids::{AgentId, NodeId};
 use carillon_acd::rank::Bid;
+use carillon_acd::view::AgentCommand;
 
 use super::ids::{Named, contact, micros, reservation};
+use super::wire::command::Wish as WireWish;
 use super::wire::reserve::{self, Purpose as WirePurpose};
 use super::wire::to_agent::Event as Wire;
 use super::{Message, wire};
@@ -26,6 +28,9 @@ pub(super) fn to_wire(agent: &AgentId, event: &Event) -> Option<wire::ToAgent> {
             reservation: Some((*reservation).into()),
             queue: queue.as_ref().map(Named::to_name),
         }),
+        Event::Command { call, command } => {
+            Wire::Command(wire::Command { call: Some((*call).into()), wish: Some(wish_to_wire(command)) })
+        }
         Event::Release { reservation, why } => Wire::Release(wire::Release {
             reservation: Some((*reservation).into()),
             why: wire::Released::from(*why).into(),
@@ -50,6 +55,7 @@ pub(super) fn from_wire(it: wire::ToAgent) -> Option<Message> {
         Wire::Connected(it) => {
             Event::Connected { reservation: reservation(it.reservation)?, queue: Named::from_name(it.queue) }
         }
+        Wire::Command(it) => Event::Command { call: it.call?.into(), command: wish_from_wire(it.wish?)? },
         Wire::Release(it) => Event::Release { why: it.why().into(), reservation: reservation(it.reservation)? },
     };
     Some(Message::Agent(agent, event))
@@ -62,6 +68,11 @@ fn purpose_to_wire(purpose: &Purpose) -> WirePurpose {
             offer: Some((*offer).into()),
             bid: Some((*bid).into()),
             sequence: sequence.map(Into::into),
+        }),
+        Purpose::PickUp { queue, offer, own } => WirePurpose::PickUp(reserve::PickUp {
+            queue: Some(queue.to_name()),
+            offer: Some((*offer).into()),
+            own: own.map(Into::into),
         }),
         Purpose::Direct => WirePurpose::Direct(reserve::Direct {}),
         Purpose::Own => WirePurpose::Own(reserve::Own {}),
@@ -76,8 +87,42 @@ fn purpose_from_wire(it: WirePurpose) -> Option<Purpose> {
             bid: it.bid?.into(),
             sequence: it.sequence.map(Into::into),
         },
+        WirePurpose::PickUp(it) => Purpose::PickUp {
+            queue: Named::from_name(it.queue)?,
+            offer: it.offer?.into(),
+            own: match it.own {
+                None => None,
+                own => Some(reservation(own)?),
+            },
+        },
         WirePurpose::Direct(_) => Purpose::Direct,
         WirePurpose::Own(_) => Purpose::Own,
+    })
+}
+
+fn wish_to_wire(command: &AgentCommand) -> WireWish {
+    let plain = |wish: wire::Wish| WireWish::Plain(wish.into());
+    match command {
+        AgentCommand::Ready => plain(wire::Wish::Ready),
+        AgentCommand::Break => plain(wire::Wish::Break),
+        AgentCommand::LogOut => plain(wire::Wish::LogOut),
+        AgentCommand::EndWrapUp => plain(wire::Wish::EndWrapUp),
+        AgentCommand::QueueLogIn(queue) => WireWish::LogIn(queue.to_name()),
+        AgentCommand::QueueLogOut(queue) => WireWish::LogOut(queue.to_name()),
+    }
+}
+
+fn wish_from_wire(it: WireWish) -> Option<AgentCommand> {
+    Some(match it {
+        WireWish::Plain(wish) => match wire::Wish::try_from(wish).unwrap_or_default() {
+            wire::Wish::Ready => AgentCommand::Ready,
+            wire::Wish::Break => AgentCommand::Break,
+            wire::Wish::LogOut => AgentCommand::LogOut,
+            wire::Wish::EndWrapUp => AgentCommand::EndWrapUp,
+            wire::Wish::Unspecified => return None,
+        },
+        WireWish::LogIn(queue) => AgentCommand::QueueLogIn(Named::from_name(Some(queue))?),
+        WireWish::LogOut(queue) => AgentCommand::QueueLogOut(Named::from_name(Some(queue))?),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carillon_acd::agent::ReservationId;
-use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, QueueId, SoundId};
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, SoundId};
 use carillon_acd::leg::{Contact, Location};
 use carillon_acd::offer::OfferId;
 use carillon_acd::ticket::Sequence;
@@ -101,6 +101,17 @@ impl From<&Location> for wire::Location {
 
 pub(super) fn location(it: wire::Location) -> Option<Location> {
     Some(Location { edge: NodeId(it.edge), contact: contact(it.contact?)? })
+}
+
+impl From<LegId> for wire::LegId {
+    fn from(id: LegId) -> Self {
+        wire::LegId { call: Some(id.call.into()), n: u32::from(id.n) }
+    }
+}
+
+pub(super) fn leg(it: Option<wire::LegId>) -> Option<LegId> {
+    let it = it?;
+    Some(LegId { call: it.call?.into(), n: u16::try_from(it.n).ok()? })
 }
 
 pub(super) fn reservation(it: Option<wire::ReservationId>) -> Option<ReservationId> {

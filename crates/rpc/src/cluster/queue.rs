@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use carillon_acd::agent::{AgentStatus, Standing, Version};
 use carillon_acd::ids::{CallId, Epoch, QueueId};
+use carillon_acd::offer::OwnCall;
 use carillon_acd::queue::{Enqueue, Event, Left, Progress};
 use carillon_acd::skills::Skills;
-use carillon_acd::ticket::Ticket;
+use carillon_acd::ticket::{Callback, Ticket};
 
-use super::ids::{Named, micros};
+use super::ids::{Named, leg, micros, reservation};
 use super::wire::enqueue::Progress as WireProgress;
 use super::wire::leave::Why;
 use super::wire::to_queue::Event as Wire;
@@ -21,6 +22,15 @@ pub(super) fn to_wire(queue: &QueueId, event: &Event) -> Option<wire::ToQueue> {
             Wire::Leave(wire::Leave { call: Some((*call).into()), why: Some(left_to_wire(why)) })
         }
         Event::Availability(status) => Wire::Availability(status_to_wire(status)),
+        Event::WhatRings { asker, agent } => {
+            Wire::WhatRings(wire::WhatRings { asker: Some((*asker).into()), agent: Some(agent.to_name()) })
+        }
+        Event::PickUp { call, agent, own } => Wire::PickUp(wire::PickUp {
+            call: Some((*call).into()),
+            agent: Some(agent.to_name()),
+            leg: Some(own.leg.into()),
+            own: Some(own.reservation.into()),
+        }),
         Event::Wake => return None,
     };
     Some(wire::ToQueue { queue: Some(queue.to_name()), event: Some(event) })
@@ -32,6 +42,12 @@ pub(super) fn from_wire(it: wire::ToQueue) -> Option<Message> {
         Wire::Enqueue(it) => Event::Enqueue(Box::new(enqueue_from_wire(&queue, it)?)),
         Wire::Leave(it) => Event::Leave { call: it.call?.into(), why: left_from_wire(it.why?)? },
         Wire::Availability(it) => Event::Availability(status_from_wire(it)?),
+        Wire::WhatRings(it) => Event::WhatRings { asker: it.asker?.into(), agent: Named::from_name(it.agent)? },
+        Wire::PickUp(it) => Event::PickUp {
+            call: it.call?.into(),
+            agent: Named::from_name(it.agent)?,
+            own: OwnCall { leg: leg(it.leg)?, reservation: reservation(it.own)? },
+        },
     };
     Some(Message::Queue(queue, event))
 }
@@ -57,6 +73,12 @@ fn enqueue_to_wire(it: &Enqueue) -> wire::Enqueue {
         round: it.round,
         tried: it.tried.iter().map(Named::to_name).collect(),
         progress,
+        max_wait_us: it.ticket.max_wait.map(micros),
+        caller: it.ticket.caller.as_ref().map(|number| number.as_str().to_owned()).unwrap_or_default(),
+        callback: it
+            .ticket
+            .callback
+            .map(|callback| wire::Callback { rest_us: micros(callback.rest), ring_for_us: micros(callback.ring_for) }),
     }
 }
 
@@ -78,6 +100,12 @@ fn enqueue_from_wire(queue: &QueueId, it: wire::Enqueue) -> Option<Enqueue> {
         priority: it.priority,
         skills: Skills::new(it.skills.into_iter().filter_map(skill)),
         waited: Duration::from_micros(it.waited_us),
+        max_wait: it.max_wait_us.map(Duration::from_micros),
+        caller: it.caller.parse().ok(),
+        callback: it.callback.map(|callback| Callback {
+            rest: Duration::from_micros(callback.rest_us),
+            ring_for: Duration::from_micros(callback.ring_for_us),
+        }),
     };
     Some(Enqueue {
         ticket,
@@ -93,6 +121,9 @@ fn left_to_wire(why: &Left) -> Why {
         Left::Connected { offer, agent } => {
             Why::Connected(wire::Winner { offer: Some((*offer).into()), agent: Some(agent.to_name()) })
         }
+        Left::CalledBack { offer, agent } => {
+            Why::CalledBack(wire::Winner { offer: Some((*offer).into()), agent: Some(agent.to_name()) })
+        }
         Left::Abandoned => Why::Left(wire::LeftBy::Abandoned.into()),
         Left::Overflowed => Why::Left(wire::LeftBy::Overflowed.into()),
         Left::Gone => Why::Left(wire::LeftBy::Gone.into()),
@@ -102,6 +133,7 @@ fn left_to_wire(why: &Left) -> Why {
 fn left_from_wire(it: Why) -> Option<Left> {
     Some(match it {
         Why::Connected(it) => Left::Connected { offer: it.offer?.into(), agent: Named::from_name(it.agent)? },
+        Why::CalledBack(it) => Left::CalledBack { offer: it.offer?.into(), agent: Named::from_name(it.agent)? },
         Why::Left(it) => match wire::LeftBy::try_from(it).unwrap_or_default() {
             wire::LeftBy::Abandoned => Left::Abandoned,
             wire::LeftBy::Overflowed => Left::Overflowed,

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, CallId, LegId};
 use carillon_acd::leg::LegEvent;
 use carillon_acd::time::Moment;
@@ -16,8 +17,10 @@ pub(super) enum Due<E> {
     Message(Message),
     Leg(LegId, LegEvent),
     Command(AgentId, AgentCommand),
-    /// A new owner of the agent asks the call what it holds.
-    Asked(CallId, AgentId),
+    /// For the newest owner of an agent, from the node that it lives on.
+    Owner(usize, agent::Event),
+    /// The newest owner of an agent asks the call what it holds.
+    Asked(CallId, usize),
     Wake(Place),
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, Agent, SavedAvailability};
 use carillon_acd::call::{self, Call, FromAgent};
+use carillon_acd::fence::Fence;
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::leg::{Contact, Incoming, LegCommand, LegEvent, Location};
 use carillon_acd::queue::{self, Queue};
@@ -44,8 +45,8 @@ pub enum Message {
 pub enum Step<'a> {
     /// A call.
     Call(CallId, &'a call::Event, &'a [call::Effect]),
-    /// The owner of an agent.
-    Agent(&'a AgentId, &'a agent::Event, &'a [agent::Effect]),
+    /// An owner of an agent, which may have been replaced already.
+    Agent(&'a AgentId, Epoch, &'a agent::Event, &'a [agent::Effect]),
     /// An owner of a queue, which may have been replaced already.
     Queue(&'a QueueId, Epoch, &'a queue::Event, &'a [queue::Effect]),
 }
@@ -75,15 +76,16 @@ pub trait Outside: Sized {
         engine.send(Duration::ZERO, message);
     }
 
-    /// Whether a message for `queue` reaches this owner of it; `newest` when nobody has replaced it.
-    fn reaches(&mut self, _queue: &QueueId, _owner: Epoch, newest: bool) -> bool {
+    /// Whether a message reaches this one of several who all take themselves for the owner of the queue or the agent that
+    /// it is for; `newest` when nobody has replaced it.
+    fn reaches(&mut self, newest: bool) -> bool {
         newest
     }
 
     /// An owner of a queue is about to take in an event.
     fn before(&mut self, _id: &QueueId, _queue: &Queue) {}
 
-    /// An agent has taken in an event or a command.
+    /// The newest owner of an agent has taken in an event or a command.
     fn agent_is(&mut self, _engine: &Engine<Self::Event>, _id: &AgentId, _agent: &Agent) {}
 
     /// A machine has taken in an event; its effects are not performed yet.
@@ -98,9 +100,11 @@ pub struct Engine<E> {
     routing: Arc<Routing>,
     call_config: Arc<call::Config>,
     calls: BTreeMap<CallId, Slot<Call>>,
-    agents: Vec<(AgentId, Slot<Agent>)>,
+    agents: Vec<(AgentId, Vec<Owner<Agent>>)>,
     agent_places: HashMap<AgentId, usize>,
-    queues: Vec<(QueueId, Vec<Owner>)>,
+    /// Every node has heard of every new owner of an agent before that owner serves, so one stands for all.
+    fence: Fence,
+    queues: Vec<(QueueId, Vec<Owner<Queue>>)>,
     queue_places: HashMap<QueueId, usize>,
     steps: u64,
 }
@@ -117,6 +121,7 @@ impl<E> Engine<E> {
             calls: BTreeMap::new(),
             agents: Vec::new(),
             agent_places: HashMap::new(),
+            fence: Fence::default(),
             queues: Vec::new(),
             queue_places: HashMap::new(),
             steps: 0,
@@ -181,25 +186,33 @@ impl<E> Engine<E> {
         self.calls.remove(&id);
     }
 
-    /// A first or new owner of an agent. It hears of his devices and asks the living calls which of them hold him, before
-    /// anything else reaches it and without loss, as the take-over of a shard does.
+    /// A first or new owner of an agent. It announces itself to the nodes, hears of his devices and asks the living calls
+    /// which of them hold him, before anything else reaches it and without loss, as the take-over of a shard does. The
+    /// owners before it live on until they are ended.
     pub fn own_agent(&mut self, id: AgentId, config: agent::Config, epoch: Epoch, ahead: Duration) {
         let devices = u8::try_from(config.devices.len()).unwrap_or(u8::MAX);
         let machine = Agent::new(self.clock(ahead), id.clone(), config, SavedAvailability::default(), epoch);
         let place = *self.agent_places.entry(id.clone()).or_insert(self.agents.len());
         if place == self.agents.len() {
-            self.agents.push((id.clone(), Slot::new(machine, ahead)));
-        } else {
-            self.agents[place].1 = Slot::new(machine, ahead);
+            self.agents.push((id.clone(), Vec::new()));
         }
-        self.soon.push_back(Due::Message(Message::Agent(id.clone(), agent::Event::Start)));
+        self.agents[place].1.push(Owner { epoch, slot: Slot::new(machine, ahead) });
+        self.fence.announce(&id, epoch);
+        self.soon.push_back(Due::Owner(place, agent::Event::Start));
         for device in 0..devices {
             let Location { edge, contact } = registration(&id, device);
             let event = agent::Event::Reachable { device, edge, contacts: vec![contact] };
-            self.soon.push_back(Due::Message(Message::Agent(id.clone(), event)));
+            self.soon.push_back(Due::Owner(place, event));
         }
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
-        self.soon.extend(calls.into_iter().map(|call| Due::Asked(call, id.clone())));
+        self.soon.extend(calls.into_iter().map(|call| Due::Asked(call, place)));
+    }
+
+    /// An owner of an agent dies.
+    pub fn end_agent_owner(&mut self, id: &AgentId, epoch: Epoch) {
+        if let Some(&place) = self.agent_places.get(id) {
+            self.agents[place].1.retain(|owner| owner.epoch != epoch);
+        }
     }
 
     /// A first or new owner of a queue. The owners before it live on until they are ended.
@@ -229,9 +242,9 @@ impl<E> Engine<E> {
         self.calls.get(&id).map(|slot| &slot.machine)
     }
 
-    /// The agents.
-    pub fn agents(&self) -> impl Iterator<Item = (&AgentId, &Agent)> {
-        self.agents.iter().map(|(id, slot)| (id, &slot.machine))
+    /// The owners of all agents, the newest of each last.
+    pub fn agents(&self) -> impl Iterator<Item = (&AgentId, Epoch, &Agent)> {
+        self.agents.iter().flat_map(|(id, owners)| owners.iter().map(move |o| (id, o.epoch, &o.slot.machine)))
     }
 
     /// The owners of all queues, the newest of each last.
@@ -269,13 +282,10 @@ impl<E> Engine<E> {
         match due {
             Due::Outside(event) => outside.happens(self, event),
             Due::Message(Message::Call(id, event)) => self.tell_call(outside, id, event),
-            Due::Message(Message::Agent(id, event)) => {
-                if let Some(&place) = self.agent_places.get(&id) {
-                    self.tell_agent(outside, place, event);
-                }
-            }
+            Due::Message(Message::Agent(id, event)) => self.tell_agent_owners(outside, &id, event),
             Due::Message(Message::Queue(id, event)) => self.tell_owners(outside, &id, event),
-            Due::Asked(call, agent) => self.ask(outside, call, &agent),
+            Due::Owner(place, event) => self.tell_newest(outside, place, event),
+            Due::Asked(call, place) => self.ask(outside, call, place),
             Due::Leg(leg, event) => {
                 if outside.reports(self, leg, &event) {
                     self.tell_call(outside, leg.call, call::Event::Leg(leg, event));
@@ -294,11 +304,14 @@ impl<E> Engine<E> {
                 Some(slots::Wakes::At(at)) => self.agenda.push(at, Due::Wake(place)),
                 Some(slots::Wakes::Never) | None => {}
             },
-            Place::Agent(index) => match self.agents[index].1.is_due(now, Agent::deadline) {
-                slots::Wakes::Now => self.tell_agent(outside, index, agent::Event::Wake),
-                slots::Wakes::At(at) => self.agenda.push(at, Due::Wake(place)),
-                slots::Wakes::Never => {}
-            },
+            Place::Agent(index, epoch) => {
+                let Some(i) = self.agents[index].1.iter().position(|owner| owner.epoch == epoch) else { return };
+                match self.agents[index].1[i].slot.is_due(now, Agent::deadline) {
+                    slots::Wakes::Now => self.tell_agent(outside, index, i, agent::Event::Wake),
+                    slots::Wakes::At(at) => self.agenda.push(at, Due::Wake(place)),
+                    slots::Wakes::Never => {}
+                }
+            }
             Place::Queue(index, epoch) => {
                 let Some(i) = self.queues[index].1.iter().position(|owner| owner.epoch == epoch) else { return };
                 match self.queues[index].1[i].slot.is_due(now, Queue::deadline) {
@@ -311,6 +324,9 @@ impl<E> Engine<E> {
     }
 
     fn tell_call<O: Outside<Event = E>>(&mut self, outside: &mut O, id: CallId, event: call::Event) {
+        if !self.fence.admits(&event) {
+            return;
+        }
         self.steps += 1;
         let seen = O::WATCHES.then(|| event.clone());
         let mut out = Vec::new();
@@ -341,15 +357,17 @@ impl<E> Engine<E> {
     }
 
     /// A call answers a new owner of an agent; nothing of it is lost.
-    fn ask<O: Outside<Event = E>>(&mut self, outside: &mut O, id: CallId, agent: &AgentId) {
+    fn ask<O: Outside<Event = E>>(&mut self, outside: &mut O, id: CallId, place: usize) {
         let Some(slot) = self.calls.get_mut(&id) else { return };
+        let (agent, owners) = &self.agents[place];
+        let Some(epoch) = owners.last().map(|owner| owner.epoch) else { return };
+        let agent = agent.clone();
         let mut out = Vec::new();
-        let event = call::Event::Agent(agent.clone(), FromAgent::NewOwner);
+        let event = call::Event::Agent(agent.clone(), epoch, FromAgent::NewOwner);
         slot.machine.handle(now_of(self.now, slot.ahead), event, &mut out);
-        let Some(&place) = self.agent_places.get(agent) else { return };
         for effect in out {
             match effect {
-                call::Effect::ToAgent(to, event) if to == *agent => self.tell_agent(outside, place, event),
+                call::Effect::ToAgent(to, event) if to == agent => self.tell_newest(outside, place, event),
                 call::Effect::ToAgent(agent, event) => outside.carry(self, Message::Agent(agent, event)),
                 call::Effect::ToQueue(queue, event) => outside.carry(self, Message::Queue(queue, event)),
                 call::Effect::Leg(leg, command) => outside.command(self, leg, command),
@@ -366,32 +384,56 @@ impl<E> Engine<E> {
         }
     }
 
-    fn tell_agent<O: Outside<Event = E>>(&mut self, outside: &mut O, place: usize, event: agent::Event) {
+    fn tell_newest<O: Outside<Event = E>>(&mut self, outside: &mut O, place: usize, event: agent::Event) {
+        if let Some(last) = self.agents[place].1.len().checked_sub(1) {
+            self.tell_agent(outside, place, last, event);
+        }
+    }
+
+    fn tell_agent_owners<O: Outside<Event = E>>(&mut self, outside: &mut O, id: &AgentId, event: agent::Event) {
+        let Some(&place) = self.agent_places.get(id) else { return };
+        let owners = self.agents[place].1.len();
+        if owners == 1 {
+            return self.tell_agent(outside, place, 0, event);
+        }
+        for i in 0..owners {
+            if outside.reaches(i + 1 == owners) {
+                self.tell_agent(outside, place, i, event.clone());
+            }
+        }
+    }
+
+    fn tell_agent<O: Outside<Event = E>>(&mut self, outside: &mut O, place: usize, i: usize, event: agent::Event) {
         self.steps += 1;
         let seen = O::WATCHES.then(|| event.clone());
         let mut out = Vec::new();
-        let (_, slot) = &mut self.agents[place];
-        slot.machine.handle(now_of(self.now, slot.ahead), event, &mut out);
+        let owner = &mut self.agents[place].1[i];
+        owner.slot.machine.handle(now_of(self.now, owner.slot.ahead), event, &mut out);
+        let epoch = owner.epoch;
         if let Some(event) = seen {
-            outside.saw(self, &Step::Agent(&self.agents[place].0, &event, &out));
+            outside.saw(self, &Step::Agent(&self.agents[place].0, epoch, &event, &out));
         }
-        self.agent_did(outside, place, out);
+        self.agent_did(outside, place, i, out);
     }
 
     fn obey<O: Outside<Event = E>>(&mut self, outside: &mut O, agent: &AgentId, command: &AgentCommand) {
         let Some(&place) = self.agent_places.get(agent) else { return };
+        let Some(last) = self.agents[place].1.len().checked_sub(1) else { return };
         let mut out = Vec::new();
-        let (_, slot) = &mut self.agents[place];
+        let slot = &mut self.agents[place].1[last].slot;
         let _ = slot.machine.command(now_of(self.now, slot.ahead), command, &mut out);
-        self.agent_did(outside, place, out);
+        self.agent_did(outside, place, last, out);
     }
 
-    fn agent_did<O: Outside<Event = E>>(&mut self, outside: &mut O, place: usize, out: Vec<agent::Effect>) {
-        if let Some(at) = self.agents[place].1.arm(Agent::deadline) {
-            self.agenda.push(at, Due::Wake(Place::Agent(place)));
+    fn agent_did<O: Outside<Event = E>>(&mut self, outside: &mut O, place: usize, i: usize, out: Vec<agent::Effect>) {
+        let owner = &mut self.agents[place].1[i];
+        if let Some(at) = owner.slot.arm(Agent::deadline) {
+            self.agenda.push(at, Due::Wake(Place::Agent(place, owner.epoch)));
         }
-        let (id, slot) = &self.agents[place];
-        outside.agent_is(self, id, &slot.machine);
+        let (id, owners) = &self.agents[place];
+        if i + 1 == owners.len() {
+            outside.agent_is(self, id, &owners[i].slot.machine);
+        }
         for effect in out {
             match effect {
                 agent::Effect::ToCall(call, event) => outside.carry(self, Message::Call(call, event)),
@@ -403,12 +445,12 @@ impl<E> Engine<E> {
 
     fn tell_owners<O: Outside<Event = E>>(&mut self, outside: &mut O, id: &QueueId, event: queue::Event) {
         let Some(&index) = self.queue_places.get(id) else { return };
-        let last = self.queues[index].1.len();
-        if last == 1 && outside.reaches(id, self.queues[index].1[0].epoch, true) {
+        let owners = self.queues[index].1.len();
+        if owners == 1 {
             return self.tell_owner(outside, index, 0, event);
         }
-        for i in 0..last {
-            if outside.reaches(id, self.queues[index].1[i].epoch, i + 1 == last) {
+        for i in 0..owners {
+            if outside.reaches(i + 1 == owners) {
                 self.tell_owner(outside, index, i, event.clone());
             }
         }

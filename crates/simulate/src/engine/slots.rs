@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use carillon_acd::ids::{CallId, Epoch};
-use carillon_acd::queue::Queue;
 use carillon_acd::time::Moment;
 
 /// Names a machine for its wake-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Call(CallId),
-    Agent(usize),
+    Agent(usize, Epoch),
     Queue(usize, Epoch),
 }
 
@@ -30,9 +29,10 @@ pub(super) enum Wakes {
     Never,
 }
 
-pub(super) struct Owner {
+/// Somebody who takes himself for the owner of a queue or an agent.
+pub(super) struct Owner<M> {
     pub(super) epoch: Epoch,
-    pub(super) slot: Slot<Queue>,
+    pub(super) slot: Slot<M>,
 }
 
 impl<M> Slot<M> {

@@ -3,16 +3,17 @@
 //! A [`Center`] that exists is consistent: every reference leads to an object, names, extensions, numbers and user
 //! names are unique, and values are in their ranges.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, IdleReset};
-use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{Strategy, Timeout, Unanswered};
+use carillon_acd::ids::{AgentId, Extension, Name, NumberId, PhoneNumber, QueueId, ShortNumber, SoundId, TrunkId};
+use carillon_acd::queue::{CallbackRule, Exit, Strategy, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
-use carillon_acd::route::{Target, WaitingSound};
+use carillon_acd::route::{Codes, Target, WaitingSound};
 use carillon_acd::skills::Skills;
 use carillon_acd::stats::ServiceLevel;
 use ipnet::IpNet;
@@ -45,6 +46,9 @@ pub struct Tenant {
     pub display_name: String,
     /// An IANA time zone that the database of time zones knows; times are shown in it. Default `UTC`.
     pub time_zone: String,
+    /// What its agents dial for pickup, login and breaks (Spec: TR-4, TR-5, TR-6). They can be told apart, and hide no
+    /// extension and no number.
+    pub codes: Codes,
 }
 
 /// A SIP connection to a carrier or a PBX (Spec: OB-2).
@@ -92,6 +96,8 @@ pub struct Number {
     pub priority: i32,
     /// What its callers need of their agent, where the queue goes by skills (Spec: QU-5). Default nothing.
     pub skills: Skills,
+    /// The longest wait in all queues together (Spec: UN-4). 1 s–24 h; `None` without a limit.
+    pub max_wait: Option<Duration>,
 }
 
 /// A group of agents that shares incoming calls (Spec: OB-3).
@@ -103,10 +109,12 @@ pub struct Queue {
     pub display_name: String,
     /// Its internal number, unique among queues and agents (Spec: RT-5).
     pub extension: Option<Extension>,
-    /// The digits after `*41` and `*42`, unique among queues (Spec: TR-5).
+    /// The digits behind the codes of login and logout, unique among queues (Spec: TR-5).
     pub short_number: Option<ShortNumber>,
     /// In list order (Spec: QU-1), each once.
     pub agents: Vec<AgentId>,
+    /// Whether its agents may take a call that rings at another of them (Spec: TR-4). Default no.
+    pub pickup: bool,
     /// Who is rung first. Default in order.
     pub strategy: Strategy,
     /// What longest idle counts as activity (Spec: QU-3). Default the offer.
@@ -119,11 +127,20 @@ pub struct Queue {
     pub wrap_up: Duration,
     /// The longest wait (Spec: UN-4). 1 s–24 h; `None` without a limit.
     pub max_wait: Option<Duration>,
+    /// The longest that nobody may be logged in before callers are sent away (Spec: UN-4). 0–1 h, default 10 s.
+    pub nobody_grace: Duration,
+    /// The longest conversation of its callers (Spec: QU-12). 1 s–24 h; `None` without a limit.
+    pub max_talk: Option<Duration>,
     /// What happens after a round without an answer (Spec: UN-1). Default wait.
     pub unanswered: Unanswered,
     /// What happens at the longest wait, when nobody is logged in, and when the queue is full (Spec: UN-4, QU-12).
     /// An extension of the configuration stands here as the agent or queue that has it.
     pub timeout: Timeout,
+    /// What the digits do that callers press while they wait (Spec: UN-7): `0`–`9`, `*` and `#`. An extension of the
+    /// configuration stands here as the agent or queue that has it.
+    pub exits: BTreeMap<char, Exit>,
+    /// How callers are called back (Spec: UN-7, OU-4).
+    pub callback: CallbackRule,
     /// What callers hear (Spec: AU-1). Default ringing.
     pub waiting_sound: WaitingSound,
     /// How many callers may wait (Spec: QU-12). 1–100,000, default 1,000.
@@ -225,5 +242,3 @@ checked_text!(/// A `sip:` address with a host, an optional user, port and `tran
     SipUri);
 checked_text!(/// The user name of a device: 1–64 characters of `A-Z a-z 0-9 . _ -`, which need no escape in a SIP address.
     Username);
-checked_text!(/// The digits that name a queue on a phone's keypad: 1–8 (Spec: TR-5).
-    ShortNumber);

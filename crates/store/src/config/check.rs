@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use carillon_acd::ids::{Extension, Name};
-use carillon_acd::queue::Then;
+use carillon_acd::ids::{AgentId, Extension, Name};
+use carillon_acd::queue::{Exit, Then};
+use carillon_acd::route::Feature;
 
 use super::center::Center;
-use super::findings::{Findings, Handover, Kind, Problem, Unique, listed, nearest};
+use super::findings::{Asker, Findings, Forward, Handover, Kind, Problem, Unique, listed, nearest};
 use super::source::Place;
 
 /// When fewer objects of a kind exist, a reference that leads nowhere is answered with all their names.
@@ -22,6 +23,8 @@ pub(super) fn check(center: &mut Center, findings: &mut Findings) {
     }
     extensions(center, findings);
     forwards(center, findings);
+    codes(center, findings);
+    mobiles(center, findings);
     circles(center, findings);
 }
 
@@ -86,7 +89,13 @@ fn extensions(center: &mut Center, findings: &mut Findings) {
                 let to = queue.name.clone();
                 findings.handovers.push(Handover { from: wanted.from, to, place: wanted.place });
             }
-            center.queues[wanted.from].timeout.then = owner.clone();
+            let queue = &mut center.queues[wanted.from];
+            match wanted.asker {
+                Asker::Timeout => queue.timeout.then = owner.clone(),
+                Asker::Exit(digit) => {
+                    queue.exits.insert(digit, Exit::Leave(owner.clone()));
+                }
+            }
         } else if !findings.incomplete && !findings.is_taken(Unique::Extension, wanted.to.as_str()) {
             let problem = Problem::error(format!("no queue or agent has the extension {}", wanted.to));
             let problem = problem.at(wanted.place, "leads nowhere");
@@ -103,10 +112,55 @@ fn forwards(center: &Center, findings: &mut Findings) {
     if findings.incomplete || center.trunks.iter().any(|trunk| trunk.outbound.is_some()) {
         return;
     }
-    for place in std::mem::take(&mut findings.forwards) {
-        let problem =
-            Problem::error("forwarding to a number needs a trunk with `outbound`").at(place, "cannot be called");
+    for Forward { what, place } in std::mem::take(&mut findings.forwards) {
+        let problem = Problem::error(format!("{what} needs a trunk with `outbound`")).at(place, "cannot be called");
         findings.report(problem.help("add `outbound: sip:192.0.2.1:5060` to a Trunk (UN-6)"));
+    }
+}
+
+/// Codes that read alike, or like somebody who can be called (Spec: TR-4, TR-5). One of them is always given: those of
+/// the box fit together and hide nobody.
+fn codes(center: &Center, findings: &mut Findings) {
+    let codes = &center.tenant.codes;
+    let places = std::mem::take(&mut findings.codes);
+    let place = |feature| places.iter().find(|code| code.feature == feature).map(|code| code.place);
+    let written = |feature: Feature| format!("the code {} of `{}`", codes.of(feature), feature.as_str());
+    if let Some((first, second)) = codes.ambiguous() {
+        let problem = Problem::error(format!("{} reads like {}", written(first), written(second)));
+        let problem = problem.at_some(place(first), "this code").at_some(place(second), "and this one");
+        findings.report(problem.help("no code may be the beginning of another (TR-5)"));
+    }
+    if let Some(feature) = codes.hides_numbers() {
+        let problem = Problem::error(format!("{} hides the international numbers", written(feature)));
+        let problem = problem.at_some(place(feature), "they begin with 00");
+        findings.report(problem.help("begin the code with `*` or `#`"));
+    }
+    let queues = center.queues.iter().filter_map(|queue| queue.extension.as_ref());
+    let agents = center.agents.iter().filter_map(|agent| agent.extension.as_ref());
+    for extension in queues.chain(agents) {
+        let Some(feature) = codes.hides(extension) else { continue };
+        let problem = Problem::error(format!("{} hides the extension {extension}", written(feature)));
+        let owner = findings.taken_at(Unique::Extension, extension.as_str());
+        let problem = problem.at_some(place(feature), "this code").at_some(owner, "and this extension");
+        findings.report(problem.help("begin the code with `*` or `#`, or change the extension"));
+    }
+}
+
+/// Agents whose mobile phone would be called and who have none (Spec: UN-1).
+fn mobiles(center: &Center, findings: &mut Findings) {
+    let without: HashSet<&AgentId> =
+        center.agents.iter().filter(|agent| agent.mobile.is_none()).map(|agent| &agent.id).collect();
+    for (queue, place) in std::mem::take(&mut findings.to_last_agents) {
+        let queue = &center.queues[queue];
+        let agents = queue.agents.iter().filter(|agent| without.contains(agent));
+        let names: Vec<&str> = agents.map(|agent| agent.name.as_str()).take(FEW).collect();
+        if !names.is_empty() {
+            let message = format!("queue `{}` forwards to mobile phones that are not there", queue.id.name);
+            let problem = Problem::warning(message).at(place, "who was rung last");
+            let names = listed(names, "and");
+            findings
+                .report(problem.help(format!("add `mobile` to {names}: without it the call ends as missed (UN-1)")));
+        }
     }
 }
 
@@ -128,7 +182,9 @@ fn circles(center: &Center, findings: &mut Findings) {
         for (n, (_, place)) in circle.iter().enumerate() {
             problem = problem.at(*place, format!("to `{}`", names[(n + 1) % names.len()]));
         }
-        findings.report(problem.help("a call enters each queue once, then it ends with a message (UN-5)"));
+        findings.report(problem.help(
+            "a call enters each queue once, then it ends with a message; a digit that leads back is refused (UN-5)",
+        ));
     }
 }
 

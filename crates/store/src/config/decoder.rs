@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use carillon_acd::ids::{Extension, IdError, Name, PhoneNumber};
+use carillon_acd::ids::{Extension, IdError, Name, PhoneNumber, ShortNumber};
 
 use super::findings::{Findings, Kind, Problem, Reference, listed, nearest};
 use super::source::Place;
@@ -160,12 +160,18 @@ impl Decoder<'_> {
         text.parse().map_err(|error| self.refused_id(entry, "an extension", &error)).ok()
     }
 
+    pub(super) fn short_number(&mut self, entry: &Entry) -> Option<ShortNumber> {
+        let text = self.text(entry)?;
+        text.parse().map_err(|error| self.refused_id(entry, "a short number", &error)).ok()
+    }
+
     fn refused_id(&mut self, entry: &Entry, what: &str, error: &IdError) {
         let help = match error {
             IdError::PhoneNumber(_) => {
                 "write `+`, country, area and number, 7 to 15 digits: \"+33 1 23 45 67 89\" (OB-6)"
             }
             IdError::Extension(_) => "write 1 to 4 digits in quotes: \"201\" (RT-5)",
+            IdError::ShortNumber(_) => "write 1 to 8 digits in quotes: \"99900\" (TR-5)",
             IdError::Name(_) | IdError::Call(_) => "write 1 to 63 characters of a-z, 0-9 and `-` (OB-1)",
         };
         let label = format!("not {what}");

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use carillon_acd::ids::{Extension, Name};
+use carillon_acd::route::Feature;
 
 use super::diagnostic::{Diagnostic, Mark, Severity};
 use super::source::{Place, Source};
@@ -108,12 +109,37 @@ pub(super) struct Handover {
     pub(super) place: Place,
 }
 
-/// A queue's timeout that rings an extension: known when all extensions are.
+/// Where a queue may name an extension.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// In its timeout (Spec: UN-4).
+    Timeout,
+    /// Behind a digit (Spec: UN-7).
+    Exit(char),
+}
+
+/// Something that calls a phone outside, and so needs a trunk (Spec: UN-6).
+#[derive(Debug)]
+pub(super) struct Forward {
+    /// In words.
+    pub(super) what: &'static str,
+    pub(super) place: Place,
+}
+
+/// A queue that sends callers to an extension: known when all extensions are.
 #[derive(Debug)]
 pub(super) struct ToExtension {
     /// The queue's place in the list of queues.
     pub(super) from: usize,
+    pub(super) asker: Asker,
     pub(super) to: Extension,
+    pub(super) place: Place,
+}
+
+/// Where the code of a feature is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CodePlace {
+    pub(super) feature: Feature,
     pub(super) place: Place,
 }
 
@@ -140,6 +166,14 @@ impl Problem {
         self
     }
 
+    /// For a place that may be nowhere in the files.
+    pub(super) fn at_some(self, place: Option<Place>, label: &str) -> Self {
+        match place {
+            Some(place) => self.at(place, label),
+            None => self,
+        }
+    }
+
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -155,8 +189,11 @@ pub(super) struct Findings {
     pub(super) references: Vec<Reference>,
     pub(super) handovers: Vec<Handover>,
     pub(super) to_extensions: Vec<ToExtension>,
+    pub(super) codes: Vec<CodePlace>,
     /// Fields that call a number outside.
-    pub(super) forwards: Vec<Place>,
+    pub(super) forwards: Vec<Forward>,
+    /// Queues, by their place in the list, that forward to the mobile phone of the agent rung last (Spec: UN-1).
+    pub(super) to_last_agents: Vec<(usize, Place)>,
     /// A part of the configuration could not be read at all, so a reference that leads nowhere proves nothing.
     pub(super) incomplete: bool,
 }
@@ -202,7 +239,12 @@ impl Findings {
     }
 
     pub(super) fn is_taken(&self, unique: Unique, value: &str) -> bool {
-        self.taken.contains_key(&(unique, value.to_owned()))
+        self.taken_at(unique, value).is_some()
+    }
+
+    /// Where `value` was used first.
+    pub(super) fn taken_at(&self, unique: Unique, value: &str) -> Option<Place> {
+        self.taken.get(&(unique, value.to_owned())).copied()
     }
 
     /// The warnings, or all errors: then the warnings wait until those are gone. In the order of the files.

@@ -16,9 +16,7 @@ mod yaml;
 use std::fmt;
 use std::path::Path;
 
-pub use center::{
-    Access, Agent, Center, Connection, Device, Number, Queue, ShortNumber, SipUri, Sound, Tenant, Trunk, Username,
-};
+pub use center::{Access, Agent, Center, Connection, Device, Number, Queue, SipUri, Sound, Tenant, Trunk, Username};
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use secret::Secret;
 
@@ -139,7 +137,8 @@ mod tests {
     use std::time::Duration;
 
     use carillon_acd::agent::{DeviceKind, IdleReset};
-    use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+    use carillon_acd::ids::ShortNumber;
+    use carillon_acd::queue::{CallbackRule, Exit, Strategy, Then, Timeout, Unanswered};
     use carillon_acd::rank::Ranking;
     use carillon_acd::route::{Target, WaitingSound};
     use carillon_acd::skills::Skills;
@@ -168,8 +167,19 @@ mod tests {
         assert_eq!((queue.wrap_up, queue.max_wait, queue.priority), (Duration::ZERO, None, 0));
         assert_eq!((queue.ranking.ageing, queue.ranking.weight), (Some(Duration::from_secs(60)), Duration::ZERO));
         assert_eq!((queue.idle_reset, queue.pause_after), (IdleReset::Offer, None));
+        assert_eq!((queue.nobody_grace, queue.max_talk), (Duration::from_secs(10), None));
         assert_eq!((&queue.unanswered, &queue.timeout), (&Unanswered::Wait, &Timeout::default()));
         assert_eq!((center.tenant.name.as_str(), center.tenant.time_zone.as_str()), ("default", "UTC"));
+    }
+
+    // spec: TR-4, TR-5, TR-6
+    #[test]
+    fn tr_5_a_tenant_chooses_its_codes() {
+        use carillon_acd::route::{Codes, Feature};
+        assert_eq!(center("{ kind: Agent, name: anna, spec: {} }").tenant.codes, Codes::default());
+        let center = center("{ kind: Tenant, name: default, spec: { codes: { pickup: \"#7\", break: 88 } } }");
+        let code = |feature| center.tenant.codes.of(feature).as_str().to_owned();
+        assert_eq!([Feature::PickUp, Feature::Break, Feature::QueueLogIn].map(code), ["#7", "88", "*41"]);
     }
 
     // spec: OB-3, UN-1, UN-4, QU-11, QU-12
@@ -183,6 +193,7 @@ spec:
   display_name: Customer support
   extension: "0201"
   short_number: "99900"
+  pickup: true
   agents: [piotr, anna]
   strategy: longest_idle
   idle_reset: handled
@@ -190,6 +201,10 @@ spec:
   pause_after: 3
   wrap_up: 1m30s
   max_wait: 10m
+  nobody_grace: 30s
+  max_talk: 1h
+  exits: { "1": { queue: sales }, 0: { extension: 101 }, "9": { number: "+48600000000" }, "*": hang_up, '#': callback }
+  callback: { attempts: 5, delay: 3m, keep: 2h, ring_for: 20s }
   unanswered: { number: "+48 600-000-000" }
   timeout: { then: { extension: 101 } }
   waiting_sound: music
@@ -206,7 +221,7 @@ spec:
 ---
 { kind: Trunk, name: carrier, spec: { outbound: "sip:192.0.2.1", peers: [192.0.2.9/24, "2001:db8::1"] } }
 ---
-{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna, priority: 20, skills: { polish: 3 } } }
+{ kind: Number, name: main, spec: { number: "+33 1 23 45 67 89", trunk: carrier, agent: anna, priority: 20, skills: { polish: 3 }, max_wait: 20m } }
 ---
 { kind: Agent, name: anna, spec: { extension: 101, skills: { french: 7, billing: 1 } } }
 ---
@@ -217,6 +232,7 @@ spec:
         let anna = center.agents[0].id.clone();
         assert_eq!(support.display_name, "Customer support");
         assert_eq!(support.extension.as_ref().map(|extension| extension.as_str()), Some("0201"));
+        assert!(support.pickup && !sales.pickup, "TR-4: colleagues take each other's calls only where it is allowed");
         assert_eq!(support.short_number.as_ref().map(ShortNumber::as_str), Some("99900"));
         assert_eq!(support.agents, [center.agents[1].id.clone(), anna.clone()]);
         assert_eq!((support.strategy, support.rings, support.max_waiting), (Strategy::LongestIdle, 7, 5));
@@ -231,6 +247,19 @@ spec:
         assert_eq!(center.numbers[0].skills, skills(&[("polish", 3)]));
         assert_eq!(sales.ranking, Ranking { ageing: None, ..Ranking::default() });
         assert_eq!(support.max_wait, Some(Duration::from_secs(600)));
+        assert_eq!(
+            (support.nobody_grace, support.max_talk),
+            (Duration::from_secs(30), Some(Duration::from_secs(3_600)))
+        );
+        let leave = |(digit, then)| (digit, Exit::Leave(then));
+        let number = Then::Number("+48600000000".parse().unwrap());
+        let (to_sales, to_anna) = (Then::Queue(sales.id.clone()), Then::Agent(anna.clone()));
+        let exits = [('1', to_sales), ('0', to_anna), ('9', number), ('*', Then::HangUp)].map(leave);
+        assert_eq!(support.exits, exits.into_iter().chain([('#', Exit::Callback)]).collect());
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let rule = CallbackRule { attempts: 5, delay: minutes(3), keep: minutes(120), ring_for: minutes(1) / 3 };
+        assert_eq!((support.callback, sales.callback), (rule, CallbackRule::default()));
+        assert_eq!(center.numbers[0].max_wait, Some(Duration::from_secs(1_200)));
         assert_eq!(support.unanswered, Unanswered::Leave(Then::Number("+48600000000".parse().unwrap())));
         assert_eq!(support.timeout.then, Then::Agent(anna.clone()));
         assert_eq!((sales.max_wait, &sales.unanswered), (None, &Unanswered::Leave(Then::HangUp)));

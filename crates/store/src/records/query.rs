@@ -24,6 +24,8 @@ pub struct Filter {
     pub agent: Option<AgentId>,
     /// The configured number that was called.
     pub number: Option<NumberId>,
+    /// This call alone.
+    pub call: Option<CallId>,
     /// Only what follows this record in the order: the next page.
     pub after: Option<Cursor>,
     /// At most this many; 10,000 in any case.
@@ -40,6 +42,7 @@ impl Default for Filter {
             queue: None,
             agent: None,
             number: None,
+            call: None,
             after: None,
             limit: 100,
             order: Order::NewestFirst,
@@ -89,6 +92,9 @@ pub(crate) async fn query(pool: &SqlitePool, filter: &Filter) -> Result<Vec<Reco
     }
     if let Some(number) = &filter.number {
         select.push(" AND number = ").push_bind(object_key(&number.tenant, &number.name));
+    }
+    if let Some(call) = filter.call {
+        select.push(" AND call = ").push_bind(call.to_string());
     }
     let (follows, direction) = match filter.order {
         Order::NewestFirst => ("<", "DESC"),

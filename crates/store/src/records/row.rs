@@ -108,11 +108,12 @@ const fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Missed => "missed",
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
+        Outcome::Done => "done",
     }
 }
 
 fn read_outcome(word: &str) -> Option<Outcome> {
-    [Outcome::Answered, Outcome::Abandoned, Outcome::Missed, Outcome::Refused, Outcome::Failed]
+    [Outcome::Answered, Outcome::Abandoned, Outcome::Missed, Outcome::Refused, Outcome::Failed, Outcome::Done]
         .into_iter()
         .find(|outcome| outcome_word(*outcome) == word)
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::agent::{AgentStatus, Version};
@@ -154,14 +154,7 @@ impl Floor {
     }
 
     fn ticket(&mut self, n: u64) {
-        let ticket = Ticket {
-            call: call(n),
-            queue: support(),
-            sequence: None,
-            priority: 0,
-            waited: Duration::ZERO,
-            skills: Default::default(),
-        };
+        let ticket = Ticket::new(call(n), support());
         let enqueue = Enqueue { ticket, waited_here: Duration::ZERO, round: 0, tried: Vec::new(), progress: None };
         self.tell(Event::Enqueue(Box::new(enqueue)));
     }

@@ -1,70 +1,57 @@
 //! The agent who suits best: of those whose levels reach what the caller needs, the one with the highest levels in it; among
 //! equals who is idle for longest, then list order (Spec: QU-5).
 //!
-//! Callers who need the same are one class, and each class keeps its own order of the free agents who suit. There are as many
-//! classes as different needs in the configuration, with their relaxed levels; a change of an agent costs the logarithm of
-//! their number for each.
+//! Callers who need the same are one class, and each class keeps its own order of the free agents who suit. A change of an
+//! agent costs the logarithm of the agents for each of the needs in the configuration, with their relaxed levels.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::need::Need;
 use super::{Candidate, Class, Pick, Seat, Select, is_tried};
+use crate::queue::table::Table;
 use crate::skills::Skills;
-use crate::time::Moment;
-
-type Key = (Reverse<u32>, Moment, Seat);
 
 #[derive(Clone, Debug)]
 pub(in crate::queue) struct BySkill {
     agents: Vec<Skills>,
-    free: BTreeMap<Seat, Candidate>,
-    numbers: BTreeMap<Skills, Class>,
-    classes: Vec<(Skills, BTreeSet<Key>)>,
+    classes: Table<Skills, Class>,
+    /// By class; anybody suits the first.
+    needs: Vec<Need>,
 }
 
 impl BySkill {
     pub(super) fn new(agents: Vec<Skills>) -> Self {
-        let (numbers, classes) = (BTreeMap::new(), Vec::new());
-        let mut all = BySkill { agents, free: BTreeMap::new(), numbers, classes };
-        all.class(&Skills::default());
-        all
+        let needs = vec![Need::new(Skills::default(), &agents)];
+        BySkill { agents, classes: Table::from_iter([(Skills::default(), Class::ANY)]), needs }
     }
 
     /// The class of those who need this; [`Class::ANY`] for those who need nothing.
     pub(super) fn class(&mut self, wanted: &Skills) -> Class {
-        if let Some(class) = self.numbers.get(wanted) {
-            return *class;
+        let next = Class(self.needs.len());
+        let class = *self.classes.entry(wanted.clone()).or_insert(next);
+        if class == next {
+            let mut need = Need::new(wanted.clone(), &self.agents);
+            self.needs[0].order().for_each(|(since, seat)| need.insert(since, seat));
+            self.needs.push(need);
         }
-        let class = Class(self.classes.len());
-        self.numbers.insert(wanted.clone(), class);
-        let free = self.free.values().filter_map(|candidate| key(&self.agents, wanted, candidate)).collect();
-        self.classes.push((wanted.clone(), free));
         class
     }
 
-    pub(super) fn suits_somebody(&self, class: Class) -> bool {
-        self.classes.get(class.0).is_some_and(|(_, free)| !free.is_empty())
+    /// What a class needs, and what an agent can do.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        (self.needs[class.0].wanted.clone(), self.agents.get(seat as usize).cloned().unwrap_or_default())
     }
-}
 
-fn key(agents: &[Skills], wanted: &Skills, candidate: &Candidate) -> Option<Key> {
-    let suit = agents.get(candidate.seat as usize)?.suit(wanted)?;
-    Some((Reverse(suit), candidate.idle_since, candidate.seat))
+    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+        !self.needs[class.0].is_empty()
+    }
 }
 
 impl Select for BySkill {
-    fn insert(&mut self, candidate: Candidate) {
-        self.free.insert(candidate.seat, candidate);
-        for (wanted, free) in &mut self.classes {
-            free.extend(key(&self.agents, wanted, &candidate));
-        }
+    fn insert(&mut self, Candidate { idle_since, seat, .. }: Candidate) {
+        self.needs.iter_mut().for_each(|need| need.insert(idle_since, seat));
     }
 
-    fn remove(&mut self, candidate: &Candidate) {
-        self.free.remove(&candidate.seat);
-        for (wanted, free) in &mut self.classes {
-            key(&self.agents, wanted, candidate).map(|key| free.remove(&key));
-        }
+    fn remove(&mut self, &Candidate { idle_since, seat, .. }: &Candidate) {
+        self.needs.iter_mut().for_each(|need| need.remove(idle_since, seat));
     }
 
     fn pick(&mut self, tried: &[Seat], phones: u8) -> Vec<Pick> {
@@ -72,8 +59,11 @@ impl Select for BySkill {
     }
 
     fn pick_for(&mut self, class: Class, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let free = self.classes.get(class.0).map(|(_, free)| free);
-        let first = free.and_then(|free| free.iter().find(|(.., seat)| !is_tried(tried, *seat)));
-        first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+        let mut suiting = self.needs[class.0].order();
+        suiting.find(|(_, seat)| !is_tried(tried, *seat)).map(|(_, seat)| Pick::whole(seat)).into_iter().collect()
+    }
+
+    fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.needs[class.0].order().all(|(_, seat)| see(seat));
     }
 }

@@ -2,31 +2,18 @@
 //! longest, then by list order (Spec: QU-5). A call counts from the moment in which the two hear each other. The agent
 //! counts his calls himself, so a new owner of the queue goes on with the same figures.
 
-use std::collections::BTreeSet;
-
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::Candidate;
+use super::ordered::Order;
 use crate::time::Moment;
 
-#[derive(Clone, Debug, Default)]
-pub(in crate::queue) struct FewestCalls {
-    free: BTreeSet<(u32, Moment, Seat)>,
-}
+/// By the number of calls.
+#[derive(Clone, Debug)]
+pub(in crate::queue) struct FewestCalls;
 
-const fn key(candidate: &Candidate) -> (u32, Moment, Seat) {
-    (candidate.calls, candidate.idle_since, candidate.seat)
-}
+impl Order for FewestCalls {
+    type Key = (u32, Moment);
 
-impl Select for FewestCalls {
-    fn insert(&mut self, candidate: Candidate) {
-        self.free.insert(key(&candidate));
-    }
-
-    fn remove(&mut self, candidate: &Candidate) {
-        self.free.remove(&key(candidate));
-    }
-
-    fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let first = self.free.iter().find(|(.., seat)| !is_tried(tried, *seat));
-        first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+    fn key(candidate: &Candidate) -> (u32, Moment) {
+        (candidate.calls, candidate.idle_since)
     }
 }

@@ -1,24 +1,14 @@
 //! Always from the top of the list (Spec: QU-1).
 
-use std::collections::BTreeSet;
+use super::Candidate;
+use super::ordered::Order;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+/// By the place in the list and nothing else.
+#[derive(Clone, Debug)]
+pub(in crate::queue) struct InOrder;
 
-#[derive(Clone, Debug, Default)]
-pub(in crate::queue) struct InOrder {
-    free: BTreeSet<Seat>,
-}
+impl Order for InOrder {
+    type Key = ();
 
-impl Select for InOrder {
-    fn insert(&mut self, candidate: Candidate) {
-        self.free.insert(candidate.seat);
-    }
-
-    fn remove(&mut self, candidate: &Candidate) {
-        self.free.remove(&candidate.seat);
-    }
-
-    fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        self.free.iter().find(|&&seat| !is_tried(tried, seat)).map(|&seat| Pick::whole(seat)).into_iter().collect()
-    }
+    fn key(_candidate: &Candidate) {}
 }

@@ -2,32 +2,20 @@
 //! longest, then by list order (Spec: QU-5). Ringing and wrap-up do not count. The agent measures it himself, so a new
 //! owner of the queue goes on with the same figures.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::Candidate;
+use super::ordered::Order;
 use crate::time::Moment;
 
-#[derive(Clone, Debug, Default)]
-pub(in crate::queue) struct LeastTalkTime {
-    free: BTreeSet<(Duration, Moment, Seat)>,
-}
+/// By the time spent talking.
+#[derive(Clone, Debug)]
+pub(in crate::queue) struct LeastTalkTime;
 
-const fn key(candidate: &Candidate) -> (Duration, Moment, Seat) {
-    (candidate.talked, candidate.idle_since, candidate.seat)
-}
+impl Order for LeastTalkTime {
+    type Key = (Duration, Moment);
 
-impl Select for LeastTalkTime {
-    fn insert(&mut self, candidate: Candidate) {
-        self.free.insert(key(&candidate));
-    }
-
-    fn remove(&mut self, candidate: &Candidate) {
-        self.free.remove(&key(candidate));
-    }
-
-    fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let first = self.free.iter().find(|(.., seat)| !is_tried(tried, *seat));
-        first.map(|&(.., seat)| Pick::whole(seat)).into_iter().collect()
+    fn key(candidate: &Candidate) -> (Duration, Moment) {
+        (candidate.talked, candidate.idle_since)
     }
 }

@@ -7,6 +7,8 @@ mod fewest_calls;
 mod in_order;
 mod least_talk_time;
 mod longest_idle;
+mod need;
+mod ordered;
 mod random;
 mod round_robin;
 
@@ -18,6 +20,7 @@ use fewest_calls::FewestCalls;
 use in_order::InOrder;
 use least_talk_time::LeastTalkTime;
 use longest_idle::LongestIdle;
+use ordered::Ordered;
 use random::Random;
 use round_robin::RoundRobin;
 
@@ -92,18 +95,22 @@ pub(super) trait Select {
     fn pick_for(&mut self, _class: Class, tried: &[Seat], phones: u8) -> Vec<Pick> {
         self.pick(tried, phones)
     }
+
+    /// Shows the free agents who suit a class in the order in which they would be chosen, until `see` says `false`. For
+    /// explanations: nothing is chosen by it.
+    fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool);
 }
 
 /// The strategy of one queue with its index.
 #[derive(Clone, Debug)]
 pub(super) enum Selection {
-    InOrder(InOrder),
+    InOrder(Ordered<InOrder>),
     AllAtOnce(AllAtOnce),
-    LongestIdle(LongestIdle),
+    LongestIdle(Ordered<LongestIdle>),
     Random(Random),
     RoundRobin(RoundRobin),
-    FewestCalls(FewestCalls),
-    LeastTalkTime(LeastTalkTime),
+    FewestCalls(Ordered<FewestCalls>),
+    LeastTalkTime(Ordered<LeastTalkTime>),
     BySkill(BySkill),
 }
 
@@ -111,13 +118,13 @@ impl Selection {
     /// `skills` of the agents, by seat.
     pub(super) fn new(strategy: Strategy, seed: u64, skills: impl FnOnce() -> Vec<Skills>) -> Self {
         match strategy {
-            Strategy::InOrder => Selection::InOrder(InOrder::default()),
+            Strategy::InOrder => Selection::InOrder(Ordered::default()),
             Strategy::AllAtOnce => Selection::AllAtOnce(AllAtOnce::default()),
-            Strategy::LongestIdle => Selection::LongestIdle(LongestIdle::default()),
+            Strategy::LongestIdle => Selection::LongestIdle(Ordered::default()),
             Strategy::Random => Selection::Random(Random::new(seed)),
             Strategy::RoundRobin => Selection::RoundRobin(RoundRobin::default()),
-            Strategy::FewestCalls => Selection::FewestCalls(FewestCalls::default()),
-            Strategy::LeastTalkTime => Selection::LeastTalkTime(LeastTalkTime::default()),
+            Strategy::FewestCalls => Selection::FewestCalls(Ordered::default()),
+            Strategy::LeastTalkTime => Selection::LeastTalkTime(Ordered::default()),
             Strategy::Skills => Selection::BySkill(BySkill::new(skills())),
         }
     }
@@ -135,6 +142,48 @@ impl Selection {
         }
     }
 
+    /// See [`Select::each`].
+    pub(super) fn each(&self, class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        match self {
+            Selection::InOrder(strategy) => strategy.each(class, see),
+            Selection::AllAtOnce(strategy) => strategy.each(class, see),
+            Selection::LongestIdle(strategy) => strategy.each(class, see),
+            Selection::Random(strategy) => strategy.each(class, see),
+            Selection::RoundRobin(strategy) => strategy.each(class, see),
+            Selection::FewestCalls(strategy) => strategy.each(class, see),
+            Selection::LeastTalkTime(strategy) => strategy.each(class, see),
+            Selection::BySkill(strategy) => strategy.each(class, see),
+        }
+    }
+
+    /// Who was chosen last, where the agents take turns.
+    pub(super) fn last_turn(&self) -> Option<Seat> {
+        match self {
+            Selection::RoundRobin(strategy) => strategy.last_turn(),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_)
+            | Selection::BySkill(_) => None,
+        }
+    }
+
+    /// What a class needs, and what an agent can do.
+    pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
+        match self {
+            Selection::BySkill(strategy) => strategy.skills(class, seat),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::RoundRobin(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_) => (Skills::default(), Skills::default()),
+        }
+    }
+
     /// The class of the callers who need this.
     pub(super) fn class(&mut self, wanted: &Skills) -> Class {
         match self {
@@ -149,12 +198,13 @@ impl Selection {
         }
     }
 
-    /// Whether a free agent suits this class, if anybody is free at all.
-    pub(super) fn suits_somebody(&self, class: Class) -> bool {
+    /// Whether a free agent suits this class, if anybody is free at all. `full` when no more hardware phones may ring for
+    /// the caller (Spec: QU-10).
+    pub(super) fn suits_somebody(&self, class: Class, full: bool) -> bool {
         match self {
             Selection::BySkill(strategy) => strategy.suits_somebody(class),
+            Selection::AllAtOnce(strategy) => !full || strategy.suits_without_phones(),
             Selection::InOrder(_)
-            | Selection::AllAtOnce(_)
             | Selection::LongestIdle(_)
             | Selection::Random(_)
             | Selection::RoundRobin(_)

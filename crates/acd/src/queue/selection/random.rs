@@ -1,8 +1,7 @@
 //! Any free agent, each with the same chance (Spec: QU-4).
 
-use std::collections::BTreeMap;
-
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
+use crate::queue::table::Table;
 use crate::rng::Rng;
 
 /// Draws that may hit an agent already tried before the untried are counted out.
@@ -11,13 +10,13 @@ const DRAWS: usize = 4;
 #[derive(Clone, Debug)]
 pub(in crate::queue) struct Random {
     free: Vec<Seat>,
-    place: BTreeMap<Seat, usize>,
+    place: Table<Seat, usize>,
     rng: Rng,
 }
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Random { free: Vec::new(), place: BTreeMap::new(), rng: Rng::new(seed) }
+        Random { free: Vec::new(), place: Table::default(), rng: Rng::new(seed) }
     }
 
     fn draw(&mut self, tried: &[Seat]) -> Option<Seat> {
@@ -49,5 +48,8 @@ impl Select for Random {
 
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
         self.draw(tried).map(Pick::whole).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.free.iter().all(|&seat| see(seat));
     }
 }

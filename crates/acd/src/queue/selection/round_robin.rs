@@ -4,13 +4,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Pick, Seat, Select, is_tried};
+use super::{Candidate, Class, Pick, Seat, Select, is_tried};
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::queue) struct RoundRobin {
     free: BTreeSet<Seat>,
     /// Where the next search begins.
     next: Seat,
+}
+
+impl RoundRobin {
+    fn turns(&self) -> impl Iterator<Item = &Seat> {
+        self.free.range(self.next..).chain(self.free.range(..self.next))
+    }
+
+    pub(super) fn last_turn(&self) -> Option<Seat> {
+        self.next.checked_sub(1)
+    }
 }
 
 impl Select for RoundRobin {
@@ -23,11 +33,13 @@ impl Select for RoundRobin {
     }
 
     fn pick(&mut self, tried: &[Seat], _phones: u8) -> Vec<Pick> {
-        let mut turns = self.free.range(self.next..).chain(self.free.range(..self.next));
-        let chosen = turns.find(|&&seat| !is_tried(tried, seat)).copied();
+        let chosen = self.turns().find(|&&seat| !is_tried(tried, seat)).copied();
         if let Some(seat) = chosen {
             self.next = seat + 1;
         }
         chosen.map(Pick::whole).into_iter().collect()
+    }
+    fn each(&self, _class: Class, see: &mut dyn FnMut(Seat) -> bool) {
+        let _ = self.turns().all(|&seat| see(seat));
     }
 }

@@ -46,6 +46,32 @@ fn seats(picks: &[Pick]) -> Vec<Seat> {
 }
 
 proptest! {
+    // spec: RT-9
+    #[test]
+    fn rt_9_the_order_that_is_explained_is_the_order_of_choice((agents, _) in rosters(), turn in 0_usize..60) {
+        for strategy in Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Random) {
+            let mut selection = filled(strategy, 0, &agents);
+            if let (Strategy::RoundRobin, Some(agent)) = (strategy, agents.get(turn)) {
+                let others: Vec<Seat> = agents.iter().map(|a| a.seat).filter(|seat| *seat != agent.seat).collect();
+                selection.strategy().pick(&others, HARDWARE_PHONES);
+            }
+            let mut explained = Vec::new();
+            selection.each(Class::ANY, &mut |seat| { explained.push(seat); true });
+            let mut chosen = Vec::new();
+            loop {
+                let mut tried = chosen.clone();
+                tried.sort_unstable();
+                // Soft phones are not limited, so nobody is left out.
+                let picks = seats(&selection.strategy().pick(&tried, u8::MAX));
+                if picks.is_empty() {
+                    break;
+                }
+                chosen.extend(picks);
+            }
+            prop_assert_eq!(explained, chosen, "{:?}", strategy);
+        }
+    }
+
     // spec: QU-1
     #[test]
     fn qu_1_in_order_takes_the_topmost((agents, tried) in rosters()) {
@@ -71,6 +97,9 @@ proptest! {
             let cut = pairs[0].hardware_limit < by_seat[&pairs[0].seat].hardware;
             prop_assert!(!cut || pairs[1].hardware_limit == 0, "a later phone rings and an earlier one does not");
         }
+        let mut selection = filled(Strategy::AllAtOnce, 0, &agents);
+        let soft = selection.strategy().pick(&[], 0);
+        prop_assert_eq!(selection.suits_somebody(Class::ANY, true), !soft.is_empty());
     }
 
     // spec: QU-3
@@ -136,7 +165,7 @@ proptest! {
                 let (french, polish) = can[agent.seat as usize];
                 u32::from(french) * u32::from(need.0 > 0) + u32::from(polish) * u32::from(need.1 > 0)
             };
-            prop_assert_eq!(selection.suits_somebody(class), agents.iter().any(|agent| suits(&agent)));
+            prop_assert_eq!(selection.suits_somebody(class, false), agents.iter().any(|agent| suits(&agent)));
             let best = untried(&agents, &tried)
                 .filter(suits)
                 .min_by_key(|agent| (std::cmp::Reverse(level(agent)), agent.idle_since, agent.seat));

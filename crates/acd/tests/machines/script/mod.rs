@@ -9,18 +9,27 @@
 //! call 1 to +33123456789                                        a caller dials; the calls are numbered as they come
 //! call 2 by anna to 201                                         an agent dials
 //! anna answers · anna declines · anna hangs up                  what an agent does with his phone; `anna/1` is a device
-//! call 1 hangs up · call 1 is stopped                           the caller; the API
+//! call 1 to +33123456789 from +33600000009                      a caller with another number, or none: `from anonymous`
+//! call 1 hangs up · call 1 presses 2 · call 1 is stopped        the caller; the API
+//! queue support has a new owner                                 the old one is forgotten; callers come back by themselves
 //! outside answers · outside is busy · outside hangs up          the number that is called outside
 //! sound ends                                                    the sound that plays has come to its end
 //! anna break · anna ready · anna logout · anna end wrap-up      what an agent wishes
 //! anna joins support · anna leaves support                      login and logout per queue
+//! anna picks up from support                                    by the console: what has rung for longest there
+//! call 2 by anna to *11                                         and by a code, like every code
 //! anna offline · anna online · anna dead · anna alive           registration lost and back; a phone that cannot ring
 //! anna online at edge 2 · anna offline at edge 2                the same at another edge; the calls are on edge 1
 //! edge 2 is gone                                                and with it the way to all phones that registered there
 //! wait 20s                                                      time passes
 //! show agents · show queues                                     how it is now
+//! show places                                                   who waits at which place, and for how long he still will
+//! show statistics                                               what queues, agents and numbers have done so far
+//! show last record                                              why the call that ended last went where it went
+//! explain queue support · explain call 1 · explain agent anna   why it is so
 //! ```
 
+mod explain;
 mod setup;
 mod tell;
 
@@ -30,6 +39,7 @@ use std::time::Duration;
 use carillon_acd::call;
 use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId, Name, NodeId, QueueId, TrunkId};
 use carillon_acd::leg::{Cause, LegEvent, Source};
+use carillon_acd::queue;
 use carillon_acd::time::Moment;
 use carillon_acd::view::{Activity, AgentCommand};
 
@@ -43,9 +53,16 @@ pub(crate) struct Script {
     began: Moment,
     activities: Vec<(AgentId, Activity)>,
     names: BTreeMap<LegId, String>,
+    /// The phones of agents who call.
+    callers: BTreeMap<LegId, String>,
     told: BTreeSet<String>,
     lines: Vec<String>,
+    /// Owners of queues that were replaced.
+    epoch: u64,
 }
+
+/// Who calls, unless it is said.
+const CALLER: &str = "+33600000000";
 
 pub(crate) fn name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|_| format!("{text:?} is no name"))
@@ -78,7 +95,7 @@ impl Script {
 
     pub(crate) fn run(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if Setup::knows(words[0]) {
+        if Setup::knows(words[0]) && !words.ends_with(&["new", "owner"]) {
             return match self.world {
                 None => self.setup.add(&words),
                 Some(_) => Err("comes too late: calls were made already".to_owned()),
@@ -104,10 +121,16 @@ impl Script {
 
     fn act(&mut self, words: &[&str]) -> Result<(), String> {
         match *words {
-            ["call", number, "to", dialled] => self.dial(number, None, dialled),
-            ["call", number, "by", agent, "to", dialled] => self.dial(number, Some(agent), dialled),
+            ["call", number, "to", dialled] => self.dial(number, None, dialled, CALLER),
+            ["call", number, "to", dialled, "from", caller] => self.dial(number, None, dialled, caller),
+            ["call", number, "by", agent, "to", dialled] => self.dial(number, Some(agent), dialled, CALLER),
+            ["queue", queue, "has", "a", "new", "owner"] => self.new_owner(queue),
             ["call", number, "hangs", "up"] => {
                 self.leg(LegId::caller(call_id(number)?), LegEvent::Ended(Cause::Normal))
+            }
+            ["call", number, "presses", digit] => {
+                let digit = digit.chars().next().ok_or("a digit is needed")?;
+                self.leg(LegId::caller(call_id(number)?), LegEvent::Digit(digit))
             }
             ["call", number, "is", "stopped"] => {
                 self.world().deliver(Message::Call(call_id(number)?, call::Event::HangUp));
@@ -125,18 +148,36 @@ impl Script {
             ["wait", time] => self.wait(seconds(time)?),
             ["show", "agents"] => self.show_agents(),
             ["show", "queues"] => self.show_queues(),
+            ["show", "places"] => self.show_places(),
+            ["show", "statistics"] => self.show_statistics(),
+            ["show", "last", "record"] => self.show_last_record(),
+            ["explain", "queue", queue] => self.explain_queue(&queue_id(queue)?),
+            ["explain", "call", number] => self.explain_call(call_id(number)?),
+            ["explain", "agent", agent] => self.explain_agent(&agent_id(agent)?),
             [agent, ref what @ ..] => self.agent(agent, what),
             [] => Ok(()),
         }
     }
 
-    fn dial(&mut self, number: &str, by: Option<&str>, dialled: &str) -> Result<(), String> {
+    fn new_owner(&mut self, queue: &str) -> Result<(), String> {
+        let id = queue_id(queue)?;
+        let config = self.setup.queue_config(&id).ok_or("no such queue")?;
+        self.epoch += 1;
+        let epoch = self.epoch;
+        self.world().add_queue(id, config, 1 + epoch, 1);
+        Ok(())
+    }
+
+    fn dial(&mut self, number: &str, by: Option<&str>, dialled: &str, caller: &str) -> Result<(), String> {
         let source = match by {
             Some(agent) => Source::Device(DeviceId { agent: agent_id(agent)?, index: 0 }),
             None => Source::Trunk(TrunkId::new(name("default")?, name("carrier")?)),
         };
+        if let Some(agent) = by {
+            self.callers.insert(LegId::caller(call_id(number)?), format!("{agent}'s phone"));
+        }
         let dialled = dialled.replace('_', " ");
-        let call = self.world().call(source, "+33600000000", &dialled);
+        let call = self.world().call(source, caller, &dialled);
         if call == call_id(number)? { Ok(()) } else { Err(format!("this is call {}", call.number)) }
     }
 
@@ -177,6 +218,7 @@ impl Script {
             ["end", "wrap-up"] => AgentCommand::EndWrapUp,
             ["joins", queue] => AgentCommand::QueueLogIn(queue_id(queue)?),
             ["leaves", queue] => AgentCommand::QueueLogOut(queue_id(queue)?),
+            ["picks", "up", "from", queue] => return self.picks_up(&agent, &queue_id(queue)?),
             ["online"] => return self.registers(&agent, device, EDGE, true),
             ["offline"] => return self.registers(&agent, device, EDGE, false),
             ["online", "at", "edge", edge] => return self.registers(&agent, device, edge_id(edge)?, true),
@@ -197,6 +239,21 @@ impl Script {
         };
         if let Err(refusal) = self.world().command(&agent, &command) {
             self.lines.push(format!("refused: {refusal}"));
+        }
+        Ok(())
+    }
+
+    fn picks_up(&mut self, agent: &AgentId, queue: &QueueId) -> Result<(), String> {
+        let world = self.world();
+        let now = world.clock();
+        let machine = world.queues.get_mut(queue).ok_or("no such queue")?;
+        let mut out = Vec::new();
+        let picked = machine.rings(now, agent, None);
+        match picked.and_then(|ringing| machine.pick_up(now, ringing.call, agent, &mut out)) {
+            Ok(()) => out.into_iter().for_each(|queue::Effect::ToCall(call, event)| {
+                world.deliver(Message::Call(call, event));
+            }),
+            Err(refusal) => self.lines.push(format!("refused: {refusal}")),
         }
         Ok(())
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use carillon_acd::agent::{self, DeviceKind, IdleReset, Membership};
 use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
-use carillon_acd::queue::{self, SkillRule, Strategy, Then, Unanswered};
-use carillon_acd::rank::Ranking;
+use carillon_acd::queue::{self, Exit, SkillRule, Strategy, Then, Unanswered};
 use carillon_acd::route::{AgentRoute, NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
 use carillon_acd::skills::Skills;
 
@@ -35,15 +34,23 @@ fn sound(text: &str) -> Result<SoundId, String> {
     Ok(SoundId::new(name("default")?, name(text)?))
 }
 
-/// `hang_up`, `queue:sales`, `agent:anna`, `number:+33…`.
+/// `hang_up`, `last_agent_phone`, `queue:sales`, `agent:anna`, `number:+33…`.
 fn then(text: &str) -> Result<Then, String> {
     match text.split_once(':') {
         None if text == "hang_up" => Ok(Then::HangUp),
+        None if text == "last_agent_phone" => Ok(Then::LastAgentPhone),
         Some(("queue", queue)) => queue_id(queue).map(Then::Queue),
         Some(("agent", agent)) => agent_id(agent).map(Then::Agent),
         Some(("number", number)) => number.parse().map(Then::Number).map_err(bad),
         _ => Err(format!("{text:?} is no place to go")),
     }
+}
+
+/// `1>queue:sales`, `2>callback`.
+fn exit(text: &str) -> Result<(char, Exit), String> {
+    let (digit, to) = text.split_once('>').ok_or("an exit is digit>place")?;
+    let digit = digit.chars().next().ok_or("an exit has a digit")?;
+    if to == "callback" { Ok((digit, Exit::Callback)) } else { Ok((digit, Exit::Leave(then(to)?))) }
 }
 
 impl Setup {
@@ -64,13 +71,7 @@ impl Setup {
 
     fn queue(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = queue_id(id)?;
-        let mut route = QueueRoute {
-            id: id.clone(),
-            extension: None,
-            waiting_sound: WaitingSound::Ringing,
-            priority: 0,
-            ranking: Ranking::default(),
-        };
+        let mut route = QueueRoute::new(id.clone());
         let mut config = queue::Config { display_name: id.name.to_string(), ..queue::Config::default() };
         let mut serves = Membership::new(id.clone());
         for &(key, value) in options {
@@ -82,6 +83,13 @@ impl Setup {
                 "idle_reset" if value == "handled" => serves.idle_reset = IdleReset::Handled,
                 "pause_after" => serves.pause_after = Some(value.parse().map_err(bad)?),
                 "max_wait" => config.max_wait = Some(seconds(value)?),
+                "exits" => route.exits = value.split(',').map(exit).collect::<Result<_, _>>()?,
+                "attempts" => route.callback.attempts = value.parse().map_err(bad)?,
+                "delay" => route.callback.delay = seconds(value)?,
+                "keep" => route.callback.keep = seconds(value)?,
+                "client_rings_for" => route.callback.ring_for = seconds(value)?,
+                "max_talk" => route.max_talk = Some(seconds(value)?),
+                "nobody_grace" => config.nobody_grace = seconds(value)?,
                 "max_waiting" => config.max_waiting = value.parse().map_err(bad)?,
                 "unanswered" if value == "wait" => config.unanswered = Unanswered::Wait,
                 "unanswered" => config.unanswered = Unanswered::Leave(then(value)?),
@@ -95,10 +103,15 @@ impl Setup {
                 "ageing" => route.ranking.ageing = Some(seconds(value)?),
                 "weight" => route.ranking.weight = seconds(value)?,
                 "strict_weight" => route.ranking.strict_weight = true,
+                "short_number" => route.short_number = Some(value.parse().map_err(bad)?),
                 "priority" => route.priority = value.parse().map_err(bad)?,
+                "pickup" => config.pickup = true,
                 "music" => route.waiting_sound = WaitingSound::Music,
                 _ => return Err(format!("{key:?} is nothing that a queue has")),
             }
+        }
+        if config.pickup {
+            route.pickup.clone_from(&config.agents);
         }
         config.extension.clone_from(&route.extension);
         config.ranking = route.ranking;
@@ -109,7 +122,7 @@ impl Setup {
 
     fn agent(&mut self, id: &str, options: &Options<'_>) -> Result<(), String> {
         let id = agent_id(id)?;
-        let mut route = AgentRoute { id: id.clone(), extension: None };
+        let mut route = AgentRoute::new(id.clone());
         let mut devices = vec![DeviceKind::Hardware];
         for &(key, value) in options {
             match key {
@@ -117,6 +130,7 @@ impl Setup {
                 "skills" => {
                     self.skills.insert(id.clone(), skills(value)?);
                 }
+                "mobile" => route.mobile = Some(value.parse().map_err(bad)?),
                 "devices" => devices = value.split(',').map(device).collect::<Result<_, _>>()?,
                 _ => return Err(format!("{key:?} is nothing that an agent has")),
             }
@@ -142,6 +156,7 @@ impl Setup {
             target,
             skills: get("skills").map_or_else(|| Ok(Skills::default()), skills)?,
             priority: get("priority").map_or(Ok(0), str::parse).map_err(bad)?,
+            max_wait: get("max_wait").map(seconds).transpose()?,
         });
         Ok(())
     }
@@ -152,18 +167,23 @@ impl Setup {
         Ok(())
     }
 
+    pub(crate) fn queue_config(&self, id: &QueueId) -> Option<queue::Config> {
+        let (_, config, _) = self.queues.iter().find(|(queue, ..)| queue == id)?;
+        let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
+        Some(queue::Config { skills, ..config.clone() })
+    }
+
     /// Agents that are named by queues alone need no line of their own.
     pub(crate) fn build(&mut self) -> Result<World, String> {
         for agent in self.queues.iter().flat_map(|(_, config, _)| config.agents.clone()) {
             if !self.agents.iter().any(|(known, _)| *known == agent) {
-                self.tables.agents.push(AgentRoute { id: agent.clone(), extension: None });
+                self.tables.agents.push(AgentRoute::new(agent.clone()));
                 self.agents.push((agent, vec![DeviceKind::Hardware]));
             }
         }
-        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?, 1);
-        for (id, config, _) in &self.queues {
-            let skills = SkillRule { agents: self.skills.clone(), ..config.skills.clone() };
-            world.add_queue(id.clone(), queue::Config { skills, ..config.clone() }, 1, 1);
+        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?);
+        for (id, ..) in &self.queues {
+            world.add_queue(id.clone(), self.queue_config(id).expect("it is one of them"), 1, 1);
         }
         for (id, devices) in &self.agents {
             let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));

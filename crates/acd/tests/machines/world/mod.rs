@@ -1,20 +1,18 @@
-//! A whole center in memory: the three machines, a network between them that may be bad, phones, and a clock that is set
-//! by hand. The scenarios run on it in peace, the simulation in storm.
+//! A whole center in memory: the three machines, phones, and a clock that is set by hand. No message takes time.
 
 pub(crate) mod phones;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::agent::{self, Agent};
 use carillon_acd::call::{self, Call};
-use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId, TrunkId};
+use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::invariant::{self, Violation};
 use carillon_acd::leg::{CallerId, Contact, Incoming, LegCommand, LegEvent, Source};
 use carillon_acd::queue::{self, Queue};
 use carillon_acd::record::Record;
-use carillon_acd::rng::Rng;
 use carillon_acd::route::Routing;
 use carillon_acd::time::{Moment, Now, WallTime};
 use carillon_acd::view::AgentCommand;
@@ -32,24 +30,13 @@ pub(crate) enum Message {
     Queue(QueueId, queue::Event),
 }
 
-/// How bad the network between the machines is. What the edge says to its own calls is never lost.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Weather {
-    /// Of a hundred messages.
-    pub(crate) lost: usize,
-    /// Of a hundred messages.
-    pub(crate) repeated: usize,
-    /// Each message takes up to this long, so that they overtake each other.
-    pub(crate) delay: Duration,
-}
-
 /// Something worth telling, in the order in which it happened.
 #[derive(Clone, Debug)]
 pub(crate) enum Seen {
     Leg(LegId, LegCommand),
-    #[expect(dead_code, reason = "printed when a simulated day fails")]
+    #[expect(dead_code, reason = "printed when an invariant is broken")]
     Agent(AgentId, agent::Event),
-    #[expect(dead_code, reason = "printed when a simulated day fails")]
+    #[expect(dead_code, reason = "printed when an invariant is broken")]
     Queue(QueueId, queue::Event),
     ToCall(CallId, call::Event),
     Finished(Box<Record>),
@@ -64,19 +51,13 @@ pub(crate) struct World {
     pub(crate) records: Vec<Record>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) call_config: Arc<call::Config>,
-    pub(crate) weather: Weather,
-    pub(crate) rng: Rng,
-    /// Empty unless `remembers`.
     pub(crate) seen: Vec<(Moment, Seen)>,
-    pub(crate) remembers: bool,
-    pub(crate) started: BTreeSet<CallId>,
-    flight: BTreeMap<(Moment, u64), Message>,
-    messages: u64,
+    messages: VecDeque<Message>,
     next_call: u64,
 }
 
 impl World {
-    pub(crate) fn new(routing: Routing, seed: u64) -> Self {
+    pub(crate) fn new(routing: Routing) -> Self {
         World {
             // Not zero, so that nothing works by accident because a duration is zero.
             now: Moment::START + Duration::from_secs(1_000),
@@ -87,13 +68,8 @@ impl World {
             records: Vec::new(),
             routing: Arc::new(routing),
             call_config: Arc::new(call::Config::default()),
-            weather: Weather::default(),
-            rng: Rng::new(seed),
             seen: Vec::new(),
-            remembers: true,
-            started: BTreeSet::new(),
-            flight: BTreeMap::new(),
-            messages: 0,
+            messages: VecDeque::new(),
             next_call: 0,
         }
     }
@@ -140,15 +116,13 @@ impl World {
         let call = CallId { node: EDGE, boot: 1, number: self.next_call };
         let caller = CallerId { number: caller.to_owned(), name: String::new() };
         let incoming = Incoming { call, source, dialled: dialled.to_owned(), to_user: dialled.to_owned(), caller };
+        if let Source::Device(device) = &incoming.source {
+            self.phones.calls(LegId::caller(call), device.clone());
+        }
         let machine = Call::new(self.clock(), incoming, Arc::clone(&self.routing), Arc::clone(&self.call_config));
         self.calls.insert(call, machine);
-        self.started.insert(call);
         self.deliver(Message::Call(call, call::Event::Start));
         call
-    }
-
-    pub(crate) fn call_from(&mut self, trunk: &TrunkId, caller: &str, dialled: &str) -> CallId {
-        self.call(Source::Trunk(trunk.clone()), caller, dialled)
     }
 
     pub(crate) fn command(&mut self, agent: &AgentId, command: &AgentCommand) -> Result<(), agent::CommandRefusal> {
@@ -170,7 +144,7 @@ impl World {
         let now = self.clock();
         match message {
             Message::Call(id, event) => {
-                self.saw(|| Seen::ToCall(id, event.clone()));
+                self.saw(Seen::ToCall(id, event.clone()));
                 let mut out = Vec::new();
                 match self.calls.get_mut(&id) {
                     Some(call) => call.handle(now, event, &mut out),
@@ -179,7 +153,7 @@ impl World {
                 self.perform_call(id, out);
             }
             Message::Agent(id, event) => {
-                self.saw(|| Seen::Agent(id.clone(), event.clone()));
+                self.saw(Seen::Agent(id.clone(), event.clone()));
                 let mut out = Vec::new();
                 if let Some(agent) = self.agents.get_mut(&id) {
                     agent.handle(now, event, &mut out);
@@ -187,36 +161,34 @@ impl World {
                 self.perform_agent(out);
             }
             Message::Queue(id, event) => {
-                self.saw(|| Seen::Queue(id.clone(), event.clone()));
+                self.saw(Seen::Queue(id.clone(), event.clone()));
                 let mut out = Vec::new();
                 if let Some(queue) = self.queues.get_mut(&id) {
                     queue.handle(now, event, &mut out);
                 }
                 for queue::Effect::ToCall(call, event) in out {
-                    self.send(Message::Call(call, event));
+                    self.messages.push_back(Message::Call(call, event));
                 }
             }
         }
     }
 
-    fn saw(&mut self, what: impl FnOnce() -> Seen) {
-        if self.remembers {
-            self.seen.push((self.now, what()));
-        }
+    fn saw(&mut self, what: Seen) {
+        self.seen.push((self.now, what));
     }
 
     fn perform_call(&mut self, id: CallId, out: Vec<call::Effect>) {
         for effect in out {
             match effect {
                 call::Effect::Leg(leg, command) => {
-                    self.saw(|| Seen::Leg(leg, command.clone()));
+                    self.saw(Seen::Leg(leg, command.clone()));
                     self.phones.command(self.now, leg, &command);
                 }
-                call::Effect::ToQueue(queue, event) => self.send(Message::Queue(queue, event)),
-                call::Effect::ToAgent(agent, event) => self.send(Message::Agent(agent, event)),
+                call::Effect::ToQueue(queue, event) => self.messages.push_back(Message::Queue(queue, event)),
+                call::Effect::ToAgent(agent, event) => self.messages.push_back(Message::Agent(agent, event)),
                 call::Effect::Finished(record) => {
-                    self.saw(|| Seen::Finished(record.clone()));
-                    self.records.push(*record);
+                    self.records.push((*record).clone());
+                    self.saw(Seen::Finished(record));
                     self.calls.remove(&id);
                 }
             }
@@ -226,23 +198,10 @@ impl World {
     fn perform_agent(&mut self, out: Vec<agent::Effect>) {
         for effect in out {
             match effect {
-                agent::Effect::ToCall(call, event) => self.send(Message::Call(call, event)),
-                agent::Effect::ToQueue(queue, event) => self.send(Message::Queue(queue, event)),
+                agent::Effect::ToCall(call, event) => self.messages.push_back(Message::Call(call, event)),
+                agent::Effect::ToQueue(queue, event) => self.messages.push_back(Message::Queue(queue, event)),
                 agent::Effect::Save(_) => {}
             }
-        }
-    }
-
-    fn send(&mut self, message: Message) {
-        if self.rng.below(100) < self.weather.lost {
-            return;
-        }
-        let copies = if self.rng.below(100) < self.weather.repeated { 2 } else { 1 };
-        for _ in 0..copies {
-            let micros = usize::try_from(self.weather.delay.as_micros()).unwrap();
-            let delay = Duration::from_micros(self.rng.below(micros + 1) as u64);
-            self.messages += 1;
-            self.flight.insert((self.now + delay, self.messages), message.clone());
         }
     }
 
@@ -271,22 +230,19 @@ impl World {
 
     /// When something happens next.
     pub(crate) fn next_at(&self) -> Option<Moment> {
-        let flight = self.flight.first_key_value().map(|((at, _), _)| *at);
+        let soon = self.messages.front().map(|_| self.now);
         let calls = self.calls.values().filter_map(Call::deadline);
         let agents = self.agents.values().filter_map(Agent::deadline);
         let queues = self.queues.values().filter_map(Queue::deadline);
-        flight.into_iter().chain(self.phones.next_at()).chain(calls).chain(agents).chain(queues).min()
+        soon.into_iter().chain(self.phones.next_at()).chain(calls).chain(agents).chain(queues).min()
     }
 
     /// One thing that is due at `at` or before; `false` when there is none.
     fn step(&mut self, at: Moment) -> bool {
         let due = |deadline: Option<Moment>| deadline.is_some_and(|d| d <= at);
-        if let Some(entry) = self.flight.first_entry()
-            && entry.key().0 <= at
-        {
-            let message = entry.remove();
+        if let Some(message) = self.messages.pop_front() {
             self.deliver(message);
-        } else if let Some((leg, event)) = self.phones.next_due(at, &mut self.rng) {
+        } else if let Some((leg, event)) = self.phones.next_due(at) {
             self.leg_event(leg, event);
         } else if let Some((&id, _)) = self.calls.iter().find(|(_, call)| due(call.deadline())) {
             self.deliver(Message::Call(id, call::Event::Wake));

@@ -1,22 +1,11 @@
-//! The phones at the end of the legs. They ring at once; what they do then is told by a scenario or drawn by lot.
+//! The phones at the end of the legs. They ring at once, and until their time is over; a scenario says what else they do.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use carillon_acd::ids::{AgentId, CallId, LegId};
+use carillon_acd::ids::{AgentId, CallId, DeviceId, LegId};
 use carillon_acd::leg::{Cause, DialTarget, LegCommand, LegEvent, Playback};
-use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
-
-/// What a phone does by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Temper {
-    /// Rings until its time is over.
-    #[default]
-    Patient,
-    /// Answers, declines, fails or rings in vain, and hangs up some time; callers lose patience.
-    Moody,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Phone {
@@ -26,14 +15,13 @@ pub(crate) struct Phone {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phones {
-    pub(crate) temper: Temper,
     /// Devices that cannot be made to ring.
     pub(crate) dead: Vec<AgentId>,
     legs: BTreeMap<LegId, Phone>,
+    /// Legs of agents who call and are not answered.
+    calling: BTreeMap<LegId, DeviceId>,
     plans: BTreeMap<(Moment, LegId, u64), LegEvent>,
     plan_count: u64,
-    /// Legs that were dialled and wait for their mood.
-    fresh: Vec<(Moment, LegId, Duration)>,
 }
 
 impl Phones {
@@ -46,18 +34,18 @@ impl Phones {
                     self.plan(now, leg, LegEvent::Failed(Cause::Unreachable));
                 } else {
                     self.plan(now, leg, LegEvent::Alerting { early_media: false });
-                    match self.temper {
-                        Temper::Patient => self.plan(now + *ring_for, leg, LegEvent::Failed(Cause::NoAnswer)),
-                        Temper::Moody => self.fresh.push((now, leg, *ring_for)),
-                    }
+                    self.plan(now + *ring_for, leg, LegEvent::Failed(Cause::NoAnswer));
                 }
             }
+            LegCommand::Adopt { from } => self.adopt(now, leg, *from),
             LegCommand::HangUp(_) => self.forget(leg),
-            LegCommand::Play(Playback::Sound(_)) if self.temper == Temper::Moody => {
-                self.plan(now + Duration::from_secs(3), leg, LegEvent::PlayFinished);
+            LegCommand::Play(Playback::Done | Playback::Declined) => {
+                self.plan(now + Duration::from_secs(1), leg, LegEvent::PlayFinished);
+            }
+            LegCommand::Answer => {
+                self.calling.remove(&leg);
             }
             LegCommand::Ring
-            | LegCommand::Answer
             | LegCommand::Play(_)
             | LegCommand::StopPlaying
             | LegCommand::Bridge { .. }
@@ -76,6 +64,7 @@ impl Phones {
             }
             LegEvent::Failed(_) | LegEvent::Ended(_) => self.forget(leg),
             LegEvent::Alerting { .. }
+            | LegEvent::TakenOver { .. }
             | LegEvent::Digit(_)
             | LegEvent::PlayFinished
             | LegEvent::Held
@@ -83,17 +72,26 @@ impl Phones {
         }
     }
 
-    fn forget(&mut self, leg: LegId) {
-        self.legs.remove(&leg);
-        self.plans.retain(|(_, l, _), _| *l != leg);
-        self.fresh.retain(|(_, l, _)| *l != leg);
+    /// An agent's phone has called: his leg can be adopted until it is answered or gone.
+    pub(crate) fn calls(&mut self, leg: LegId, device: DeviceId) {
+        self.calling.insert(leg, device);
     }
 
-    /// All legs of a call are gone, and nobody is told.
-    pub(crate) fn edge_dies(&mut self, call: CallId) {
-        self.legs.retain(|leg, _| leg.call != call);
-        self.plans.retain(|(_, leg, _), _| leg.call != call);
-        self.fresh.retain(|(_, leg, _)| leg.call != call);
+    fn adopt(&mut self, now: Moment, leg: LegId, from: LegId) {
+        match self.calling.remove(&from) {
+            Some(device) => {
+                self.legs.insert(leg, Phone { target: DialTarget::Device { device, at: Vec::new() }, answered: false });
+                self.plan(now, from, LegEvent::TakenOver { by: leg });
+                self.plan(now, leg, LegEvent::Answered);
+            }
+            None => self.plan(now, leg, LegEvent::Failed(Cause::Cancelled)),
+        }
+    }
+
+    fn forget(&mut self, leg: LegId) {
+        self.calling.remove(&leg);
+        self.legs.remove(&leg);
+        self.plans.retain(|(_, l, _), _| *l != leg);
     }
 
     pub(crate) fn plan(&mut self, at: Moment, leg: LegId, event: LegEvent) {
@@ -102,33 +100,15 @@ impl Phones {
     }
 
     pub(crate) fn next_at(&self) -> Option<Moment> {
-        self.fresh.first().map(|(at, ..)| *at).into_iter().chain(self.plans.keys().next().map(|(at, ..)| *at)).min()
+        self.plans.keys().next().map(|(at, ..)| *at)
     }
 
-    pub(crate) fn next_due(&mut self, at: Moment, rng: &mut Rng) -> Option<(LegId, LegEvent)> {
-        for (dialled, leg, ring_for) in std::mem::take(&mut self.fresh) {
-            self.choose(dialled, leg, ring_for, rng);
-        }
+    pub(crate) fn next_due(&mut self, at: Moment) -> Option<(LegId, LegEvent)> {
         let (&(when, leg, n), _) = self.plans.first_key_value()?;
         if when > at {
             return None;
         }
         self.plans.remove(&(when, leg, n)).map(|event| (leg, event))
-    }
-
-    fn choose(&mut self, dialled: Moment, leg: LegId, ring_for: Duration, rng: &mut Rng) {
-        let after = Duration::from_millis(rng.below(12_000) as u64);
-        match rng.below(10) {
-            0 => self.plan(dialled, leg, LegEvent::Failed(Cause::Unreachable)),
-            1 => self.plan(dialled + after, leg, LegEvent::Failed(Cause::Declined)),
-            2 | 3 => self.plan(dialled + ring_for, leg, LegEvent::Failed(Cause::NoAnswer)),
-            4..=9 => {
-                self.plan(dialled + after, leg, LegEvent::Answered);
-                let talk = Duration::from_millis(1_000 + rng.below(60_000) as u64);
-                self.plan(dialled + after + talk, leg, LegEvent::Ended(Cause::Normal));
-            }
-            10.. => unreachable!("below 10"),
-        }
     }
 
     /// The leg to a device of `agent`, the newest first; `device` by its place when it matters.
@@ -152,7 +132,9 @@ impl Phones {
         let mut lines = BTreeMap::new();
         let mut agents: BTreeMap<&AgentId, CallId> = BTreeMap::new();
         for (leg, phone) in &self.legs {
+            // The client of a callback is outside, too.
             if phone.answered
+                && matches!(phone.target, DialTarget::Device { .. })
                 && let Some(other) = lines.insert(leg.call, *leg)
             {
                 panic!("{leg} and {other} are connected with one caller");
@@ -162,9 +144,5 @@ impl Phones {
                 assert_eq!(call, leg.call, "{} is wanted by two calls", device.agent);
             }
         }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.legs.is_empty()
     }
 }

@@ -1,6 +1,8 @@
 //! One file per kind of object: its fields, their ranges and defaults.
 
 pub(super) mod agent;
+mod codes;
+mod exits;
 pub(super) mod number;
 pub(super) mod queue;
 mod skills;

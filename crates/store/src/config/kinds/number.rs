@@ -4,13 +4,14 @@ use carillon_acd::ids::{AgentId, NumberId, QueueId, SoundId, TrunkId};
 use carillon_acd::route::Target;
 
 use super::skills::skills;
+use super::{DAY, SECOND};
 use crate::config::center::Number;
 use crate::config::decoder::{Decoder, Fields, Shape};
 use crate::config::findings::{Kind, Problem, Unique};
 
 pub(crate) const SHAPE: Shape = Shape {
     what: "a Number",
-    fields: &["number", "trunk", "greeting", "queue", "agent", "priority", "skills"],
+    fields: &["number", "trunk", "greeting", "queue", "agent", "priority", "skills", "max_wait"],
     later: &[
         "to_header_extension",
         "extension_digits",
@@ -48,6 +49,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: NumberId, fields: &Fields<'_
     let skills = fields.get("skills").map(|entry| skills(decoder, entry)).unwrap_or_default();
     let priority = fields.get("priority").and_then(|entry| decoder.whole(entry, -100..=100)).unwrap_or_default();
     let priority = i32::try_from(priority).expect("checked to be -100 to 100");
+    let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
     Some(Number {
         number: number?,
         trunk: TrunkId::new(tenant, trunk?),
@@ -55,6 +57,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: NumberId, fields: &Fields<'_
         target: target?,
         priority,
         skills,
+        max_wait: max_wait.filter(|limit| !limit.is_zero()),
         id,
     })
 }

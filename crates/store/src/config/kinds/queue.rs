@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use carillon_acd::agent::IdleReset;
-use carillon_acd::ids::{AgentId, Name, QueueId, SoundId};
-use carillon_acd::queue::{Strategy, Then, Timeout, Unanswered};
+use carillon_acd::ids::{AgentId, Name, QueueId, ShortNumber, SoundId};
+use carillon_acd::queue::{Exit, NOBODY_GRACE, Strategy, Then, Timeout, Unanswered};
 use carillon_acd::rank::Ranking;
 use carillon_acd::route::WaitingSound;
 use carillon_acd::skills::Skills;
 use carillon_acd::stats::ServiceLevel;
 
+use super::exits;
 use super::skills::skills;
 use super::{DAY, HOUR, MINUTE, SECOND};
-use crate::config::center::{Queue, ShortNumber};
+use crate::config::center::Queue;
 use crate::config::decoder::{Choice, Decoder, Fields, Shape};
-use crate::config::findings::{Handover, Kind, Problem, ToExtension, Unique};
+use crate::config::findings::{Asker, Forward, Handover, Kind, Problem, ToExtension, Unique};
 use crate::config::yaml::Entry;
 
 pub(crate) const SHAPE: Shape = Shape {
@@ -25,12 +26,17 @@ pub(crate) const SHAPE: Shape = Shape {
         "extension",
         "short_number",
         "agents",
+        "pickup",
         "strategy",
         "idle_reset",
         "rings",
         "pause_after",
         "wrap_up",
         "max_wait",
+        "nobody_grace",
+        "max_talk",
+        "exits",
+        "callback",
         "unanswered",
         "timeout",
         "waiting_sound",
@@ -44,12 +50,11 @@ pub(crate) const SHAPE: Shape = Shape {
         "relax",
         "relax_to",
     ],
-    later: &["announce_position", "pickup", "talk_cap", "exits", "callback"],
+    later: &["announce_position"],
 };
 
-const UNANSWERED: Shape =
-    Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail", "last_agent_phone"] };
-const UNANSWERED_WORDS: [&str; 2] = ["wait", "hang_up"];
+const UNANSWERED: Shape = Shape { what: "`unanswered`", fields: &["number", "queue"], later: &["voicemail"] };
+const UNANSWERED_WORDS: [&str; 3] = ["wait", "hang_up", "last_agent_phone"];
 const SERVICE_LEVEL: Shape =
     Shape { what: "`service_level`", fields: &["threshold", "target", "short_abandon"], later: &[] };
 const TIMEOUT: Shape = Shape { what: "`timeout`", fields: &["message", "then"], later: &[] };
@@ -86,12 +91,17 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
     let priority = whole(decoder, "priority", -100..=100, 0);
     let wrap_up = fields.get("wrap_up").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let max_wait = fields.get("max_wait").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
+    let max_talk = fields.get("max_talk").and_then(|entry| decoder.duration(entry, SECOND..=DAY, Some("no limit")));
+    let grace = fields.get("nobody_grace").and_then(|entry| decoder.duration(entry, Duration::ZERO..=HOUR, None));
     let strategy = fields.get("strategy").and_then(|entry| decoder.word(entry, &STRATEGIES, &[]));
     let idle_reset = fields.get("idle_reset").and_then(|entry| decoder.word(entry, &IDLE_RESETS, &[]));
     let sound = fields.get("waiting_sound").and_then(|entry| decoder.word(entry, &WAITING_SOUNDS, &[]));
+    let pickup = fields.get("pickup").and_then(|entry| decoder.word(entry, &YES_OR_NO, &[]));
     let handover = Source { tenant: &id.tenant, queue: place };
     let unanswered = fields.get("unanswered").and_then(|entry| unanswered(decoder, &handover, entry));
     let timeout = fields.get("timeout").and_then(|entry| timeout(decoder, &handover, entry));
+    let exits = fields.get("exits").map(|entry| exits::exits(decoder, &handover, entry));
+    let callback = fields.get("callback").and_then(|entry| exits::callback(decoder, entry));
     let service_level = fields.get("service_level").and_then(|entry| service_level(decoder, entry));
     let queue = Queue {
         display_name: display_name(decoder, &id.name, fields),
@@ -102,14 +112,19 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: QueueId, place: usize, field
         }),
         short_number: fields.get("short_number").and_then(|entry| short_number(decoder, entry)),
         agents: agents(decoder, &id.tenant, fields),
+        pickup: pickup.unwrap_or_default(),
         strategy: strategy.unwrap_or_default(),
         idle_reset: idle_reset.unwrap_or_default(),
         rings: u8::try_from(rings).expect("checked to be 1 to 20"),
         pause_after: u32::try_from(pause_after).ok().filter(|most| *most > 0),
         wrap_up: wrap_up.unwrap_or_default(),
         max_wait: max_wait.filter(|limit| !limit.is_zero()),
+        nobody_grace: grace.unwrap_or(NOBODY_GRACE),
+        max_talk: max_talk.filter(|limit| !limit.is_zero()),
         unanswered: unanswered.unwrap_or_default(),
         timeout: timeout.unwrap_or_default(),
+        exits: exits.unwrap_or_default(),
+        callback: callback.unwrap_or_default(),
         waiting_sound: sound.unwrap_or_default(),
         max_waiting: usize::try_from(max_waiting).expect("checked to be 1 to 100,000"),
         priority: i32::try_from(priority).expect("checked to be -100 to 100"),
@@ -130,15 +145,9 @@ pub(super) fn display_name(decoder: &mut Decoder<'_>, name: &Name, fields: &Fiel
 }
 
 fn short_number(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<ShortNumber> {
-    let text = decoder.text(entry)?;
-    if !(1..=8).contains(&text.len()) || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-        let problem =
-            Problem::error("`short_number` must be 1 to 8 digits").at(entry.value.place, "not a short number");
-        decoder.report(problem.help("write it in quotes: \"99900\" (TR-5)"));
-        return None;
-    }
-    decoder.findings.take(Unique::ShortNumber, text, entry.value.place);
-    Some(ShortNumber(text.into()))
+    let short_number = decoder.short_number(entry)?;
+    decoder.findings.take(Unique::ShortNumber, short_number.as_str(), entry.value.place);
+    Some(short_number)
 }
 
 /// Spec: QU-7.
@@ -179,13 +188,13 @@ fn agents(decoder: &mut Decoder<'_>, tenant: &Name, fields: &Fields<'_>) -> Vec<
 }
 
 /// The queue that hands callers over.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     tenant: &'a Name,
-    queue: usize,
+    pub(super) queue: usize,
 }
 
 impl Source<'_> {
-    fn to_queue(&self, decoder: &mut Decoder<'_>, entry: &Entry) -> Option<QueueId> {
+    pub(super) fn to_queue(&self, decoder: &mut Decoder<'_>, entry: &Entry) -> Option<QueueId> {
         let name = decoder.reference(Kind::Queue, "queue", &entry.value)?;
         let place = entry.value.place;
         decoder.findings.handovers.push(Handover { from: self.queue, to: name.clone(), place });
@@ -198,13 +207,19 @@ fn unanswered(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> 
     match decoder.choice(entry, &UNANSWERED)? {
         Choice::Word("wait") => Some(Unanswered::Wait),
         Choice::Word("hang_up") => Some(Unanswered::Leave(Then::HangUp)),
+        Choice::Word("last_agent_phone") => {
+            let what = "forwarding to a mobile phone";
+            decoder.findings.forwards.push(Forward { what, place: entry.value.place });
+            decoder.findings.to_last_agents.push((source.queue, entry.value.place));
+            Some(Unanswered::Leave(Then::LastAgentPhone))
+        }
         Choice::Word(other) => {
             let words = UNANSWERED_WORDS.into_iter().chain(["{ number: … }", "{ queue: … }"]);
             decoder.unknown_word("unanswered", other, entry.value.place, words, UNANSWERED.later);
             None
         }
         Choice::Field(field) if field.key == "number" => {
-            decoder.findings.forwards.push(field.value.place);
+            decoder.findings.forwards.push(Forward { what: "forwarding to a number", place: field.value.place });
             decoder.phone_number(field).map(|number| Unanswered::Leave(Then::Number(number)))
         }
         Choice::Field(field) => source.to_queue(decoder, field).map(|queue| Unanswered::Leave(Then::Queue(queue))),
@@ -227,7 +242,12 @@ fn timeout(decoder: &mut Decoder<'_>, source: &Source<'_>, entry: &Entry) -> Opt
         }
         Choice::Field(field) if field.key == "extension" => {
             let to = decoder.extension(field)?;
-            decoder.findings.to_extensions.push(ToExtension { from: source.queue, to, place: field.value.place });
+            decoder.findings.to_extensions.push(ToExtension {
+                from: source.queue,
+                asker: Asker::Timeout,
+                to,
+                place: field.value.place,
+            });
             None
         }
         Choice::Field(field) => source.to_queue(decoder, field).map(Then::Queue),
@@ -281,6 +301,8 @@ fn doubts(decoder: &mut Decoder<'_>, queue: &Queue, fields: &Fields<'_>) {
             decoder.report(problem.at(entry.key_place, "not used").help(help));
         }
     }
+    let calls_back = queue.exits.values().any(|exit| *exit == Exit::Callback);
+    exits::doubts(decoder, queue.id.name.as_str(), fields, calls_back, queue.waiting_sound == WaitingSound::Ringing);
     if queue.agents.is_empty() && fields.get("agents").is_none_or(is_empty_list) {
         let problem = Problem::warning(format!("queue `{}` has no agents", queue.id.name));
         let help = "nobody can be logged in, so every caller goes the way of `timeout` at once (UN-4)";
