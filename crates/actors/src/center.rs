@@ -175,14 +175,6 @@ impl Center {
         }
     }
 
-    /// Whether a queue or an agent has its owner on this node.
-    pub fn owns(&self, owned: &Owned) -> bool {
-        match owned {
-            Owned::Queue(queue) => self.addresses.queue(queue).is_some(),
-            Owned::Agent(agent) => self.addresses.agent(agent).is_some(),
-        }
-    }
-
     /// Every agent, by id.
     pub async fn agents(&self) -> Vec<AgentView> {
         let mut views = ask_all(self.addresses.agents(), AgentMessage::View).await;

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, PartialEq)]
 enum Seen {
-    Message(NodeId, Message),
+    Message(NodeId, Box<Message>),
     Link(NodeId, Option<u32>),
 }
 
@@ -39,7 +39,7 @@ impl Node {
         let inbox = Inbox {
             on_message: Arc::new(move |from, message| {
                 if let Some(message) = Message::from_wire(message) {
-                    let _ = messages.send(Seen::Message(from, message));
+                    let _ = messages.send(Seen::Message(from, Box::new(message)));
                 }
             }),
             on_link: Arc::new(move |node, boot| drop(changes.send(Seen::Link(node, boot)))),
@@ -85,8 +85,8 @@ async fn two_nodes_have_one_link_and_messages_keep_their_order() {
         two.links.send(NodeId(1), envelope(device)).unwrap();
     }
     for device in 0..=255 {
-        assert_eq!(one.next().await, Seen::Message(NodeId(2), reachable(device)));
-        assert_eq!(two.next().await, Seen::Message(NodeId(1), reachable(device)));
+        assert_eq!(one.next().await, Seen::Message(NodeId(2), Box::new(reachable(device))));
+        assert_eq!(two.next().await, Seen::Message(NodeId(1), Box::new(reachable(device))));
     }
     assert_eq!((one.links.stats().sent, one.links.stats().received), (256, 256));
     assert_eq!(one.links.stats().up, 1);

@@ -175,7 +175,7 @@ impl Beginning {
         }
         let works = self.works();
         let mut held = self.held_here(&tenures).await;
-        held.extend(tenures.iter().flat_map(|tenure| self.reports.take(*tenure)));
+        held.extend(self.reports.take(&tenures));
         let titles = tenures.iter().flat_map(|tenure| {
             let title = self.title(*tenure);
             works.holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
@@ -184,6 +184,10 @@ impl Beginning {
         tracing::info!(shards = count, owners = titles.len(), held = held.len(), "serving");
         if let Err(error) = works.center.own(titles, held).await {
             tracing::error!(%error, shards = count, "owners did not start");
+        }
+        for late in self.reports.running(&tenures) {
+            // Whose owner did not start hears nothing.
+            let _ = works.center.deliver(late);
         }
     }
 
@@ -194,6 +198,7 @@ impl Beginning {
         let works = self.works();
         let what: Vec<Owned> = shards.iter().flat_map(|shard| works.holdings.of(*shard)).cloned().collect();
         tracing::info!(shards = shards.len(), owners = what.len(), "no longer serving");
+        self.reports.stopped(&shards);
         if let Err(error) = works.center.disown(what).await {
             tracing::error!(%error, "owners did not end");
         }
@@ -334,7 +339,10 @@ fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
     let Err(not_here) = works.center.deliver(message) else { return };
     let subject = news.as_ref().and_then(holdings::subject);
     match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
-        (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]),
+        (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]).into_iter().for_each(|news| {
+            // It has started in this moment.
+            let _ = works.center.deliver(news);
+        }),
         // The sender has not heard yet who the owner is; but two who take each other for it do not play ball.
         (Some(news), None) if works.membership.owner(&news) != Some(from) => works.membership.carry(news),
         (Some(_), None) => tracing::debug!(node = from.0, %not_here, "where a phone is, went astray"),
@@ -342,20 +350,17 @@ fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
     }
 }
 
-/// What is reported for an owner that runs already is as good as any message; for others it waits until they start.
+/// What is reported waits for the owners of its tenure, unless they run already.
 fn take_report(works: Option<&Works>, reports: &Reports, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
     let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
-    let mut waiting: Vec<(Tenure, Message)> = Vec::new();
-    for message in messages {
-        let Some(owned) = holdings::subject(&message) else { continue };
-        let Some(tenure) = tenures.get(&holdings::shard(&owned)) else { continue };
-        match works.filter(|works| works.center.owns(&owned)) {
-            // It runs on this node, or it has just ended.
-            Some(works) => drop(works.center.deliver(message)),
-            None => waiting.push((*tenure, message)),
-        }
+    let theirs = messages.filter_map(|message| {
+        let owned = holdings::subject(&message)?;
+        Some((*tenures.get(&holdings::shard(&owned))?, message))
+    });
+    for message in reports.keep(theirs.collect()) {
+        // It runs, or it has just ended.
+        let _ = works.map(|works| works.center.deliver(message));
     }
-    reports.keep(waiting);
 }
 
 /// What the registrar reports of a device, for its owner.

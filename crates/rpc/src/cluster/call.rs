@@ -60,7 +60,7 @@ pub(super) fn from_wire(it: wire::ToCall) -> Option<Message> {
             Event::Queue(Named::from_name(it.queue)?, FromQueue::Rings(found))
         }
         Wire::NotPickedUp(it) => {
-            let said = FromQueue::NotPickedUp { call: it.call.clone()?.into(), why: it.why().into() };
+            let said = FromQueue::NotPickedUp { call: it.call?.into(), why: it.why().into() };
             Event::Queue(Named::from_name(it.queue)?, said)
         }
         Wire::HangUp(_) => Event::HangUp,
@@ -170,7 +170,7 @@ fn then_to_wire(then: &Then) -> Option<WireThen> {
 fn overflow_from_wire(it: wire::Overflow) -> Option<Event> {
     let queue = QueueId::from_name(it.queue.clone())?;
     let overflow = Overflow {
-        why: reason(it.why(), it.other_call.clone())?,
+        why: reason(it.why(), it.other_call)?,
         message: Named::from_name(it.message),
         then: match it.then {
             None => Then::HangUp,
