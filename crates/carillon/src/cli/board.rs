@@ -173,8 +173,8 @@ mod tests {
         let expected = "\
 1 waiting, 1 talking; 1 of 1 agents ready
 
-QUEUE    WAITING  OFFERING  LONGEST  FREE  LOGGED IN  OFFERED  ANSWERED  ABANDONED  OVERFLOWED
-support  1        0         13s      0     1/3        0        0         0          0
+QUEUE    WAITING  OFFERING  CALLBACKS  LONGEST  FREE  LOGGED IN  OFFERED  ANSWERED  ABANDONED  OVERFLOWED
+support  1        0         0          13s      0     1/3        0        0         0          0
 
 AGENT  WANTS  ACTIVITY  FOR    CALL  QUEUES  DEVICES  HANDLED
 anna   ready  talking   1m01s                1/1      0
@@ -187,7 +187,7 @@ anna   ready  talking   1m01s                1/1      0
         let (mut board, start) = (Board::default(), Instant::now());
         board.apply(update(vec![support(0)], Vec::new()), start);
         let picture = board.draw(&api::of_tenant("default"), start + Duration::from_secs(30), false);
-        assert!(picture.contains("support  0        0         0s"), "{picture}");
+        assert!(picture.contains("support  0        0         0          0s"), "{picture}");
     }
 
     #[test]

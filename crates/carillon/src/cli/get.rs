@@ -317,7 +317,7 @@ anna   Anna  101  on_break  talking   1m02s  1-6a0f3c21-42  support, sales (out)
         let table = queue_table(&api::of_tenant("default"), std::slice::from_ref(&queue)).trim_fmt();
         let cells: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
         let name = "tenants/other/queues/support";
-        assert_eq!(cells, [name, "all_at_once", "3", "0", "0s", "0", "4/5", "10", "0", "0", "0"]);
+        assert_eq!(cells, [name, "all_at_once", "3", "0", "0", "0s", "0", "4/5", "10", "0", "0", "0"]);
         let json = serde_json::to_value(QueueRow::from(queue)).unwrap();
         assert_eq!((&json["strategy"], &json["extension"]), (&"all_at_once".into(), &serde_json::Value::Null));
     }
