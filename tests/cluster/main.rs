@@ -63,14 +63,14 @@ async fn cl_2_a_call_its_queue_and_its_agent_live_on_any_nodes() -> Result<()> {
 #[tokio::test]
 async fn cl_4_callers_keep_music_and_order_when_the_owner_of_their_queue_is_killed() -> Result<()> {
     let mut scene = Scene::start().await?;
-    let owner = scene.owner_of_queue("support").await?;
+    let owner = scene.owner("support").await?;
     let edge = scene.another_than(&[owner]);
     let (mut anna, callers) = one_talks_and_the_others_wait(&scene, edge, 4).await?;
     scene.kill(owner).await?;
     for caller in &callers[1..] {
         caller.audio().hears_anything(Duration::from_millis(500)).await?;
     }
-    let next = scene.owner_of_queue("support").await?;
+    let next = scene.owner("support").await?;
     ensure!(next != owner);
     scene.until_waiting("support", 4).await?;
     are_served_in_order(&mut anna, callers).await?;
@@ -83,11 +83,11 @@ async fn cl_4_callers_keep_music_and_order_when_the_owner_of_their_queue_is_kill
 #[tokio::test]
 async fn cl_4_an_agent_in_conversation_is_known_as_such_to_her_next_owner() -> Result<()> {
     let mut scene = Scene::start().await?;
-    let owner = scene.owner_of_agent("anna").await?;
+    let owner = scene.owner("anna").await?;
     let edge = scene.another_than(&[owner]);
     let (mut anna, callers) = one_talks_and_the_others_wait(&scene, edge, 1).await?;
     scene.kill(owner).await?;
-    ensure!(scene.owner_of_agent("anna").await? != owner);
+    ensure!(scene.owner("anna").await? != owner);
     scene.until_activity("anna", "talking").await?;
     ensure!(anna.rung().is_none(), "she is not offered a second caller");
     callers[0].audio().hears_tone(ANNA, TOLERANCE, SOON).await?;
@@ -120,7 +120,7 @@ async fn cl_5_calls_and_offers_go_on_while_etcd_is_frozen() -> Result<()> {
 #[tokio::test]
 async fn cl_3_a_node_that_slept_finds_its_titles_gone() -> Result<()> {
     let scene = Scene::start().await?;
-    let owner = scene.owner_of_queue("support").await?;
+    let owner = scene.owner("support").await?;
     let edge = scene.another_than(&[owner]);
     let (mut anna, callers) = one_talks_and_the_others_wait(&scene, edge, 2).await?;
     scene.signal(owner, "STOP").await?;
@@ -129,5 +129,32 @@ async fn cl_3_a_node_that_slept_finds_its_titles_gone() -> Result<()> {
     are_served_in_order(&mut anna, callers).await?;
     let records = scene.records(edge, 3).await?;
     ensure!(records.iter().all(|record| record.outcome == "answered"), "{records:?}");
+    scene.stop().await
+}
+
+// spec: CL-6: a node hands over what it owns and nobody notices. TR-6: any node takes a command and shows everybody.
+#[tokio::test]
+async fn cl_6_a_drained_node_owns_nothing_and_any_node_speaks_for_all() -> Result<()> {
+    let scene = Scene::start().await?;
+    let owner = scene.owner("anna").await?;
+    let edge = scene.another_than(&[owner]);
+    let (mut anna, callers) = one_talks_and_the_others_wait(&scene, edge, 2).await?;
+    let said = scene.cli(edge, &["drain", &owner.to_string()]).await?;
+    ensure!(said.contains(&format!("node {owner}: 0 shards left")), "{said}");
+    ensure!(scene.owner("anna").await? != owner && scene.owner("support").await? != owner);
+    for node in scene.nodes() {
+        let nodes = scene.cli(node, &["nodes"]).await?;
+        ensure!(nodes.lines().count() == 4 && nodes.contains("draining"), "{nodes}");
+        let calls = scene.cli(node, &["get", "calls"]).await?;
+        ensure!(calls.lines().count() == 4, "the calls of node {edge}, asked at node {node}: {calls}");
+    }
+    are_served_in_order(&mut anna, callers).await?;
+    scene.cli(owner, &["undrain", &owner.to_string()]).await?;
+    for node in scene.nodes() {
+        scene.cli_soon(node, &["agent", "anna", "break"]).await?;
+        let agents = scene.cli_soon(edge, &["get", "agents", "anna"]).await?;
+        ensure!(agents.contains("break"), "told at node {node}: {agents}");
+        scene.cli_soon(node, &["agent", "anna", "ready"]).await?;
+    }
     scene.stop().await
 }

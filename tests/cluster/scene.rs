@@ -88,83 +88,90 @@ impl Scene {
         Ok(call)
     }
 
-    /// Asks every living node until one of the answers, each with its node's number, is as wanted.
-    async fn until<T>(
-        &self,
-        what: &str,
-        args: &[&str],
-        mut look: impl FnMut(&[(u8, Value)]) -> Option<T>,
-    ) -> Result<T> {
+    /// Asks the living nodes in turn until the answer of one is as wanted. Each answers for all of them.
+    async fn until<T>(&self, what: &str, args: &[&str], mut look: impl FnMut(&[Value]) -> Option<T>) -> Result<T> {
         let mut poll = tokio::time::interval(Duration::from_millis(50));
         let mut last = Vec::new();
         let looking = async {
             loop {
-                poll.tick().await;
-                last = Vec::new();
-                for (node, carillon) in &self.nodes {
+                for carillon in self.nodes.values() {
+                    poll.tick().await;
                     // One that sleeps does not answer.
-                    let asked = tokio::time::timeout(Duration::from_secs(1), carillon.cli_json(args)).await;
+                    let asked = tokio::time::timeout(Duration::from_secs(4), carillon.cli_json(args)).await;
                     if let Ok(Ok(Value::Array(answer))) = asked {
-                        last.extend(answer.into_iter().map(|one| (*node, one)));
+                        last = answer;
+                        if let Some(found) = look(&last) {
+                            return found;
+                        }
                     }
-                }
-                if let Some(found) = look(&last) {
-                    return found;
                 }
             }
         };
         let found = tokio::time::timeout(TAKEN_OVER, looking).await;
         found.with_context(|| {
             let logs: Vec<String> = self.nodes.iter().map(|(n, it)| format!("== node {n}\n{}", it.log())).collect();
-            format!("never: {what}\n{}", logs.join("\n"))
+            format!("never: {what}; last {last:?}\n{}", logs.join("\n"))
         })
     }
 
-    async fn queues<T>(&self, what: &str, look: impl FnMut(&[(u8, Value)]) -> Option<T>) -> Result<T> {
-        self.until(what, &["get", "queues", "-o", "json"], look).await
-    }
-
-    async fn agents<T>(&self, what: &str, look: impl FnMut(&[(u8, Value)]) -> Option<T>) -> Result<T> {
-        self.until(what, &["get", "agents", "-o", "json"], look).await
-    }
-
-    /// Until the queue and the agent have one owner each.
+    /// Until the queue and the agent have their owners, and these answer for them.
     pub(crate) async fn until_all_own(&self) -> Result<()> {
-        self.queues("one owner of the queue", |all| (all.len() == 1).then_some(())).await?;
-        self.agents("one owner of the agent", |all| (all.len() == 1).then_some(())).await
+        self.until("one queue", &["get", "queues", "-o", "json"], |all| (all.len() == 1).then_some(())).await?;
+        self.until("one agent", &["get", "agents", "-o", "json"], |all| (all.len() == 1).then_some(())).await
     }
 
-    /// The node that owns a queue, once there is exactly one.
-    pub(crate) async fn owner_of_queue(&self, name: &str) -> Result<u8> {
-        self.queues("a queue has one owner", |all| only(all, name).map(|(node, _)| *node)).await
+    /// The living node that owns a queue or an agent.
+    pub(crate) async fn owner(&self, name: &str) -> Result<u8> {
+        let nodes = self.nodes();
+        let what = format!("{name} has an owner");
+        let owner = |all: &[Value]| named(all, name)?["node"].as_u64().and_then(|node| u8::try_from(node).ok());
+        let living = |all: &[Value]| owner(all).filter(|node| nodes.contains(node));
+        self.until(&what, &["owners", "-o", "json"], living).await
     }
 
-    /// The node that owns an agent, once there is exactly one.
-    pub(crate) async fn owner_of_agent(&self, name: &str) -> Result<u8> {
-        self.agents("an agent has one owner", |all| only(all, name).map(|(node, _)| *node)).await
-    }
-
-    /// Until somebody else owns a queue; the node that sleeps does not count.
+    /// Until somebody else owns a queue or an agent than the node that sleeps.
     pub(crate) async fn until_owned_elsewhere(&self, name: &str, sleeps: u8) -> Result<()> {
-        let elsewhere =
-            |all: &[(u8, Value)]| all.iter().any(|(node, it)| *node != sleeps && is(it, name)).then_some(());
-        self.queues("the queue is taken over", elsewhere).await
+        let what = format!("{name} is taken over");
+        let elsewhere = |all: &[Value]| named(all, name)?["node"].as_u64().filter(|node| *node != u64::from(sleeps));
+        self.until(&what, &["owners", "-o", "json"], |all| elsewhere(all).map(drop)).await
     }
 
     /// Until the owner of a queue knows so many waiting callers.
     pub(crate) async fn until_waiting(&self, name: &str, count: usize) -> Result<()> {
         let what = format!("{count} callers wait");
-        self.queues(&what, |all| only(all, name).filter(|(_, it)| it["waiting"] == count).map(drop)).await
+        let waiting = |all: &[Value]| named(all, name).filter(|it| it["waiting"] == count).map(drop);
+        self.until(&what, &["get", "queues", "-o", "json"], waiting).await
     }
 
     /// Until the owner of an agent says that this happens to her.
     pub(crate) async fn until_activity(&self, name: &str, activity: &str) -> Result<()> {
         let what = format!("{name} is {activity}");
-        self.agents(&what, |all| only(all, name).filter(|(_, it)| it["activity"] == activity).map(drop)).await
+        let doing = |all: &[Value]| named(all, name).filter(|it| it["activity"] == activity).map(drop);
+        self.until(&what, &["get", "agents", "-o", "json"], doing).await
     }
 
     pub(crate) async fn until_idle(&self, name: &str) -> Result<()> {
         self.until_activity(name, "idle").await
+    }
+
+    /// Runs a command again until it succeeds: an owner that changes is not there for a moment.
+    pub(crate) async fn cli_soon(&self, node: u8, args: &[&str]) -> Result<String> {
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        let trying = async {
+            loop {
+                poll.tick().await;
+                if let Ok(said) = self.cli(node, args).await {
+                    return said;
+                }
+            }
+        };
+        let done = tokio::time::timeout(TAKEN_OVER, trying).await;
+        done.with_context(|| format!("node {node} never did carillon {}", args.join(" ")))
+    }
+
+    /// Runs the command line against a node.
+    pub(crate) async fn cli(&self, node: u8, args: &[&str]) -> Result<String> {
+        self.node(node).cli(args).await
     }
 
     /// The records of a node, once there are so many.
@@ -194,11 +201,6 @@ impl Scene {
     }
 }
 
-fn is(it: &Value, name: &str) -> bool {
-    it["name"].as_str().is_some_and(|full| full.rsplit('/').next() == Some(name))
-}
-
-fn only<'a>(all: &'a [(u8, Value)], name: &str) -> Option<&'a (u8, Value)> {
-    let mut named = all.iter().filter(|(_, it)| is(it, name));
-    named.next().filter(|_| named.next().is_none())
+fn named<'a>(all: &'a [Value], name: &str) -> Option<&'a Value> {
+    all.iter().find(|it| it["name"].as_str().is_some_and(|full| full.rsplit('/').next() == Some(name)))
 }

@@ -2,11 +2,13 @@
 
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::view::AgentCommand;
-use carillon_actors::Center;
+use carillon_actors::{Center, Owned};
+use carillon_rpc::v1::agent_service_client::AgentServiceClient;
 use carillon_rpc::v1::agent_service_server::AgentService;
 use carillon_rpc::{Refusal, names, v1};
 use tonic::{Request, Response, Status};
 
+use crate::elsewhere::{Elsewhere, ask_all, forwarded, merged};
 use crate::page::PageRequest;
 use crate::refusal;
 
@@ -15,17 +17,18 @@ const PAGE: u32 = 500;
 
 pub(crate) struct Agents {
     center: Center,
+    elsewhere: Elsewhere,
 }
 
 impl Agents {
-    pub(crate) fn new(center: Center) -> Self {
-        Agents { center }
+    pub(crate) fn new(center: Center, elsewhere: Elsewhere) -> Self {
+        Agents { center, elsewhere }
     }
 
     async fn command(&self, agent: AgentId, command: AgentCommand) -> Result<v1::Agent, Refusal> {
         tracing::info!(%agent, ?command, "agent command");
         let view = self.center.command_agent(&agent, command).await;
-        Ok(view.map_err(|error| refusal::of(agent, error))?.into())
+        Ok(view.map_err(|error| self.elsewhere.refused(&Owned::Agent(agent), error))?.into())
     }
 }
 
@@ -35,19 +38,34 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ListAgentsRequest>,
     ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        let others = self.elsewhere.others(&request);
         let request = request.into_inner();
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::agent)?;
         let mut agents = self.center.agents().await;
         agents.retain(|view| parent.holds(&view.agent.tenant));
         let (agents, next_page_token) = page.cut(agents, |view| &view.agent, AgentId::to_string);
-        let agents = agents.into_iter().map(Into::into).collect();
+        let own = (agents.into_iter().map(v1::Agent::from).collect(), next_page_token);
+        let pages = ask_all(others, |channel| {
+            let request = forwarded(request.clone());
+            async move {
+                let page = AgentServiceClient::new(channel).list_agents(request).await?.into_inner();
+                Ok((page.agents, page.next_page_token))
+            }
+        });
+        let pages = pages.await;
+        let name = |agent: &v1::Agent| agent.name.clone();
+        let (agents, next_page_token) = merged(page.size, own, pages, |it| names::agent(&it.name).ok(), name);
         Ok(Response::new(v1::ListAgentsResponse { agents, next_page_token }))
     }
 
     async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::GetAgentResponse>, Status> {
         let agent = named(&request.get_ref().name)?;
-        let view = self.center.agent(&agent).await.map_err(|error| refusal::of(agent, error))?;
+        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
+            return AgentServiceClient::new(channel).get_agent(forwarded(request.into_inner())).await;
+        }
+        let view = self.center.agent(&agent).await;
+        let view = view.map_err(|error| self.elsewhere.refused(&Owned::Agent(agent), error))?;
         Ok(Response::new(v1::GetAgentResponse { agent: Some(view.into()) }))
     }
 
@@ -55,8 +73,11 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::SetAvailabilityRequest>,
     ) -> Result<Response<v1::SetAvailabilityResponse>, Status> {
+        let agent = named(&request.get_ref().name)?;
+        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
+            return AgentServiceClient::new(channel).set_availability(forwarded(request.into_inner())).await;
+        }
         let request = request.get_ref();
-        let agent = named(&request.name)?;
         let wanted = v1::Availability::try_from(request.availability).ok().and_then(v1::Availability::command);
         let command = wanted.ok_or_else(|| {
             let expected = "an availability: AVAILABILITY_READY, AVAILABILITY_ON_BREAK or AVAILABILITY_LOGGED_OUT";
@@ -71,6 +92,9 @@ impl AgentService for Agents {
         request: Request<v1::EndWrapUpRequest>,
     ) -> Result<Response<v1::EndWrapUpResponse>, Status> {
         let agent = named(&request.get_ref().name)?;
+        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
+            return AgentServiceClient::new(channel).end_wrap_up(forwarded(request.into_inner())).await;
+        }
         let agent = Some(self.command(agent, AgentCommand::EndWrapUp).await?);
         Ok(Response::new(v1::EndWrapUpResponse { agent }))
     }
@@ -79,9 +103,11 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::LogInToQueueRequest>,
     ) -> Result<Response<v1::LogInToQueueResponse>, Status> {
-        let request = request.get_ref();
-        let agent = named(&request.name)?;
-        let queue = queue_of(&agent, &request.queue)?;
+        let agent = named(&request.get_ref().name)?;
+        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
+            return AgentServiceClient::new(channel).log_in_to_queue(forwarded(request.into_inner())).await;
+        }
+        let queue = queue_of(&agent, &request.get_ref().queue)?;
         let agent = Some(self.command(agent, AgentCommand::QueueLogIn(queue)).await?);
         Ok(Response::new(v1::LogInToQueueResponse { agent }))
     }
@@ -90,9 +116,11 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::LogOutOfQueueRequest>,
     ) -> Result<Response<v1::LogOutOfQueueResponse>, Status> {
-        let request = request.get_ref();
-        let agent = named(&request.name)?;
-        let queue = queue_of(&agent, &request.queue)?;
+        let agent = named(&request.get_ref().name)?;
+        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
+            return AgentServiceClient::new(channel).log_out_of_queue(forwarded(request.into_inner())).await;
+        }
+        let queue = queue_of(&agent, &request.get_ref().queue)?;
         let agent = Some(self.command(agent, AgentCommand::QueueLogOut(queue)).await?);
         Ok(Response::new(v1::LogOutOfQueueResponse { agent }))
     }

@@ -6,6 +6,7 @@ use carillon_acd::ids::{Epoch, NodeId};
 use carillon_actors::Owned;
 use carillon_rpc::v1::cluster_service_server::ClusterService;
 use carillon_rpc::{Refusal, names, v1};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 /// Who owns a queue or an agent.
@@ -29,6 +30,15 @@ pub trait Nodes: Send + Sync + 'static {
 
     /// The owners of all queues and agents that are configured, in any order.
     fn owners(&self) -> Vec<Ownership>;
+
+    /// The API of the node that owns this; `None` when it is this node, or nobody, or it has no API.
+    fn api_of_owner(&self, owned: &Owned) -> Option<Channel>;
+
+    /// The API of a node; `None` for this one, and for one that is not registered or has none.
+    fn api_of_node(&self, node: NodeId) -> Option<Channel>;
+
+    /// The APIs of all other nodes.
+    fn other_apis(&self) -> Vec<Channel>;
 
     /// Tells a node to drain, or to take part again.
     ///

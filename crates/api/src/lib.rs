@@ -7,6 +7,7 @@
 mod agent;
 mod call;
 mod cluster;
+mod elsewhere;
 mod explain;
 mod listen;
 mod page;

@@ -23,6 +23,7 @@ use tonic_health::server::HealthReporter;
 use crate::agent::Agents;
 use crate::call::Calls;
 use crate::cluster::{Cluster, Nodes};
+use crate::elsewhere::Elsewhere;
 use crate::explain::Explanations;
 use crate::listen;
 use crate::queue::Queues;
@@ -76,6 +77,7 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     tasks.spawn(sampler.run());
 
+    let elsewhere = Elsewhere::new(nodes.clone());
     let (stopped, stop) = oneshot::channel();
     let stopping = async move {
         shutdown.await;
@@ -93,9 +95,17 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(AgentServiceServer::new(Agents::new(center.clone())).max_decoding_message_size(MOST_BYTES))
-        .add_service(QueueServiceServer::new(Queues::new(center.clone())).max_decoding_message_size(MOST_BYTES))
-        .add_service(CallServiceServer::new(Calls::new(center.clone())).max_decoding_message_size(MOST_BYTES))
+        .add_service(
+            AgentServiceServer::new(Agents::new(center.clone(), elsewhere.clone()))
+                .max_decoding_message_size(MOST_BYTES),
+        )
+        .add_service(
+            QueueServiceServer::new(Queues::new(center.clone(), elsewhere.clone()))
+                .max_decoding_message_size(MOST_BYTES),
+        )
+        .add_service(
+            CallServiceServer::new(Calls::new(center.clone(), elsewhere)).max_decoding_message_size(MOST_BYTES),
+        )
         .add_service(
             ExplainServiceServer::new(Explanations::new(center.clone(), store.clone()))
                 .max_decoding_message_size(MOST_BYTES),

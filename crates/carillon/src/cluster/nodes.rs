@@ -1,26 +1,46 @@
 //! What the API shows of the cluster.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
 use carillon_actors::Owned;
 use carillon_api::{Nodes, Ownership};
-use carillon_cluster::member::{Registered, Roles};
+use carillon_cluster::member::{Node, Registered, Roles};
 use carillon_cluster::shard::Shard;
 use carillon_rpc::v1;
+use tonic::transport::{Channel, Endpoint};
 
 use super::{Membership, holdings};
+
+/// How long another node's API may take. A request waits for the slowest of them.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The cluster as this node knows it.
 pub(crate) struct KnownNodes {
     membership: Membership,
     everything: Vec<Owned>,
+    /// Connections to other nodes' APIs, by their address; they connect when they are used.
+    channels: Mutex<HashMap<String, Channel>>,
 }
 
 impl KnownNodes {
     /// `everything` that is configured.
     pub(crate) fn new(membership: Membership, everything: impl IntoIterator<Item = Owned>) -> Self {
-        KnownNodes { membership, everything: everything.into_iter().collect() }
+        KnownNodes { membership, everything: everything.into_iter().collect(), channels: Mutex::default() }
+    }
+
+    fn channel(&self, node: &Node) -> Option<Channel> {
+        let addr = node.addresses.api.clone().filter(|_| node.id != self.membership.me)?;
+        let endpoint = Endpoint::from_shared(format!("http://{addr}")).ok()?;
+        let connect = || endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).tcp_nodelay(true).connect_lazy();
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(channels.entry(addr).or_insert_with(connect).clone())
+    }
+
+    fn registered<T>(&self, look: impl FnMut(&Registered) -> Option<T>) -> Vec<T> {
+        self.membership.cluster().nodes().borrow().iter().filter_map(look).collect()
     }
 }
 
@@ -57,6 +77,19 @@ impl Nodes for KnownNodes {
             Ownership { owned: owned.clone(), shard: shard.number(), node: seat.owner, epoch: seat.epoch }
         };
         self.everything.iter().map(ownership).collect()
+    }
+
+    fn api_of_owner(&self, owned: &Owned) -> Option<Channel> {
+        let owner = self.membership.cluster().directory().owner(holdings::shard(owned))?;
+        self.api_of_node(owner.node)
+    }
+
+    fn api_of_node(&self, node: NodeId) -> Option<Channel> {
+        self.registered(|it| (it.node.id == node).then(|| self.channel(&it.node)).flatten()).pop()
+    }
+
+    fn other_apis(&self) -> Vec<Channel> {
+        self.registered(|it| self.channel(&it.node))
     }
 
     async fn drain(&self, node: NodeId, wanted: bool) -> Result<(), String> {

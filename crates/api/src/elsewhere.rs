@@ -1,0 +1,151 @@
+//! What lives on other nodes of the cluster: a request for it goes on to the API of its node, once; a list is put together of
+//! what all nodes have.
+
+use std::sync::Arc;
+
+use carillon_acd::ids::CallId;
+use carillon_actors::{CenterError, Owned};
+use carillon_rpc::Refusal;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::cluster::Nodes;
+use crate::refusal;
+
+/// Marks a request that comes from another node's API: it is answered from here alone.
+const FORWARDED: &str = "carillon-forwarded";
+
+/// The other nodes' APIs, as a service needs them.
+#[derive(Clone)]
+pub(crate) struct Elsewhere {
+    nodes: Option<Arc<dyn Nodes>>,
+}
+
+impl Elsewhere {
+    /// `None` for a node that stands alone.
+    pub(crate) fn new(nodes: Option<Arc<dyn Nodes>>) -> Self {
+        Elsewhere { nodes }
+    }
+
+    fn asked<T>(&self, request: &Request<T>) -> Option<&Arc<dyn Nodes>> {
+        self.nodes.as_ref().filter(|_| !request.metadata().contains_key(FORWARDED))
+    }
+
+    /// The API of the node that owns this, unless that is here, or nobody, or the request was sent on already.
+    pub(crate) fn owner<T>(&self, request: &Request<T>, owned: &Owned) -> Option<Channel> {
+        self.asked(request)?.api_of_owner(owned)
+    }
+
+    /// Why the owner could not be asked. While it changes, a queue or an agent that exists is found nowhere.
+    pub(crate) fn refused(&self, owned: &Owned, error: CenterError) -> Refusal {
+        let exists = |nodes: &Arc<dyn Nodes>| nodes.owners().iter().any(|known| known.owned == *owned);
+        match error {
+            CenterError::NotFound { .. } if self.nodes.as_ref().is_some_and(exists) => {
+                Refusal::Unavailable(format!("{owned} changes its owner at this moment: try again"))
+            }
+            error @ (CenterError::NotFound { .. } | CenterError::Refused(_) | CenterError::Timeout(_)) => {
+                refusal::of(owned, error)
+            }
+        }
+    }
+
+    /// The API of the node on which this call lives, likewise.
+    pub(crate) fn of_call<T>(&self, request: &Request<T>, call: CallId) -> Option<Channel> {
+        self.asked(request)?.api_of_node(call.node)
+    }
+
+    /// The APIs of all other nodes, likewise.
+    pub(crate) fn others<T>(&self, request: &Request<T>) -> Vec<Channel> {
+        self.asked(request).map(|nodes| nodes.other_apis()).unwrap_or_default()
+    }
+}
+
+/// The same request for another node.
+pub(crate) fn forwarded<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(FORWARDED, AsciiMetadataValue::from_static("1"));
+    request
+}
+
+/// Asks all of them at the same time: the slowest decides how long it takes.
+pub(crate) async fn ask_all<T, A>(channels: Vec<Channel>, ask: impl Fn(Channel) -> A) -> Vec<Result<T, Status>>
+where
+    T: Send + 'static,
+    A: Future<Output = Result<T, Status>> + Send + 'static,
+{
+    let asked: Vec<_> = channels.into_iter().map(|channel| tokio::spawn(ask(channel))).collect();
+    let mut answers = Vec::with_capacity(asked.len());
+    for answer in asked {
+        answers.push(answer.await.unwrap_or_else(|error| Err(Status::internal(error.to_string()))));
+    }
+    answers
+}
+
+/// Puts pages of the same list together that several nodes gave, each in order of `key` and with the token of the next: the
+/// page of all, and its token. A node that did not answer is left out, as a node that has died is.
+pub(crate) fn merged<T, K: Ord>(
+    size: usize,
+    own: (Vec<T>, String),
+    others: Vec<Result<(Vec<T>, String), Status>>,
+    key: impl Fn(&T) -> K,
+    token: impl Fn(&T) -> String,
+) -> (Vec<T>, String) {
+    let (mut all, mut more) = (own.0, !own.1.is_empty());
+    for page in others {
+        match page {
+            Ok((items, next)) => {
+                more |= !next.is_empty();
+                all.extend(items);
+            }
+            Err(status) => tracing::warn!(%status, "another node's part of a list is missing"),
+        }
+    }
+    all.sort_by_key(|item| key(item));
+    // Between two owners both may show it for a moment.
+    all.dedup_by(|a, b| key(a) == key(b));
+    more |= all.len() > size;
+    all.truncate(size);
+    let next = all.last().filter(|_| more).map(token).unwrap_or_default();
+    (all, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(parts: &[&[u32]], size: usize) -> Vec<Vec<u32>> {
+        let (mut pages, mut after) = (Vec::new(), 0);
+        loop {
+            let page = |part: &&[u32]| {
+                let rest: Vec<u32> = part.iter().copied().filter(|item| *item > after).collect();
+                let cut: Vec<u32> = rest.iter().copied().take(size).collect();
+                let next = cut.last().filter(|_| rest.len() > size).map(u32::to_string).unwrap_or_default();
+                (cut, next)
+            };
+            let others = parts[1..].iter().map(|part| Ok(page(part))).collect();
+            let (all, next) = merged(size, page(&parts[0]), others, |item| *item, u32::to_string);
+            pages.push(all);
+            match next.parse() {
+                Ok(last) => after = last,
+                Err(_) => return pages,
+            }
+        }
+    }
+
+    #[test]
+    fn the_pages_of_all_nodes_together_are_the_whole_list_in_order() {
+        assert_eq!(pages(&[&[1, 4, 9], &[2, 3, 8], &[5]], 2), [vec![1, 2], vec![3, 4], vec![5, 8], vec![9]]);
+        assert_eq!(pages(&[&[1, 2], &[2, 3]], 5), [[1, 2, 3]], "what two nodes show is one");
+        assert_eq!(pages(&[&[], &[]], 2), [Vec::<u32>::new()]);
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_left_out() {
+        let others = vec![Err(Status::unavailable("gone")), Ok((vec![2], String::new()))];
+        assert_eq!(
+            merged(5, (vec![1], String::new()), others, |item| *item, u32::to_string),
+            (vec![1, 2], String::new())
+        );
+    }
+}
