@@ -73,6 +73,12 @@ impl Node {
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
+        if file.is_none() {
+            // Before the edge takes registrations: an owner who is not there would not hear of them.
+            let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
+            let titles = everything(objects).map(|owned| (owned, Title::forever(epoch))).collect();
+            center.own(titles, Vec::new()).await?;
+        }
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
             Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center))?)
@@ -95,12 +101,7 @@ impl Node {
                 wishes.share(member.membership.cluster().space());
                 Some(member)
             }
-            None => {
-                let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
-                let titles = everything(objects).map(|owned| (owned, Title::forever(epoch))).collect();
-                center.own(titles, Vec::new()).await?;
-                None
-            }
+            None => None,
         };
         let api = api.map(|listener| {
             let (stop, stopped) = oneshot::channel();
