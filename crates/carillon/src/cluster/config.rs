@@ -30,7 +30,7 @@ pub(crate) struct NodeFile {
     rtp_ports: Option<String>,
     api: Option<SocketAddr>,
     link: SocketAddr,
-    link_advertise: Option<String>,
+    link_advertise: Option<SocketAddr>,
     etcd: EtcdFile,
 }
 
@@ -136,7 +136,7 @@ impl NodeFile {
 
     /// How the node introduces itself; `link`, `sip` and `api` are where it really listens.
     pub(crate) fn member(&self, boot: u32, link: SocketAddr, sip: Option<SocketAddr>, api: Option<SocketAddr>) -> Node {
-        let link = self.link_advertise.clone().unwrap_or_else(|| link.to_string());
+        let link = self.link_advertise.unwrap_or(link).to_string();
         let signalling = sip.map(|addr| addr.to_string()).into_iter().collect();
         let media = sip.map(|addr| addr.ip()).into_iter().collect();
         Node {
@@ -225,6 +225,7 @@ mod tests {
             ("node: 3", "node: 0", "1 or more"),
             ("node: 3", "nod: 3", "nod"),
             ("127.0.0.3:7500", "0.0.0.0:7500", "link_advertise"),
+            ("link: 127.0.0.3:7500", "link: 0.0.0.0:7500\nlink_advertise: node-3:7500", "link_advertise: node-3:7500"),
             ("[\"http://127.0.0.1:2379\"]", "[]", "http://127.0.0.1:2379"),
             ("21000-21998", "21998-21000", "20000-29998"),
             ("center: center", "center: center\nroles: [queen]", "queen"),

@@ -128,10 +128,10 @@ impl Beginning {
         edge: Option<Edge>,
         everything: impl IntoIterator<Item = Owned>,
     ) -> Member {
-        // Nobody else sets it.
         let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
         let (directory, holdings) = (membership.cluster.directory().clone(), Holdings::new(everything));
         let works = Works { center, edge, holdings, directory, membership: membership.clone() };
+        // Nobody else sets it.
         let _ = self.works.set(works);
         tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone(), self.links_changed.clone())));
         tasks.push(tokio::spawn(self.obey()));
