@@ -180,6 +180,29 @@ pub enum Playback {
     Declined,
 }
 
+/// What another edge needs to go on with a leg should its edge die: the dialog, the way to its other end, and what was
+/// agreed for audio. Only `edge` reads it; to everybody else it is bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LegImage(Arc<[u8]>);
+
+impl LegImage {
+    /// What an edge has written, or another one is to read.
+    pub fn new(bytes: &[u8]) -> Self {
+        LegImage(bytes.into())
+    }
+
+    /// As the edge wrote it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LegImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LegImage({} bytes)", self.0.len())
+    }
+}
+
 /// What a call asks of an edge for one leg. Commands for a leg that is gone are ignored: messages cross.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegCommand {
@@ -210,6 +233,13 @@ pub enum LegCommand {
     Adopt {
         /// The caller's leg of the other call.
         from: LegId,
+    },
+    /// Make a leg again whose edge has died, with this id: tell its other end by a re-INVITE in the old dialog to send
+    /// requests and audio here (Spec: CL-4). [`LegEvent::Answered`] follows when it has agreed, and [`LegEvent::Ended`] when it
+    /// has not, or knows the dialog no more.
+    Revive {
+        /// The last that the dead edge has let be known of it.
+        image: LegImage,
     },
     /// Join the audio (and hold, resume, telephone-events) of this leg and another of the same call, both ways. Stops what plays.
     /// A leg that is not answered yet gives and gets early media.

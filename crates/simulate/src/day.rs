@@ -213,8 +213,9 @@ impl<I: Iterator<Item = Arrival>, R: FnMut(&Record)> Outside for Day<'_, I, R> {
             | LegCommand::Play(Playback::Ringing | Playback::Music)
             | LegCommand::StopPlaying
             | LegCommand::Unbridge
-            // Nobody dials codes on such a day.
-            | LegCommand::Adopt { .. } => {}
+            // Nobody dials codes on such a day, and its edge never dies.
+            | LegCommand::Adopt { .. }
+            | LegCommand::Revive { .. } => {}
         }
     }
 

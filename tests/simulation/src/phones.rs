@@ -59,7 +59,8 @@ impl Phones {
             | LegCommand::Play(Playback::Ringing | Playback::Music)
             | LegCommand::StopPlaying
             | LegCommand::Bridge { .. }
-            | LegCommand::Unbridge => Vec::new(),
+            | LegCommand::Unbridge
+            | LegCommand::Revive { .. } => Vec::new(),
         }
     }
 

@@ -16,6 +16,7 @@ impl Worker {
                 self.dial(now, id, &target, &caller, partner, ring_for);
             }
             LegCommand::Adopt { from } => self.adopt(now, id, from),
+            LegCommand::Revive { .. } => self.report(id, LegEvent::Ended(Cause::SignallingTimeout)),
             LegCommand::Ring => self.ring(now, id),
             LegCommand::Answer => self.answer(now, id),
             LegCommand::Play(playback) => self.play(now, id, &playback),

@@ -92,7 +92,11 @@ impl Script {
             LegCommand::Play(Playback::Sound(sound)) => Some(format!("call {call} hears {}", sound.name)),
             LegCommand::Bridge { with } => Some(format!("call {call} and {} hear each other", self.names.get(with)?)),
             LegCommand::HangUp(cause) => Some(format!("call {call} is hung up: {}", words(*cause))),
-            LegCommand::StopPlaying | LegCommand::Unbridge | LegCommand::Dial { .. } | LegCommand::Adopt { .. } => None,
+            LegCommand::StopPlaying
+            | LegCommand::Unbridge
+            | LegCommand::Dial { .. }
+            | LegCommand::Adopt { .. }
+            | LegCommand::Revive { .. } => None,
         }
     }
 
@@ -126,7 +130,8 @@ impl Script {
             | LegCommand::Answer
             | LegCommand::Play(_)
             | LegCommand::StopPlaying
-            | LegCommand::Unbridge => None,
+            | LegCommand::Unbridge
+            | LegCommand::Revive { .. } => None,
         }
     }
 

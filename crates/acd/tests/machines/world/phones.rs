@@ -49,7 +49,8 @@ impl Phones {
             | LegCommand::Play(_)
             | LegCommand::StopPlaying
             | LegCommand::Bridge { .. }
-            | LegCommand::Unbridge => {}
+            | LegCommand::Unbridge
+            | LegCommand::Revive { .. } => {}
         }
     }
 
