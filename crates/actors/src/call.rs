@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::call::{Call, Effect, Event, Mark};
 use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::time::Now;
@@ -13,6 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Owned;
+use crate::ports::Survival;
 use crate::story::Story;
 
 /// The epoch of the new owner of something; `None` for what has no new owner.
@@ -32,6 +33,8 @@ pub(crate) enum CallMessage {
     Held(NewOwners, RpcReplyPort<Vec<Message>>),
     /// Why is it so?
     Explain(RpcReplyPort<CallExplained>),
+    /// Another edge has taken the call over: it goes on there, and ends here without a word and without a record.
+    Forsaken,
     /// The timer fired.
     Alarm,
 }
@@ -45,6 +48,8 @@ pub(crate) struct CallState {
     alarm: Alarm,
     effects: Vec<Effect>,
     story: Story,
+    /// What the last checkpoint told.
+    mark: Mark,
 }
 
 impl Actor for CallActor {
@@ -57,7 +62,8 @@ impl Actor for CallActor {
         myself: ActorRef<CallMessage>,
         (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new(), story };
+        let (alarm, mark) = (Alarm::default(), Mark::default());
+        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), story, mark };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -86,6 +92,7 @@ impl Actor for CallActor {
                 // A reader that has gone away does not concern the call.
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
             }
+            CallMessage::Forsaken => myself.stop(None),
             // As above.
             CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
         }
@@ -102,7 +109,19 @@ impl CallState {
             self.perform(myself, effect);
         }
         self.effects = effects;
+        self.checkpoint();
         self.set_alarm(myself);
+    }
+
+    /// Lets other edges know what they would need to go on with the call, when that has changed.
+    fn checkpoint(&mut self) {
+        let Some(checkpoint) = &self.addresses.ports.checkpoint else { return };
+        let mark = self.machine.mark();
+        if mark != self.mark && !self.machine.is_over() {
+            let needs = self.machine.checkpoint(self.addresses.clock.now());
+            checkpoint(self.machine.id(), needs.map_or(Survival::Lost, |needs| Survival::Needs(Box::new(needs))));
+            self.mark = mark;
+        }
     }
 
     fn held(&mut self, myself: &ActorRef<CallMessage>, new: &NewOwners) -> Vec<Message> {

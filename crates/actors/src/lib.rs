@@ -19,5 +19,5 @@ mod supervisor;
 pub use center::{Center, CenterError, Objects};
 pub use clock::Clock;
 pub use owned::{NotHere, Owned, Title};
-pub use ports::Ports;
+pub use ports::{Ports, Survival};
 pub use statistics::Statistics;

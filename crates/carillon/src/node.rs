@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use carillon_acd::ids::{Epoch, LegId, NodeId};
-use carillon_actors::{Center, Clock, Owned, Ports, Title};
+use carillon_acd::ids::{CallId, Epoch, LegId, NodeId};
+use carillon_actors::{Center, Clock, Owned, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
 use carillon_cluster::ownership::Timing;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{KnownNodes, Member, Membership};
+use crate::cluster::{Estate, KnownNodes, Member, Membership};
 use crate::objects;
 use crate::options::NodeOptions;
 use crate::wishes::Wishes;
@@ -68,8 +68,9 @@ impl Node {
         // The actors, the edge and the cluster call each other. The actors start first: they have no call until the edge
         // brings one, and own nothing until they are told.
         let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
-        let ports = ports(&late_edge, &late_member, store.writer(), &wishes);
         let id = file.map_or(NODE, NodeFile::id);
+        let estate = file.map(|_| Estate::new(id));
+        let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
@@ -90,14 +91,14 @@ impl Node {
             let _ = late_edge.set(edge.clone());
         }
         let sip_addr = edge.as_ref().map(Edge::local_addr);
-        let member = match file {
-            Some(file) => {
+        let member = match file.zip(estate) {
+            Some((file, estate)) => {
                 let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
                 let beginning = Member::begin(me, Timing::default(), file.space()?, listener)?;
                 let _ = late_member.set(beginning.membership.clone());
-                let member = beginning.run(center.clone(), edge.clone(), everything(objects));
+                let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
                 wishes.share(member.membership.cluster().space());
                 Some(member)
             }
@@ -191,6 +192,7 @@ fn ports(
     member: &Arc<OnceLock<Membership>>,
     writer: RecordWriter,
     wishes: &Arc<Wishes>,
+    estate: Option<&Estate>,
 ) -> Ports {
     let (legs, abandoned, registrar, member) = (edge.clone(), edge.clone(), edge.clone(), member.clone());
     let (notes, saving, saved) = (writer.clone(), wishes.clone(), wishes.clone());
@@ -201,6 +203,9 @@ fn ports(
             }
         }),
         abandon: Arc::new(move |call| abandoned.wait().abandon(call)),
+        checkpoint: estate.cloned().map(|estate| -> Arc<dyn Fn(CallId, Survival) + Send + Sync> {
+            Arc::new(move |call, survival| estate.checkpoint(call, survival))
+        }),
         announce: Arc::new(move |agent| {
             if let Some(registrar) = registrar.get() {
                 registrar.announce(agent);

@@ -41,6 +41,7 @@ impl Node {
         let ports = Ports {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
+            checkpoint: None,
             announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
             note: Arc::new(move |period| notes.try_note(period).unwrap()),

@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod checkpoint;
 mod ids;
 pub mod link;
 mod queue;
@@ -12,6 +13,7 @@ mod queue;
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::{agent as agents, call as calls, queue as queues};
 
+pub use checkpoint::{Legacy, size};
 use wire::envelope::Message as Wire;
 
 /// The generated messages, client and server of `proto/carillon/cluster/v1`.
@@ -48,7 +50,7 @@ impl Message {
             Wire::ToCall(it) => call::from_wire(it),
             Wire::ToAgent(it) => agent::from_wire(it),
             Wire::ToQueue(it) => queue::from_wire(it),
-            Wire::Core(_) | Wire::Held(_) => None,
+            Wire::Core(_) | Wire::Held(_) | Wire::Checkpoints(_) | Wire::TookOver(_) => None,
         }
     }
 }
