@@ -10,6 +10,7 @@ mod hold;
 mod races;
 mod registration;
 mod relay;
+mod revival;
 mod senders;
 mod support;
 mod tcp;
