@@ -268,3 +268,137 @@ fn direction(field: &'static str, number: u32) -> Result<Direction, ImageError> 
         other => Err(wrong(field, &other.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use carillon_media::Session;
+    use carillon_sip::{Message, Moment};
+    use proptest::prelude::{any, proptest};
+
+    use super::*;
+    use crate::leg::Exchange;
+
+    const CONTACT: &str = "<sip:carillon@192.0.2.2:5060>";
+
+    fn line() -> Line {
+        let invite = b"INVITE sip:1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nRecord-Route: <sip:p;lr>\r\n\
+            From: \"A\" <sip:a@x>;tag=a1\r\nTo: <sip:1@192.0.2.1>\r\nCall-ID: c1\r\nCSeq: 7 INVITE\r\n\
+            Contact: <sip:a@192.0.2.9:5080>\r\nContent-Length: 0\r\n\r\n";
+        let Ok(Message::Request(invite)) = Message::parse(invite.to_vec().into()) else { panic!("no request") };
+        let mut dialog = Dialog::uas(&invite, "ours", "<sip:carillon@192.0.2.1:5060>").unwrap();
+        dialog.confirm();
+        let trunk = TrunkId::new("default".parse().unwrap(), "carrier".parse().unwrap());
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: 0,
+            remote: "192.0.2.9:5080".parse().unwrap(),
+            connection: Some(3),
+        };
+        Line { dialog, flow, way: WayBack { pinned: true, trunk: Some(trunk) } }
+    }
+
+    fn audio() -> AudioImage {
+        let types = |audio, event| PayloadTypes { codec: Codec::Pcmu, audio, telephone_event: event };
+        let negotiated = Negotiated {
+            peer: "[2001:db8::1]:4000".parse().unwrap(),
+            send: types(0, Some(96)),
+            receive: types(0, None),
+            direction: Direction::RecvOnly,
+            peer_direction: Direction::SendOnly,
+        };
+        let mut session = Session::new(7, "192.0.2.1:20000".parse().unwrap());
+        AudioImage {
+            description: session.offer(&Codec::ALL, Direction::SendRecv),
+            negotiated: Some(negotiated),
+            signalling: "192.0.2.9".parse().unwrap(),
+            said: Direction::SendOnly,
+        }
+    }
+
+    fn image(line: Line, audio: &AudioImage) -> LegImage {
+        let give_up = Moment::at(Duration::from_secs(1));
+        let talking =
+            Talking { line, unacknowledged: None, exchange: Exchange::None, held: true, ours: false, give_up };
+        write(&talking, audio).unwrap()
+    }
+
+    // spec: CL-4
+    #[test]
+    fn cl_4_an_image_holds_what_was_agreed_and_nothing_of_the_place() {
+        let written = image(line(), &audio());
+        assert!(written.bytes().len() < 700, "{}", written.bytes().len());
+        let read = read(&written, |_| CONTACT).unwrap();
+        assert_eq!(read.audio, audio());
+        assert_eq!((read.held, read.ours), (true, false));
+        let (was, is) = (line(), read.line);
+        assert_eq!((is.dialog.save(), is.dialog.contact()), (was.dialog.save(), CONTACT));
+        assert_eq!(is.flow, Flow { connection: None, ..was.flow }, "connections die with their edge");
+        assert_eq!((is.way.pinned, is.way.trunk), (was.way.pinned, was.way.trunk));
+    }
+
+    #[test]
+    fn an_image_before_the_answer_to_our_offer_has_no_agreement() {
+        let waiting = AudioImage { negotiated: None, ..audio() };
+        assert_eq!(read(&image(line(), &waiting), |_| CONTACT).unwrap().audio, waiting);
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_passed_over() {
+        let mut bytes = image(line(), &audio()).bytes().to_vec();
+        // Field 100, three bytes.
+        bytes.extend([0xa2, 0x06, 3, 1, 2, 3]);
+        assert_eq!(read(&LegImage::new(&bytes), |_| CONTACT).unwrap().audio, audio());
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_written() {
+        let long = AudioImage { description: "x".repeat(MAX_IMAGE), ..audio() };
+        let give_up = Moment::at(Duration::from_secs(1));
+        let talking =
+            Talking { line: line(), unacknowledged: None, exchange: Exchange::None, held: false, ours: true, give_up };
+        assert!(write(&talking, &long).is_none());
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let refused = |change: fn(&mut Wire)| {
+            let mut wire = Wire::decode(&image(line(), &audio()).bytes()[1..]).unwrap();
+            change(&mut wire);
+            let bytes = [vec![VERSION], wire.encode_to_vec()].concat();
+            read(&LegImage::new(&bytes), |_| CONTACT).unwrap_err().to_string()
+        };
+        assert_eq!(refused(|wire| wire.transport = "ws".into()), "its field transport has the value \"ws\"");
+        assert_eq!(refused(|wire| wire.remote = "x".into()), "its field remote has the value \"x\"");
+        assert_eq!(refused(|wire| wire.said = 4), "its field said has the value \"4\"");
+        let agreed = |wire: &mut Wire| wire.agreed.as_mut().unwrap().send_audio = 128;
+        assert_eq!(refused(agreed), "its field payload type has the value \"128\"");
+        assert!(refused(|wire| wire.trunk = "A".into()).starts_with("its trunk has no name"));
+        assert!(refused(|wire| wire.dialog.local.clear()).contains("local address"));
+    }
+
+    proptest! {
+        // spec: SE-6
+        #[test]
+        fn se_6_a_damaged_image_is_an_error_or_another_image(place in 0usize..2_000, byte in any::<u8>(), cut in 0usize..2_000) {
+            let whole = image(line(), &audio());
+            let mut bytes = whole.bytes().to_vec();
+            let place = place % bytes.len();
+            bytes[place] = byte;
+            let _ = read(&LegImage::new(&bytes), |_| CONTACT);
+            bytes.truncate(cut % bytes.len());
+            let _ = read(&LegImage::new(&bytes), |_| CONTACT);
+        }
+
+        // spec: SE-6
+        #[test]
+        fn se_6_noise_is_no_image(mut noise in proptest::collection::vec(any::<u8>(), 0..300)) {
+            assert!(read(&LegImage::new(&noise), |_| CONTACT).is_err());
+            if let Some(first) = noise.first_mut() {
+                *first = VERSION;
+            }
+            assert!(read(&LegImage::new(&noise), |_| CONTACT).is_err());
+        }
+    }
+}

@@ -198,4 +198,19 @@ mod tests {
         }
         assert!(counts.iter().all(|c| (800..1_200).contains(c)), "{counts:?}");
     }
+
+    #[test]
+    fn a_dialog_of_another_edge_meets_the_worker_of_its_call() {
+        let (_polls, router) = router(3);
+        let (call_id, message) = (b"call1@127.0.0.1", b"BYE sip:a SIP/2.0\r\ni: call1@127.0.0.1\r\n\r\n");
+        let by_hash = router.of_call_id(call_id);
+        router.keep(call_id, by_hash);
+        assert!(!router.is_kept(call_id), "nothing to note");
+        let other = (by_hash + 1) % 3;
+        router.keep(call_id, other);
+        assert_eq!((router.of_message(message), router.of_call_id(b"call2")), (other, router.by_hash(b"call2")));
+        router.let_go(call_id);
+        assert_eq!(router.of_message(message), by_hash);
+        assert!(!router.has_strays.load(Ordering::Relaxed));
+    }
 }

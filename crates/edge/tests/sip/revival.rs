@@ -1,6 +1,6 @@
 //! A call whose edge has died goes on at another: both parties are asked to come there in their old dialogs. Spec: CL-4.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_acd::ids::{LegId, NodeId};
@@ -13,7 +13,7 @@ use crate::support::{Center, Msg, Phone, Talk, config, eventually, fixed, regist
 const HEIR: NodeId = NodeId(2);
 
 /// The edge that takes over.
-fn heir_with(settings: EdgeConfig, agent: SocketAddr) -> Center {
+pub fn heir_with(settings: EdgeConfig, agent: SocketAddr) -> Center {
     let ip = "127.0.9.5".parse().unwrap();
     let config = EdgeConfig { node: HEIR, boot: 9, sip_bind: (ip, 0).into(), advertise: ip, ..settings };
     let devices = vec![fixed("piotr", agent), registering("anna")];
@@ -97,7 +97,7 @@ fn cseq(message: &Msg) -> u32 {
     message.header("CSeq").split(' ').next().unwrap().parse().unwrap()
 }
 
-fn same_dialog(asked: &Msg, talk: &Talk) {
+pub fn same_dialog(asked: &Msg, talk: &Talk) {
     assert_eq!(asked.header("Call-ID"), talk.call_id);
     assert_eq!((asked.header("From"), asked.header("To")), (talk.to.as_str(), talk.from.as_str()), "seen from here");
 }
@@ -449,52 +449,4 @@ fn nothing_is_told_when_nothing_has_changed() {
     agent.request("BYE", &e.talk.agent_talk, 3, "", "");
     agent.expect(200);
     assert!(quiet().is_err());
-}
-
-#[test]
-fn a_connection_is_opened_anew_where_somebody_listens() {
-    let listener = TcpListener::bind("127.0.9.3:0").unwrap();
-    let mut device = fixed("piotr", listener.local_addr().unwrap());
-    device.contact.as_mut().unwrap().push_str(";transport=tcp");
-    let directory = || Directory::new(vec![device.clone()], vec![trunk("127.0.9.2/32", None)]).unwrap();
-    let center = Center::start_with(config(), directory());
-    let carrier = Phone::new("127.0.9.2", center.addr());
-    let scene = Scene { center, carrier, agent: Phone::new("127.0.9.3", ([127, 0, 9, 1], 5060).into()) };
-    let (_, caller, _) = scene.answered();
-    let leg = LegId { call: caller.call, n: 1 };
-    let (target, ring_for) = (crate::support::device("piotr"), Duration::from_secs(20));
-    let shown = carillon_acd::leg::CallerId::default();
-    scene.center.command(leg, LegCommand::Dial { target, caller: shown, partner: caller, ring_for });
-    let mut phone = crate::support::wire::Wire::new(listener.accept().unwrap().0);
-    let invite = phone.recv();
-    let contact = format!("<sip:x@{};transport=tcp>", listener.local_addr().unwrap());
-    phone.respond_from(&invite, "200 OK", &agent_sdp("sendrecv"), &contact);
-    assert_eq!(phone.recv().method(), "ACK");
-    scene.center.expect_event(leg, LegEvent::Answered);
-    let (_, image) = (scene.center.image(caller), scene.center.image(leg));
-    scene.center.edge.forsake(caller.call);
-
-    let ip = "127.0.9.5".parse().unwrap();
-    let settings = EdgeConfig { node: HEIR, sip_bind: (ip, 0).into(), advertise: ip, ..config() };
-    let heir = Center::start_with(settings, directory());
-    heir.command(leg, LegCommand::Revive { image: image.clone() });
-    let mut phone = crate::support::wire::Wire::new(listener.accept().unwrap().0);
-    let asked = phone.recv();
-    assert_eq!(asked.contact(), format!("sip:carillon@{};transport=tcp", heir.addr()));
-    phone.respond_from(&asked, "200 OK", &agent_sdp("sendrecv"), &contact);
-    assert_eq!(phone.recv().method(), "ACK");
-    heir.expect_event(leg, LegEvent::Answered);
-    heir.command(leg, LegCommand::HangUp(Cause::Normal));
-    let bye = phone.recv();
-    assert_eq!(bye.method(), "BYE");
-    phone.respond(&bye, "200 OK", "");
-
-    drop((listener, phone));
-    eventually("its dialog is over", || match heir.edge.stats().remembered {
-        0 => Ok(()),
-        left => Err(left),
-    });
-    let another = LegId { n: 2, ..leg };
-    heir.command(another, LegCommand::Revive { image });
-    heir.expect_event(another, LegEvent::Ended(Cause::Unreachable));
 }

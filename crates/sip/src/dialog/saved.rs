@@ -135,3 +135,7 @@ fn address(part: &'static str, value: &[u8]) -> Result<NameAddr, RestoreError> {
     let value = Bytes::copy_from_slice(text(part, value)?);
     NameAddr::parse(value).map_err(|_| RestoreError::Address(part))
 }
+
+#[cfg(test)]
+#[path = "saved_tests.rs"]
+mod tests;
