@@ -8,11 +8,13 @@ mod challenges;
 mod commands;
 mod dialling;
 mod hold;
+mod images;
 mod incoming;
 mod media;
 mod registrations;
 mod relay;
 mod requests;
+mod revival;
 mod senders;
 mod talking;
 
@@ -32,6 +34,7 @@ use carillon_sip::endpoint::{ClientKey, Effect, Endpoint, EndpointConfig, Server
 use carillon_sip::overload::Admission;
 use carillon_sip::{Flow, Message, Moment, Request, ResponseBuilder, StatusCode, Transport};
 
+use crate::datapath::StreamId;
 use crate::inbox::Lane;
 use crate::leg::{Leg, Line, State, WayBack};
 use crate::router::Input;
@@ -63,6 +66,8 @@ enum Purpose {
     Stray { way: WayBack, cause: Cause, answered: bool },
     /// A re-INVITE.
     Change { leg: LegId },
+    /// A re-INVITE to the other end of a leg whose edge has died.
+    Revive { leg: LegId },
     /// A BYE.
     Bye(Box<Ending>),
 }
@@ -96,6 +101,15 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// A call with legs here.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// How many.
+    legs: u32,
+    /// The number of its streams: its own, or for a call that another edge began one that no call of ours has.
+    streams: u64,
+}
+
 /// One signalling thread.
 pub(crate) struct Worker {
     index: usize,
@@ -110,8 +124,9 @@ pub(crate) struct Worker {
     endpoint: Endpoint,
     admission: Admission,
     legs: HashMap<LegId, Box<Leg>>,
-    /// Legs of each call.
-    calls: HashMap<u64, u32>,
+    calls: HashMap<CallId, Held>,
+    /// The calls that other edges began, by the number of their streams.
+    foreign: HashMap<u64, CallId>,
     dialogs: HashMap<DialogId, Owner>,
     servers: HashMap<ServerKey, LegId>,
     clients: HashMap<ClientKey, Purpose>,
@@ -119,6 +134,10 @@ pub(crate) struct Worker {
     forked: VecDeque<(Moment, ClientKey)>,
     timers: Timers,
     last_call: u64,
+    /// Legs of which others may have to be told.
+    stale: Vec<LegId>,
+    /// Call-IDs that will no longer be kept here, in order of time.
+    leaving: VecDeque<(Moment, Bytes)>,
     /// Flows that failed while effects were performed.
     failed: Vec<Flow>,
     /// When to stop waiting, once a shutdown was asked for.
@@ -149,6 +168,7 @@ impl Worker {
             },
             legs: HashMap::new(),
             calls: HashMap::new(),
+            foreign: HashMap::new(),
             dialogs: HashMap::new(),
             servers: HashMap::new(),
             clients: HashMap::new(),
@@ -156,6 +176,8 @@ impl Worker {
             timers: Timers::default(),
             // The numbers that are this worker's modulo the workers; the first is not 0.
             last_call: index as u64,
+            stale: Vec::new(),
+            leaving: VecDeque::new(),
             failed: Vec::new(),
             stop_at: None,
             shared,
@@ -196,6 +218,7 @@ impl Worker {
             let Some((remote, bytes)) = self.backlog.pop_front() else { break };
             self.handle_wire(Flow::udp(0, remote), bytes);
         }
+        self.tell_images();
         let transactions = self.endpoint.len() as u64;
         self.shared.transactions[self.index].store(transactions, Ordering::Relaxed);
         let remembered = self.dialogs.len() + self.servers.len() + self.clients.len() + self.forked.len();
@@ -265,6 +288,7 @@ impl Worker {
                 self.clients.remove(&invite);
             }
         }
+        self.let_dialogs_go(now);
         if self.index == 0 {
             self.expire_registrations(now);
         }
@@ -296,6 +320,10 @@ impl Worker {
             }
             Input::Abandon(call) => {
                 self.abandon(call);
+                self.perform();
+            }
+            Input::Forsake(call) => {
+                self.forsake(call);
                 self.perform();
             }
             Input::Yield(leg, by) => {
@@ -417,12 +445,31 @@ impl Worker {
         CallId { node: self.shared.config.node, boot: self.shared.config.boot, number: self.last_call }
     }
 
+    fn is_own(&self, call: CallId) -> bool {
+        let config = &self.shared.config;
+        (call.node, call.boot) == (config.node, config.boot)
+    }
+
+    /// The name of a leg's audio: all of one call have one number, and no two calls.
+    fn stream_of(&mut self, leg: LegId) -> StreamId {
+        let number = match self.calls.get(&leg.call) {
+            Some(held) => held.streams,
+            None if self.is_own(leg.call) => leg.call.number,
+            None => self.next_call().number,
+        };
+        StreamId::new(number, leg.n)
+    }
+
     fn insert_leg(&mut self, id: LegId, leg: Leg) {
-        let call = self.calls.entry(id.call.number).or_insert(0);
-        if *call == 0 {
+        let streams = leg.audio.stream().call;
+        let call = self.calls.entry(id.call).or_insert(Held { legs: 0, streams });
+        if call.legs == 0 {
             count(&self.shared.counters.calls);
         }
-        *call += 1;
+        call.legs += 1;
+        if !self.is_own(id.call) {
+            self.foreign.insert(streams, id.call);
+        }
         count(&self.shared.counters.legs);
         if let Some(line) = leg.line() {
             self.dialogs.insert(line.dialog.id().clone(), Owner::Leg(id));
@@ -455,6 +502,7 @@ impl Worker {
         }
         if let Some(line) = leg.line() {
             self.dialogs.remove(line.dialog.id());
+            self.expect_stragglers(&line.dialog.id().call_id);
         }
         if let State::Dialling(dialling) = &leg.state {
             for early in &dialling.early {
@@ -462,10 +510,11 @@ impl Worker {
             }
         }
         self.shared.counters.legs.fetch_sub(1, Ordering::Relaxed);
-        if let Some(legs) = self.calls.get_mut(&id.call.number) {
-            *legs -= 1;
-            if *legs == 0 {
-                self.calls.remove(&id.call.number);
+        if let Some(call) = self.calls.get_mut(&id.call) {
+            call.legs -= 1;
+            if call.legs == 0 {
+                self.foreign.remove(&call.streams);
+                self.calls.remove(&id.call);
                 self.shared.counters.calls.fetch_sub(1, Ordering::Relaxed);
             }
         }

@@ -27,9 +27,13 @@ impl Worker {
         if let Err(rejection) = line.dialog.on_request(&request) {
             return self.reject(key, &request, &rejection);
         }
-        if line.way.pinned {
+        let moved = line.way.pinned && line.flow != flow;
+        if moved {
             // The phone's address as its NAT shows it now.
             line.flow = flow;
+        }
+        if moved || request.method().refreshes_target() {
+            self.image_changed(id);
         }
         match request.method() {
             Method::Bye => self.on_bye(id, key, &request),
@@ -113,7 +117,11 @@ impl Worker {
                     tracing::info!(call_id = %id.call, %error, "no usable answer in the ACK");
                     return self.break_off(id, Cause::NotAcceptable);
                 }
-                if let Some(partner) = leg.partner {
+                let partner = leg.partner;
+                if offered {
+                    self.image_changed(id);
+                }
+                if let Some(partner) = partner {
                     // What he said meanwhile had to wait.
                     self.reopen(now, id, partner);
                 }
@@ -208,6 +216,7 @@ impl Worker {
                 }
             }
             Some(&Purpose::Change { leg }) => self.on_change_response(now, key, leg, response),
+            Some(&Purpose::Revive { leg }) => self.on_revival_response(now, key, leg, response),
             Some(Purpose::Bye(_)) if last => self.on_bye_response(key, response),
             Some(Purpose::Bye(_)) => {}
         }
@@ -219,6 +228,7 @@ impl Worker {
             None | Some(Purpose::Stray { .. }) => {}
             Some(Purpose::Dial { leg, branch }) => self.on_branch_failed(now, leg, branch, status.code()),
             Some(Purpose::Change { leg }) => self.on_change_failed(now, leg, status.code()),
+            Some(Purpose::Revive { leg }) => self.on_revival_failed(now, leg, status.code()),
             Some(Purpose::Bye(ending)) => drop(self.dialogs.remove(ending.line.dialog.id())),
         }
     }
@@ -266,9 +276,10 @@ impl Worker {
     /// a partner who waits for this leg's answer is told that it will not come.
     pub(super) fn abandon_exchange(&mut self, id: LegId) {
         self.withdraw(self.shared.now(), id);
+        self.give_up_request(id);
         let Some(State::Talking(talking)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
         match std::mem::take(&mut talking.exchange) {
-            Exchange::None => {}
+            Exchange::None | Exchange::Reviving(_) => {}
             Exchange::Theirs(theirs) => {
                 self.servers.remove(&theirs.key);
                 self.reply(theirs.key, &theirs.request, StatusCode::REQUEST_TERMINATED);
