@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod scene;
+mod survival;
 
 use std::time::Duration;
 

@@ -181,6 +181,25 @@ impl Scene {
         Ok(records)
     }
 
+    /// The records of all living nodes, once there are so many.
+    pub(crate) async fn all_records(&self, count: usize) -> Result<Vec<Record>> {
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        let mut all = Vec::new();
+        let asking = async {
+            while all.len() < count {
+                poll.tick().await;
+                all.clear();
+                for node in self.nodes.values() {
+                    all.extend(records::all(node, 0, SOON).await?);
+                }
+            }
+            anyhow::Ok(())
+        };
+        let asked = tokio::time::timeout(SOON, asking).await;
+        ensure!(asked.is_ok() && all.len() == count, "{} records instead of {count}: {all:?}", all.len());
+        Ok(all)
+    }
+
     /// kill -9.
     pub(crate) async fn kill(&mut self, node: u8) -> Result<()> {
         let carillon = self.nodes.remove(&node).context("it lives")?;

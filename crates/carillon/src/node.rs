@@ -11,7 +11,7 @@ use carillon_actors::{Center, Clock, Owned, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
 use carillon_cluster::ownership::Timing;
-use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
+use carillon_edge::{Callbacks, Edge, EdgeConfig, OnImage, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -82,7 +82,7 @@ impl Node {
         }
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
-            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center))?)
+            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center, estate.clone()))?)
         } else {
             None
         };
@@ -170,13 +170,13 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
     }
 }
 
-fn callbacks(center: &Center) -> Callbacks {
+fn callbacks(center: &Center, estate: Option<Estate>) -> Callbacks {
     let (incoming, legs, devices) = (center.clone(), center.clone(), center.clone());
     Callbacks {
         on_incoming: Arc::new(move |call| incoming.incoming(call)),
         on_leg_event: Arc::new(move |leg, event| legs.leg_event(leg, event)),
         on_reachability: Arc::new(move |change| devices.reachability(change)),
-        on_image: None,
+        on_image: estate.map(|estate| -> OnImage { Arc::new(move |leg, image| estate.image(leg, image)) }),
     }
 }
 

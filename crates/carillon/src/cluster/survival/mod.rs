@@ -120,7 +120,7 @@ impl Estate {
                 tracing::warn!(call_id = %call, node = from.0, "another edge has taken this call over");
                 self.0.checkpoints.forget(call);
                 lock(&self.0.taken).forget(call);
-                parts.edge.iter().for_each(|edge| edge.abandon(call));
+                parts.edge.iter().for_each(|edge| edge.forsake(call));
             }
         }
         let ended: Vec<CallId> = it.ended.into_iter().map(CallId::from).collect();
