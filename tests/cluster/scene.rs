@@ -19,6 +19,7 @@ pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(30);
 pub(crate) struct Scene {
     block: Block,
     etcd: Etcd,
+    yaml: String,
     nodes: BTreeMap<u8, Carillon>,
     /// The folders of those that were killed.
     graves: Vec<TempDir>,
@@ -37,7 +38,7 @@ impl Scene {
             let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints());
             nodes.insert(node, Carillon::start(launch).await?);
         }
-        let scene = Scene { block, etcd, nodes, graves: Vec::new() };
+        let scene = Scene { block, etcd, yaml, nodes, graves: Vec::new() };
         scene.until_all_own().await?;
         Ok(scene)
     }
@@ -89,12 +90,23 @@ impl Scene {
     }
 
     /// Asks the living nodes in turn until the answer of one is as wanted. Each answers for all of them.
-    async fn until<T>(&self, what: &str, args: &[&str], mut look: impl FnMut(&[Value]) -> Option<T>) -> Result<T> {
+    async fn until<T>(&self, what: &str, args: &[&str], look: impl FnMut(&[Value]) -> Option<T>) -> Result<T> {
+        self.until_at(&self.nodes(), what, args, look).await
+    }
+
+    /// The same, asking only these.
+    async fn until_at<T>(
+        &self,
+        nodes: &[u8],
+        what: &str,
+        args: &[&str],
+        mut look: impl FnMut(&[Value]) -> Option<T>,
+    ) -> Result<T> {
         let mut poll = tokio::time::interval(Duration::from_millis(50));
         let mut last = Vec::new();
         let looking = async {
             loop {
-                for carillon in self.nodes.values() {
+                for carillon in nodes.iter().filter_map(|node| self.nodes.get(node)) {
                     poll.tick().await;
                     // One that sleeps does not answer.
                     let asked = tokio::time::timeout(Duration::from_secs(4), carillon.cli_json(args)).await;
@@ -181,6 +193,34 @@ impl Scene {
         Ok(records)
     }
 
+    /// The records of all living nodes.
+    pub(crate) async fn all_records_now(&self) -> Result<Vec<Record>> {
+        let mut all = Vec::new();
+        for node in self.nodes.values() {
+            all.extend(records::all(node, 0, SOON).await?);
+        }
+        Ok(all)
+    }
+
+    /// Starts a node again that was killed, without what it had on its disk.
+    pub(crate) async fn again(&mut self, node: u8) -> Result<()> {
+        let launch = Launch::member(self.block, self.yaml.clone(), node, self.etcd.endpoints());
+        self.nodes.insert(node, Carillon::start(launch).await?);
+        self.until_all_linked().await
+    }
+
+    /// Until every node has a link to every other.
+    pub(crate) async fn until_all_linked(&self) -> Result<()> {
+        let count = self.nodes.len();
+        for node in self.nodes() {
+            let what = format!("node {node} is linked with all");
+            let linked =
+                |all: &[Value]| (all.len() == count && all.iter().all(|it| it["linked"] == true)).then_some(());
+            self.until_at(&[node], &what, &["nodes", "-o", "json"], linked).await?;
+        }
+        Ok(())
+    }
+
     /// The records of all living nodes, once there are so many.
     pub(crate) async fn all_records(&self, count: usize) -> Result<Vec<Record>> {
         let mut poll = tokio::time::interval(Duration::from_millis(50));
@@ -188,10 +228,7 @@ impl Scene {
         let asking = async {
             while all.len() < count {
                 poll.tick().await;
-                all.clear();
-                for node in self.nodes.values() {
-                    all.extend(records::all(node, 0, SOON).await?);
-                }
+                all = self.all_records_now().await?;
             }
             anyhow::Ok(())
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use carillon_tests::sip::{Answering, Call};
+use carillon_tests::sip::{Answering, Call, Phone};
 use carillon_tests::suite::{SOON, hear_each_other};
 use tokio::time::Instant;
 
@@ -39,5 +39,93 @@ async fn cl_4_who_talks_goes_on_at_another_edge_when_theirs_is_killed() -> Resul
     scene.until_idle("anna").await?;
     let records = scene.all_records(1).await?;
     ensure!(records[0].outcome == "answered", "{records:?}");
+    scene.stop().await
+}
+
+/// Callers hear music again, each sent by the edge that has their call now.
+async fn have_moved(callers: &[Call]) -> Result<()> {
+    for caller in callers {
+        caller.until("re-INVITE", TAKEN_OVER, |p| p.redescribed >= 1 || p.end.is_some()).await?;
+        caller.audio().hears_anything(SOON).await?;
+    }
+    Ok(())
+}
+
+/// Hangs the callers up one after the other; each time the next of them must be the one whom anna hears.
+async fn are_served_in_order(anna: &mut Phone, callers: &[Call]) -> Result<()> {
+    callers[0].hang_up().await?;
+    for (n, caller) in callers.iter().enumerate().skip(1) {
+        let hers = anna.next_call(TAKEN_OVER).await?;
+        hear_each_other((caller, tone(n)), (&hers, ANNA)).await?;
+        caller.hang_up().await?;
+    }
+    Ok(())
+}
+
+fn tone(n: usize) -> f64 {
+    CALLER + 100.0 * n as f64
+}
+
+/// Anna, at node `phone`, talks with the first; the others wait; all of them came in at node `edge`.
+async fn a_talk_and_a_queue(scene: &Scene, phone: u8, edge: u8, waiting: usize) -> Result<(Phone, Call, Vec<Call>)> {
+    let mut anna = scene.agent(phone, "anna", ANNA, Answering::After(Duration::ZERO)).await?;
+    let first = scene.call(edge, "+33600000000", CALLER).await?;
+    let hers = anna.next_call(SOON).await?;
+    hear_each_other((&first, CALLER), (&hers, ANNA)).await?;
+    let mut callers = vec![first];
+    for n in 1..=waiting {
+        let caller = scene.call(edge, &format!("+3360000000{n}"), tone(n)).await?;
+        scene.until_waiting("support", n).await?;
+        // What he has heard for a while, other edges have heard of.
+        caller.audio().hears_anything(SOON).await?;
+        callers.push(caller);
+    }
+    Ok((anna, hers, callers))
+}
+
+// spec: CL-4, QU-8
+#[tokio::test]
+async fn cl_4_who_waits_comes_back_in_order_whoever_owns_the_queue() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    for edge in [1, 2] {
+        let (mut anna, _hers, callers) = a_talk_and_a_queue(&scene, 3, edge, 3).await?;
+        let before = scene.all_records_now().await?.len();
+        scene.kill(edge).await?;
+        have_moved(&callers).await?;
+        scene.until_waiting("support", 3).await?;
+        are_served_in_order(&mut anna, &callers).await?;
+        let records = scene.all_records(before + 4).await?;
+        ensure!(records.iter().all(|record| record.outcome == "answered"), "{records:?}");
+        scene.until_idle("anna").await?;
+        anna.register(Duration::ZERO).await?;
+        scene.again(edge).await?;
+    }
+    scene.stop().await
+}
+
+// spec: CL-4, CL-3
+#[tokio::test]
+async fn cl_4_an_edge_that_slept_finds_its_calls_gone_and_says_nothing() -> Result<()> {
+    let scene = Scene::start().await?;
+    let edge = 1;
+    let (mut anna, hers, callers) = a_talk_and_a_queue(&scene, 2, edge, 2).await?;
+    scene.signal(edge, "STOP").await?;
+    both_have_moved(&callers[0], &hers).await?;
+    have_moved(&callers[1..]).await?;
+    hear_each_other((&callers[0], CALLER), (&hers, ANNA)).await?;
+    // One who was served and is gone before the edge wakes, too.
+    callers[0].hang_up().await?;
+    let second = anna.next_call(TAKEN_OVER).await?;
+    scene.signal(edge, "CONT").await?;
+    scene.until_all_linked().await?;
+    hear_each_other((&callers[1], tone(1)), (&second, ANNA)).await?;
+    callers[1].hang_up().await?;
+    let third = anna.next_call(TAKEN_OVER).await?;
+    hear_each_other((&callers[2], tone(2)), (&third, ANNA)).await?;
+    callers[2].hang_up().await?;
+    let records = scene.all_records(3).await?;
+    ensure!(records.iter().all(|record| record.outcome == "answered"), "{records:?}");
+    scene.until_idle("anna").await?;
+    ensure!(anna.rung().is_none());
     scene.stop().await
 }
