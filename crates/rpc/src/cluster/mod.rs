@@ -39,7 +39,7 @@ impl Message {
             Message::Agent(agent, event) => Wire::ToAgent(agent::to_wire(agent, event)?),
             Message::Queue(queue, event) => Wire::ToQueue(queue::to_wire(queue, event)?),
         };
-        Some(wire::Envelope { message: Some(message) })
+        Some(wire::Envelope { message: Some(message), ..Default::default() })
     }
 
     /// Reads a message for a machine; `None` for one that this version does not understand.
