@@ -24,7 +24,7 @@ use crate::options::NodeOptions;
 use crate::wishes::Wishes;
 
 /// The only node's number.
-const NODE: NodeId = NodeId(1);
+pub(crate) const NODE: NodeId = NodeId(1);
 
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);

@@ -30,6 +30,7 @@ pub use peer::{LinkStats, PeerStats};
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use version::{OLDEST, PROTOCOL};
 
+use super::trace;
 use super::wire::link_service_server::LinkServiceServer;
 use super::wire::{self, envelope::Message as Wire};
 use peer::{Peer, add};
@@ -178,11 +179,11 @@ impl Links {
         known.retain(|node, _| peers.iter().any(|(peer, _)| peer == node));
     }
 
-    /// Puts an envelope on its way, without waiting.
+    /// Puts an envelope on its way, without waiting; the trace that the caller is in goes with it.
     ///
     /// # Errors
     /// See [`LinkError`]; the envelope is lost then, as it could have been on its way.
-    pub fn send(&self, to: NodeId, envelope: wire::Envelope) -> Result<(), LinkError> {
+    pub fn send(&self, to: NodeId, mut envelope: wire::Envelope) -> Result<(), LinkError> {
         let up = self.shared.up.read().unwrap_or_else(PoisonError::into_inner);
         let Some(link) = up.get(&to) else {
             drop(up);
@@ -190,6 +191,7 @@ impl Links {
             add(peers.get(&to).map_or(&self.shared.unaddressed, |peer| &peer.unlinked), 1);
             return Err(LinkError::NoLink(to));
         };
+        envelope.traceparent = trace::here();
         let (counter, outcome) = match link.queue.put(envelope) {
             Ok(()) => (&link.peer.sent, Ok(())),
             Err(NotTaken::Full) => (&link.peer.refused, Err(LinkError::Full(to))),
@@ -283,6 +285,7 @@ impl Shared {
     }
 
     fn take_in(&self, node: NodeId, peer: &Peer, envelope: wire::Envelope) {
+        let _within = trace::carried(envelope.traceparent, node).entered();
         let read = envelope.message.ok_or(NotUnderstood).and_then(|message| (self.inbox.on_message)(node, message));
         if read == Err(NotUnderstood) {
             add(&peer.unknown, 1);

@@ -8,6 +8,7 @@ mod call;
 mod ids;
 pub mod link;
 mod queue;
+pub mod trace;
 
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::{agent as agents, call as calls, queue as queues};

@@ -5,6 +5,7 @@
 mod authority;
 mod node;
 mod secured;
+mod traces;
 mod versions;
 
 use carillon_acd::agent;

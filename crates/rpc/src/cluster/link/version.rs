@@ -10,14 +10,19 @@ pub const PROTOCOL: u32 = 1;
 /// The oldest that it still reads.
 pub const OLDEST: u32 = PROTOCOL - 1;
 
+/// The newest version of two ranges, each from its oldest to its newest.
+fn common(ours: (u32, u32), theirs: (u32, u32)) -> Option<u32> {
+    let (oldest, newest) = (ours.0.max(theirs.0), ours.1.min(theirs.1));
+    (oldest <= newest).then_some(newest)
+}
+
 /// The version that a link speaks: the newest that both sides know.
 ///
 /// # Errors
 /// Both sides' versions, when they have none in common.
 pub(super) fn agree(hello: &Hello) -> Result<u32, Status> {
     let (newest, oldest) = (hello.protocol, hello.oldest.unwrap_or(hello.protocol.saturating_sub(1)));
-    let agreed = newest.min(PROTOCOL);
-    if agreed >= oldest.max(OLDEST) {
+    if let Some(agreed) = common((OLDEST, PROTOCOL), (oldest, newest)) {
         return Ok(agreed);
     }
     let (older, newer) = if newest < PROTOCOL { ("that one", "this one") } else { ("this one", "that one") };
@@ -34,6 +39,15 @@ mod tests {
 
     fn hello(protocol: u32, oldest: Option<u32>) -> Hello {
         Hello { node: 7, boot: 1, protocol, oldest }
+    }
+
+    #[test]
+    fn two_releases_that_follow_each_other_have_a_common_version_and_others_need_not() {
+        assert_eq!(common((4, 5), (5, 6)), Some(5));
+        assert_eq!(common((5, 6), (4, 5)), Some(5));
+        assert_eq!(common((4, 5), (2, 8)), Some(5));
+        assert_eq!(common((4, 5), (6, 7)), None);
+        assert_eq!(common((6, 7), (4, 5)), None);
     }
 
     #[test]
