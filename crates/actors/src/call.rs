@@ -1,13 +1,14 @@
 //! The shell around `acd::call`: one actor per call, from the INVITE to the record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carillon_acd::call::{Call, Effect, Event, Mark};
 use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::time::Now;
 use carillon_acd::view::CallView;
-use carillon_rpc::cluster::Message;
+use carillon_rpc::cluster::{Message, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
@@ -18,6 +19,9 @@ use crate::story::Story;
 
 /// The epoch of the new owner of something; `None` for what has no new owner.
 pub(crate) type NewOwners = Arc<dyn Fn(&Owned) -> Option<Epoch> + Send + Sync>;
+
+/// So long a call waits for the node to be awake.
+const DROWSY: Duration = Duration::from_millis(500);
 
 /// What a call's mailbox takes.
 #[expect(
@@ -50,6 +54,8 @@ pub(crate) struct CallState {
     story: Story,
     /// What the last checkpoint told.
     mark: Mark,
+    /// Its trace, which goes with everything that it says.
+    span: tracing::Span,
 }
 
 impl Actor for CallActor {
@@ -62,8 +68,8 @@ impl Actor for CallActor {
         myself: ActorRef<CallMessage>,
         (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let (alarm, mark) = (Alarm::default(), Mark::default());
-        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), story, mark };
+        let (alarm, mark, span) = (Alarm::default(), Mark::default(), trace::call(machine.id()));
+        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), story, mark, span };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -78,7 +84,9 @@ impl Actor for CallActor {
             CallMessage::Event(event) => state.handle(&myself, event),
             CallMessage::Alarm => {
                 let due = state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment());
-                if due {
+                if !(state.addresses.ports.awake)() {
+                    state.alarm.put_off(DROWSY, &state.addresses.clock, &myself, || CallMessage::Alarm);
+                } else if due {
                     state.handle(&myself, Event::Wake);
                 } else {
                     state.set_alarm(&myself);
@@ -102,6 +110,7 @@ impl Actor for CallActor {
 
 impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
+        let _within = self.span.clone().entered();
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.story.follow(&self.addresses.statistics, &self.machine);

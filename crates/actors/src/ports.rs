@@ -22,6 +22,9 @@ pub struct Ports {
     pub elsewhere: Arc<dyn Fn(Message) + Send + Sync>,
     /// What another edge needs to go on with a call has changed. `None`: there is no other edge.
     pub checkpoint: Option<Arc<dyn Fn(CallId, Survival) + Send + Sync>>,
+    /// Whether calls may act by themselves, without being told anything: not right after a sleep of the process, when other
+    /// edges may have taken them over and have not said so yet.
+    pub awake: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Reports the devices of an agent whose new owner knows none of them.
     pub announce: Arc<dyn Fn(&AgentId) + Send + Sync>,
     /// Keeps the record of a call that is over.

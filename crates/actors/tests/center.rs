@@ -110,6 +110,7 @@ async fn idle_node(id: NodeId, agents: &[&str], elsewhere: Arc<dyn Fn(Message) +
         }),
         abandon: Arc::new(|_| {}),
         checkpoint: None,
+        awake: Arc::new(|| true),
         announce: Arc::new(move |agent| {
             registrar.wait().reachability(registered(agent, true));
         }),

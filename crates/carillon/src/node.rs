@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use carillon_acd::ids::{CallId, Epoch, LegId, NodeId};
+use carillon_acd::record::Record;
 use carillon_actors::{Center, Clock, Owned, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
@@ -24,7 +25,7 @@ use crate::options::NodeOptions;
 use crate::wishes::Wishes;
 
 /// The only node's number.
-const NODE: NodeId = NodeId(1);
+pub(crate) const NODE: NodeId = NodeId(1);
 
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);
@@ -69,7 +70,8 @@ impl Node {
         // brings one, and own nothing until they are told.
         let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
         let id = file.map_or(NODE, NodeFile::id);
-        let estate = file.map(|_| Estate::new(id));
+        let records = writer(store.writer());
+        let estate = file.map(|_| Estate::new(id, records.clone()));
         let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
@@ -96,7 +98,8 @@ impl Node {
                 let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
-                let beginning = Member::begin(me, Timing::default(), file.space()?, listener)?;
+                let transport = file.transport()?;
+                let beginning = Member::begin(me, Timing::default(), file.space()?, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
                 let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
                 wishes.share(member.membership.cluster().space());
@@ -170,6 +173,14 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
     }
 }
 
+/// Keeps the record of a call that is over.
+fn writer(writer: RecordWriter) -> impl Fn(Record) + Clone + Send + Sync + 'static {
+    move |record| {
+        // The writer has logged and counted the loss; there is nobody else to tell.
+        let _ = writer.try_write(record);
+    }
+}
+
 fn callbacks(center: &Center, estate: Option<Estate>) -> Callbacks {
     let (incoming, legs, devices) = (center.clone(), center.clone(), center.clone());
     Callbacks {
@@ -212,10 +223,14 @@ fn ports(
                 registrar.announce(agent);
             }
         }),
-        record: Arc::new(move |record| {
-            // The writer has logged and counted the loss; there is nobody else to tell.
-            let _ = writer.try_write(record);
-        }),
+        record: match estate.cloned() {
+            Some(estate) => Arc::new(move |record| estate.record(record)),
+            None => Arc::new(self::writer(writer)),
+        },
+        awake: {
+            let estate = estate.cloned();
+            Arc::new(move || estate.as_ref().is_none_or(Estate::is_awake))
+        },
         note: Arc::new(move |period| {
             // As with records.
             let _ = notes.try_note(period);

@@ -42,6 +42,7 @@ impl Node {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
             checkpoint: None,
+            awake: Arc::new(|| true),
             announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
             note: Arc::new(move |period| notes.try_note(period).unwrap()),

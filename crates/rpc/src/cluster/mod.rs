@@ -9,6 +9,7 @@ mod checkpoint;
 mod ids;
 pub mod link;
 mod queue;
+pub mod trace;
 
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::{agent as agents, call as calls, queue as queues};
@@ -20,6 +21,12 @@ use wire::envelope::Message as Wire;
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod wire {
     tonic::include_proto!("carillon.cluster.v1");
+}
+
+impl From<Wire> for wire::Envelope {
+    fn from(message: Wire) -> Self {
+        wire::Envelope { message: Some(message), ..Default::default() }
+    }
 }
 
 /// A message for a machine on another node.
@@ -41,7 +48,7 @@ impl Message {
             Message::Agent(agent, event) => Wire::ToAgent(agent::to_wire(agent, event)?),
             Message::Queue(queue, event) => Wire::ToQueue(queue::to_wire(queue, event)?),
         };
-        Some(wire::Envelope { message: Some(message) })
+        Some(message.into())
     }
 
     /// Reads a message for a machine; `None` for one that this version does not understand.

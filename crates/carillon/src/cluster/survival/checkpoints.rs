@@ -12,7 +12,7 @@ use carillon_acd::ids::{CallId, LegId, NodeId};
 use carillon_acd::leg::LegImage;
 use carillon_actors::{Center, Survival};
 use carillon_rpc::cluster::link::{LinkError, Links};
-use carillon_rpc::cluster::wire::{self, Envelope, envelope::Message as Wire};
+use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
 use carillon_rpc::cluster::{Legacy, size};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -295,9 +295,10 @@ fn send(links: &Links, letters: Letters) -> Vec<NodeId> {
             messages.last_mut().expect("there is one from the start").calls.push(checkpoint);
         }
         for message in messages {
-            match links.send(node, Envelope { message: Some(Wire::Checkpoints(message)) }) {
+            match links.send(node, Wire::Checkpoints(message).into()) {
                 Ok(()) => {}
                 Err(LinkError::NoLink(_)) => break,
+                Err(error @ LinkError::Oversized(..)) => tracing::error!(%error, "a checkpoint is not sent"),
                 Err(LinkError::Full(_)) => {
                     full.push(node);
                     break;

@@ -23,7 +23,9 @@ pub(super) struct Deaths {
     nodes: HashMap<NodeId, Known>,
 }
 
+#[derive(Default)]
 struct Known {
+    /// Of its last link; 0 before the first.
     boot: u32,
     dead: bool,
     /// Its link is broken, and somebody looks whether it listens.
@@ -40,7 +42,7 @@ impl Estate {
     /// The link to a node is up.
     pub(in crate::cluster) fn link_up(&self, node: NodeId, boot: u32) {
         let before = lock(&self.0.deaths).nodes.insert(node, Known { boot, dead: false, looking: None });
-        if before.is_some_and(|before| before.boot != boot && !before.dead) {
+        if before.is_some_and(|before| before.boot != boot && before.boot != 0 && !before.dead) {
             tracing::warn!(node = node.0, "the node is another process");
             self.died(node);
         }
@@ -57,20 +59,19 @@ impl Estate {
             estate.is_dead(node);
         });
         let looking = looking.abort_handle();
-        match lock(&self.0.deaths).nodes.get_mut(&node).filter(|known| !known.dead) {
-            Some(known) => {
-                if let Some(before) = known.looking.replace(looking) {
-                    before.abort();
-                }
-            }
-            None => looking.abort(),
+        let mut deaths = lock(&self.0.deaths);
+        let known = deaths.nodes.entry(node).or_default();
+        if known.dead {
+            looking.abort();
+        } else {
+            known.looking.replace(looking).inspect(AbortHandle::abort);
         }
     }
 
     /// The coordinator has given a node up, and there is no link to it; or its process is known to be dead.
     pub(in crate::cluster) fn is_dead(&self, node: NodeId) {
         let mut deaths = lock(&self.0.deaths);
-        let known = deaths.nodes.entry(node).or_insert(Known { boot: 0, dead: false, looking: None });
+        let known = deaths.nodes.entry(node).or_default();
         let news = !std::mem::replace(&mut known.dead, true);
         known.looking.take().inspect(AbortHandle::abort);
         drop(deaths);

@@ -7,6 +7,7 @@
 
 mod checkpoints;
 mod death;
+mod doubt;
 mod heir;
 mod taken;
 
@@ -16,17 +17,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use carillon_acd::call::Inheritance;
 use carillon_acd::ids::{CallId, LegId, NodeId};
 use carillon_acd::leg::LegImage;
+use carillon_acd::record::Record;
 use carillon_acd::whereabouts::Taken;
 use carillon_actors::{Center, Survival};
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Legacy;
 use carillon_rpc::cluster::link::Links;
-use carillon_rpc::cluster::wire::{self, Envelope, envelope::Message as Wire};
+use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use checkpoints::Checkpoints;
 pub(super) use checkpoints::Heirs;
 use death::Deaths;
+use doubt::{Doubt, TICK};
 use heir::Heir;
 use taken::TakenHere;
 
@@ -40,6 +44,8 @@ struct Shared {
     heir: Mutex<Heir>,
     taken: Mutex<TakenHere>,
     deaths: Mutex<Deaths>,
+    doubt: Mutex<Doubt>,
+    write: Box<dyn Fn(Record) + Send + Sync>,
     parts: OnceLock<Parts>,
 }
 
@@ -48,6 +54,8 @@ struct Parts {
     center: Center,
     edge: Option<Edge>,
     links: Links,
+    /// Whether this node is certain to be part of the cluster.
+    holds: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,14 +63,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Estate {
-    /// Nothing is known yet.
-    pub(crate) fn new(me: NodeId) -> Self {
+    /// Nothing is known yet. `write` keeps a record; it must not block.
+    pub(crate) fn new(me: NodeId, write: impl Fn(Record) + Send + Sync + 'static) -> Self {
         Estate(Arc::new(Shared {
             me,
             checkpoints: Checkpoints::default(),
             heir: Mutex::default(),
             taken: Mutex::default(),
             deaths: Mutex::default(),
+            doubt: Mutex::default(),
+            write: Box::new(write),
             parts: OnceLock::new(),
         }))
     }
@@ -84,16 +94,58 @@ impl Estate {
         self.0.checkpoints.image(leg, image);
     }
 
-    /// Begins to send.
-    pub(super) fn run(&self, center: Center, edge: Option<Edge>, links: Links) -> JoinHandle<()> {
+    /// A call of this node is over.
+    pub(crate) fn record(&self, record: Record) {
+        let holds = self.0.parts.get().is_none_or(|parts| (parts.holds)());
+        let record = lock(&self.0.doubt).ends(Instant::now(), holds, record);
+        record.into_iter().for_each(&self.0.write);
+    }
+
+    /// Whether calls may act by themselves: not right after a sleep, when others may have taken them over.
+    pub(crate) fn is_awake(&self) -> bool {
+        lock(&self.0.doubt).is_awake(Instant::now())
+    }
+
+    /// Begins to work. `holds` tells whether this node is certain to be part of the cluster.
+    pub(super) fn run(
+        &self,
+        center: Center,
+        edge: Option<Edge>,
+        links: Links,
+        holds: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> [JoinHandle<()>; 2] {
+        let parts = Parts { center: center.clone(), edge, links: links.clone(), holds: Box::new(holds) };
         // Nobody else sets it.
-        let _ = self.0.parts.set(Parts { center: center.clone(), edge, links: links.clone() });
-        let shared = self.0.clone();
-        tokio::spawn(async move { shared.checkpoints.send(&center, &links).await })
+        let _ = self.0.parts.set(parts);
+        let (shared, estate) = (self.0.clone(), self.clone());
+        [
+            tokio::spawn(async move { shared.checkpoints.send(&center, &links).await }),
+            tokio::spawn(async move { estate.tick().await }),
+        ]
+    }
+
+    async fn tick(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let holds = self.0.parts.get().is_none_or(|parts| (parts.holds)());
+            let records = lock(&self.0.doubt).tick(Instant::now(), holds);
+            self.write(records);
+        }
+    }
+
+    /// Records of calls that have ended elsewhere too are written there.
+    fn write(&self, records: Vec<Record>) {
+        let here =
+            |record: &Record| self.0.parts.get().is_none_or(|parts| parts.center.node_of(record.call) == self.0.me);
+        records.into_iter().filter(here).for_each(&self.0.write);
     }
 
     /// This node stops and ends its calls itself: nobody is to take them over.
     pub(super) fn renounce(&self) {
+        let records = lock(&self.0.doubt).release();
+        self.write(records);
         if let Some(parts) = self.0.parts.get() {
             self.0.checkpoints.renounce(&parts.links);
         }
@@ -178,7 +230,7 @@ impl Estate {
 }
 
 fn tell(links: &Links, node: NodeId, news: wire::TookOver) {
-    if let Err(error) = links.send(node, Envelope { message: Some(Wire::TookOver(news)) }) {
+    if let Err(error) = links.send(node, Wire::TookOver(news).into()) {
         // Said again when the link is up.
         tracing::debug!(%error, node = node.0, "news of calls that were taken over not sent");
     }
