@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// How long a take-over may take, with what the machine's other work adds to its 3 s.
 pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(30);
 
+/// The roles of an ordinary node.
+const ALL: &str = "[edge, acd, api]";
+
 /// A cluster.
 pub(crate) struct Scene {
     block: Block,
@@ -28,14 +31,19 @@ pub(crate) struct Scene {
 impl Scene {
     /// Three nodes, one queue `support`, the agent `anna`; everything has an owner.
     pub(crate) async fn start() -> Result<Scene> {
+        Scene::start_with(&[(1, ALL), (2, ALL), (3, ALL)]).await
+    }
+
+    /// The same with these roles.
+    pub(crate) async fn start_with(roles: &[(u8, &'static str)]) -> Result<Scene> {
         let block = Block::fresh();
         let etcd = Etcd::start(block.etcd(), 1).await?;
         let fields = ["wrap_up: 0s", "waiting_sound: music"];
         let yaml =
             Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101).yaml();
         let mut nodes = BTreeMap::new();
-        for node in 1..=3 {
-            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints());
+        for &(node, roles) in roles {
+            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints()).roles(roles);
             nodes.insert(node, Carillon::start(launch).await?);
         }
         let scene = Scene { block, etcd, yaml, nodes, graves: Vec::new() };
@@ -200,6 +208,25 @@ impl Scene {
             all.extend(records::all(node, 0, SOON).await?);
         }
         Ok(all)
+    }
+
+    /// The records of all living nodes but one, once there are so many.
+    pub(crate) async fn all_records_but(&self, sleeps: u8, count: usize) -> Result<()> {
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        let awake = || self.nodes.iter().filter(|(node, _)| **node != sleeps);
+        let asking = async {
+            loop {
+                poll.tick().await;
+                let mut all = 0;
+                for (_, node) in awake() {
+                    all += records::all(node, 0, SOON).await?.len();
+                }
+                if all >= count {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(TAKEN_OVER, asking).await.context("no record")?
     }
 
     /// Starts a node again that was killed, without what it had on its disk.

@@ -129,3 +129,71 @@ async fn cl_4_an_edge_that_slept_finds_its_calls_gone_and_says_nothing() -> Resu
     ensure!(anna.rung().is_none());
     scene.stop().await
 }
+
+// spec: CL-4: one record, although the caller's BYE waited in the socket of the edge that slept.
+#[tokio::test]
+async fn cl_4_a_call_that_ends_twice_has_one_record() -> Result<()> {
+    let scene = Scene::start().await?;
+    let edge = 1;
+    let (mut anna, hers, callers) = a_talk_and_a_queue(&scene, 2, edge, 0).await?;
+    scene.signal(edge, "STOP").await?;
+    let caller = callers[0].clone();
+    let hangs_up = tokio::spawn(async move { caller.hang_up().await });
+    hers.ended(TAKEN_OVER).await?;
+    scene.all_records_but(edge, 1).await?;
+    scene.signal(edge, "CONT").await?;
+    scene.until_all_linked().await?;
+    callers[0].ended(TAKEN_OVER).await?;
+    hangs_up.await?.ok();
+    // What this edge writes now comes after everything that it was in doubt about.
+    let next = scene.call(edge, "+33600000001", tone(1)).await?;
+    let hers = anna.next_call(SOON).await?;
+    hear_each_other((&next, tone(1)), (&hers, ANNA)).await?;
+    next.hang_up().await?;
+    let last = scene.records(edge, 1).await?;
+    ensure!(last[0].caller.number == "+33600000001", "{last:?}");
+    scene.all_records(2).await?;
+    scene.stop().await
+}
+
+// spec: CL-4, CL-3
+#[tokio::test]
+async fn cl_4_an_agent_who_rang_for_a_call_of_a_dead_edge_rings_again() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let edge = scene.another_than(&[scene.owner("anna").await?]);
+    let phone = scene.another_than(&[edge]);
+    let mut anna = scene.agent(phone, "anna", ANNA, Answering::Never).await?;
+    let caller = scene.call(edge, "+33600000000", CALLER).await?;
+    anna.next_call(SOON).await?;
+    scene.until_activity("anna", "reserved").await?;
+    caller.audio().hears_anything(SOON).await?;
+    scene.kill(edge).await?;
+    let again = anna.next_call(TAKEN_OVER).await?;
+    again.answer().await?;
+    hear_each_other((&caller, CALLER), (&again, ANNA)).await?;
+    caller.hang_up().await?;
+    scene.until_idle("anna").await?;
+    let records = scene.all_records(1).await?;
+    ensure!(records[0].outcome == "answered" && !records[0].transitions.iter().any(|it| it.event == "not_answered"));
+    scene.stop().await
+}
+
+// spec: CL-4: without an heir a call is lost, and nothing of it is left after 5 s.
+#[tokio::test]
+async fn cl_4_an_agent_whose_call_is_lost_with_its_edge_is_free() -> Result<()> {
+    let mut scene = Scene::start_with(&[(1, "[edge, api]"), (2, "[acd, api]"), (3, "[acd, api]")]).await?;
+    let mut anna = scene.agent(1, "anna", ANNA, Answering::After(Duration::ZERO)).await?;
+    let caller = scene.call(1, "+33600000000", CALLER).await?;
+    let hers = anna.next_call(SOON).await?;
+    hear_each_other((&caller, CALLER), (&hers, ANNA)).await?;
+    let waits = scene.call(1, "+33600000001", tone(1)).await?;
+    scene.until_waiting("support", 1).await?;
+    waits.audio().hears_anything(SOON).await?;
+    scene.kill(1).await?;
+    let killed = Instant::now();
+    scene.until_idle("anna").await?;
+    scene.until_waiting("support", 0).await?;
+    println!("free {:?} after the kill", killed.elapsed());
+    ensure!(killed.elapsed() < TAKEN_OVER / 2);
+    scene.stop().await
+}
