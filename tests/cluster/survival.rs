@@ -197,3 +197,22 @@ async fn cl_4_an_agent_whose_call_is_lost_with_its_edge_is_free() -> Result<()> 
     ensure!(killed.elapsed() < TAKEN_OVER / 2);
     scene.stop().await
 }
+
+// spec: CL-6: waiting callers leave a node that drains; who talks stays.
+#[tokio::test]
+async fn cl_6_a_node_that_drains_hands_its_waiting_callers_over() -> Result<()> {
+    let scene = Scene::start().await?;
+    let (edge, other) = (1, 2);
+    let (mut anna, hers, callers) = a_talk_and_a_queue(&scene, 3, edge, 3).await?;
+    scene.cli(other, &["drain", &edge.to_string()]).await?;
+    have_moved(&callers[1..]).await?;
+    hear_each_other((&callers[0], CALLER), (&hers, ANNA)).await?;
+    ensure!(callers[0].progress().redescribed == 0, "a conversation ends where it is");
+    scene.until_waiting("support", 3).await?;
+    are_served_in_order(&mut anna, &callers).await?;
+    ensure!(scene.records(edge, 1).await?.len() == 1);
+    let records = scene.all_records(4).await?;
+    let moved = |record: &&carillon_tests::records::Record| record.transitions.iter().any(|it| it.event == "moved");
+    ensure!(records.iter().filter(moved).count() == 3, "{records:?}");
+    scene.stop().await
+}

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_acd::call::{Call, Effect, Event, Mark};
+use carillon_acd::call::{Call, Checkpoint, Effect, Event, Mark};
 use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
-use carillon_acd::time::Now;
-use carillon_acd::view::CallView;
+use carillon_acd::time::{Moment, Now};
+use carillon_acd::view::{CallView, Stage};
 use carillon_rpc::cluster::{Message, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -37,6 +37,9 @@ pub(crate) enum CallMessage {
     Held(NewOwners, RpcReplyPort<Vec<Message>>),
     /// Why is it so?
     Explain(RpcReplyPort<CallExplained>),
+    /// Another edge is asked to go on with the call: what it needs, unless a phone rings for it. Until then the call accepts no
+    /// offer and does nothing by itself.
+    HandOver(Moment, RpcReplyPort<Option<Checkpoint>>),
     /// Another edge has taken the call over: it goes on there, and ends here without a word and without a record.
     Forsaken,
     /// The timer fired.
@@ -54,6 +57,7 @@ pub(crate) struct CallState {
     story: Story,
     /// What the last checkpoint told.
     mark: Mark,
+    frozen_until: Option<Moment>,
     /// Its trace, which goes with everything that it says.
     span: tracing::Span,
 }
@@ -69,7 +73,8 @@ impl Actor for CallActor {
         (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
         let (alarm, mark, span) = (Alarm::default(), Mark::default(), trace::call(machine.id()));
-        let mut state = CallState { machine, addresses, alarm, effects: Vec::new(), story, mark, span };
+        let mut state =
+            CallState { machine, addresses, alarm, effects: Vec::new(), story, mark, frozen_until: None, span };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -84,7 +89,7 @@ impl Actor for CallActor {
             CallMessage::Event(event) => state.handle(&myself, event),
             CallMessage::Alarm => {
                 let due = state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment());
-                if !(state.addresses.ports.awake)() {
+                if state.is_frozen() || !(state.addresses.ports.awake)() {
                     state.alarm.put_off(DROWSY, &state.addresses.clock, &myself, || CallMessage::Alarm);
                 } else if due {
                     state.handle(&myself, Event::Wake);
@@ -100,6 +105,8 @@ impl Actor for CallActor {
                 // A reader that has gone away does not concern the call.
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
             }
+            // As above.
+            CallMessage::HandOver(until, reply) => drop(reply.send(state.hand_over(until))),
             CallMessage::Forsaken => myself.stop(None),
             // As above.
             CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
@@ -110,6 +117,10 @@ impl Actor for CallActor {
 
 impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
+        if self.is_frozen() && matches!(event, Event::Queue(..)) {
+            // The heir hears it again.
+            return;
+        }
         let _within = self.span.clone().entered();
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
@@ -120,6 +131,17 @@ impl CallState {
         self.effects = effects;
         self.checkpoint();
         self.set_alarm(myself);
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.frozen_until.is_some_and(|until| self.addresses.clock.moment() < until)
+    }
+
+    fn hand_over(&mut self, until: Moment) -> Option<Checkpoint> {
+        let now = self.addresses.clock.now();
+        let checkpoint = self.machine.checkpoint(now).filter(|_| self.machine.view(now).stage != Stage::Ringing);
+        self.frozen_until = checkpoint.is_some().then_some(until);
+        checkpoint
     }
 
     /// Lets other edges know what they would need to go on with the call, when that has changed.

@@ -174,6 +174,17 @@ impl Center {
         true
     }
 
+    /// What another edge needs to go on with a call at once (Spec: CL-6). For `within` the call then accepts no offer and does
+    /// nothing by itself; after that it goes on here, unless [`Center::taken_over`] has been told. `None` while a phone rings for
+    /// it, and when it cannot go on elsewhere.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
+    pub async fn hand_over(&self, call: CallId, within: Duration) -> Result<Option<Checkpoint>, CenterError> {
+        let until = self.addresses.clock.moment() + within;
+        ask(&self.find_call(call)?, &call, |reply| CallMessage::HandOver(until, reply)).await
+    }
+
     /// Another edge has taken a call over: messages for it go there. If it lives here, it ends without a word and without a
     /// record; `true` then: the edge has to forget its legs. Never blocks.
     pub fn taken_over(&self, taken: Taken) -> bool {

@@ -457,6 +457,7 @@ fn heirs<'a>(membership: &Membership, present: impl Iterator<Item = &'a Node>, l
 async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) {
     let mut nodes = membership.cluster.nodes();
     let mut present: HashMap<NodeId, Node> = HashMap::new();
+    let mut handing_over: Option<JoinHandle<()>> = None;
     loop {
         let (registered, linked) = (nodes.borrow_and_update().clone(), membership.links.up());
         let before = present.clone();
@@ -470,6 +471,12 @@ async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links
                 edge.update_peers(present.values().filter_map(edge_of));
             }
             before.keys().filter(|node| !present.contains_key(node)).for_each(|gone| works.estate.is_dead(*gone));
+            let drains = registered.iter().any(|it| it.node.id == membership.me && it.node.draining);
+            if drains != handing_over.is_some() {
+                handing_over.take().inspect(JoinHandle::abort);
+                let estate = works.estate.clone();
+                handing_over = drains.then(|| tokio::spawn(async move { estate.hand_over_waiting().await }));
+            }
             works.estate.heirs(heirs(&membership, present.values(), &linked));
         }
         tokio::select! {

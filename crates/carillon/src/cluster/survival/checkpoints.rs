@@ -161,6 +161,16 @@ impl Checkpoints {
         }
     }
 
+    /// For the first heir of a call, to go on with it now: `None` without an heir or without what it needs of the legs.
+    pub(super) fn hand_over(&self, checkpoint: &Checkpoint) -> Option<(NodeId, wire::Checkpoint)> {
+        let inner = lock(&self.inner);
+        let [first, _] = inner.heirs.of(checkpoint.call());
+        let images = &inner.calls.get(&checkpoint.call())?.images;
+        let known =
+            Known { checkpoint: Some((checkpoint.clone(), Instant::now())), images: images.clone(), told: [None; 2] };
+        Some((first?, wire::Checkpoint { now: true, ..known.to_wire()? }))
+    }
+
     /// Another edge has the call, and tells its heirs itself.
     pub(super) fn forget(&self, call: CallId) {
         lock(&self.inner).calls.remove(&call);

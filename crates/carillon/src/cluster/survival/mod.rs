@@ -8,6 +8,7 @@
 mod checkpoints;
 mod death;
 mod doubt;
+mod handover;
 mod heir;
 mod taken;
 
@@ -24,6 +25,7 @@ use carillon_edge::Edge;
 use carillon_rpc::cluster::Legacy;
 use carillon_rpc::cluster::link::Links;
 use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -44,6 +46,8 @@ struct Shared {
     heir: Mutex<Heir>,
     taken: Mutex<TakenHere>,
     deaths: Mutex<Deaths>,
+    /// Calls that are handed over at this moment, and who waits for it.
+    handing: Mutex<HashMap<CallId, oneshot::Sender<()>>>,
     doubt: Mutex<Doubt>,
     write: Box<dyn Fn(Record) + Send + Sync>,
     parts: OnceLock<Parts>,
@@ -71,6 +75,7 @@ impl Estate {
             heir: Mutex::default(),
             taken: Mutex::default(),
             deaths: Mutex::default(),
+            handing: Mutex::default(),
             doubt: Mutex::default(),
             write: Box::new(write),
             parts: OnceLock::new(),
@@ -97,6 +102,7 @@ impl Estate {
     /// A call of this node is over.
     pub(crate) fn record(&self, record: Record) {
         let holds = self.0.parts.get().is_none_or(|parts| (parts.holds)());
+        let holds = holds && !lock(&self.0.handing).contains_key(&record.call);
         let record = lock(&self.0.doubt).ends(Instant::now(), holds, record);
         record.into_iter().for_each(&self.0.write);
     }
@@ -169,7 +175,10 @@ impl Estate {
             let Some(call) = taken.call.map(CallId::from) else { continue };
             lock(&self.0.heir).was_taken(call, from);
             if parts.center.taken_over(Taken { call, edge: from, moves: taken.moves }) {
-                tracing::warn!(call_id = %call, node = from.0, "another edge has taken this call over");
+                tracing::info!(call_id = %call, node = from.0, "another edge has taken this call over");
+                let handing = lock(&self.0.handing).remove(&call);
+                // Who waits for it may have given up.
+                let _ = handing.map(|handing| handing.send(()));
                 self.0.checkpoints.forget(call);
                 lock(&self.0.taken).forget(call);
                 parts.edge.iter().for_each(|edge| edge.forsake(call));
@@ -196,7 +205,7 @@ impl Estate {
         if orphans.is_empty() {
             return;
         }
-        tracing::warn!(node = from.0, calls = orphans.len(), planned, "taking calls over");
+        tracing::info!(node = from.0, calls = orphans.len(), planned, "taking calls over");
         let taken: Vec<Taken> = orphans.iter().map(|legacy| legacy.checkpoint.taken_by(self.0.me)).collect();
         lock(&self.0.taken).add(&taken);
         // First of all: what the calls say to others finds them knowing where it comes from.
