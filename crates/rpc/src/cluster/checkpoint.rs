@@ -82,3 +82,7 @@ fn past_to_wire(past: &[Past]) -> Vec<Vec<u8>> {
     written.reverse();
     written
 }
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;
