@@ -57,17 +57,17 @@ pub(crate) async fn agent(world: Arc<World>, name: String, number: u64) {
             }
         }
         turn += 1;
-        tokio::spawn(retire(world.clone(), name.clone(), phone));
+        tokio::spawn(retire(phone));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// Calls that began at a phone's old edge go on, and one may still come.
-async fn retire(world: Arc<World>, name: String, mut phone: Phone) {
-    let until = Instant::now() + RETIRED;
-    while let Ok(call) = phone.next_call(until.saturating_duration_since(Instant::now())).await {
-        tokio::spawn(talk(world.clone(), name.clone(), call));
-    }
+/// Calls that began at a phone's old edge go on. New ones find it elsewhere: what an edge still sends to the old
+/// registration would ring the same phone a second time.
+async fn retire(phone: Phone) {
+    phone.set_answering(Answering::Reject(480, Duration::ZERO));
+    tokio::time::sleep(RETIRED).await;
+    drop(phone);
 }
 
 /// One call of an agent, from the ring to the end.

@@ -49,6 +49,12 @@ impl Figure {
         Figure { what, unit: "", value: value as f64, limit, examples: vec![] }
     }
 
+    /// Whose it is.
+    pub(crate) fn of(mut self, whom: Option<String>) -> Figure {
+        self.examples.extend(whom);
+        self
+    }
+
     pub(crate) fn holds(&self) -> bool {
         self.limit.is_none_or(|limit| self.value <= limit)
     }
@@ -56,7 +62,11 @@ impl Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, with_unit(self.value, self.unit))
+        write!(f, "{}: {}", self.what, with_unit(self.value, self.unit))?;
+        match (self.limit, self.examples.first()) {
+            (None, Some(whose)) => write!(f, " ({whose})"),
+            (Some(_), _) | (None, None) => Ok(()),
+        }
     }
 }
 

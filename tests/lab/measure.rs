@@ -132,8 +132,9 @@ impl Seen {
         longest.max(idle_since.map_or(Duration::ZERO, |since| window.until - since))
     }
 
-    /// How long agents who have ended a call wait for the next one while callers wait; sorted.
-    pub(crate) fn hand_outs(&self, window: Window) -> Vec<Duration> {
+    /// How long agents who have ended a call wait for the next one while callers wait; sorted. The last of them belongs to the
+    /// agent who is named, with the moment when he became free.
+    pub(crate) fn hand_outs(&self, window: Window) -> (Vec<Duration>, Option<(&str, Instant)>) {
         let mut ended: HashMap<&str, Instant> = HashMap::new();
         let mut times = Vec::new();
         for talk in &self.talks {
@@ -141,12 +142,13 @@ impl Seen {
                 && *ended >= window.from
                 && talk.rang <= window.until
             {
-                times.push(talk.rang.saturating_duration_since(*ended));
+                times.push((talk.rang.saturating_duration_since(*ended), talk.agent.as_str(), *ended));
             }
             ended.insert(&talk.agent, talk.ended);
         }
         times.sort_unstable();
-        times
+        let worst = times.last().map(|(_, agent, free)| (*agent, *free));
+        (times.into_iter().map(|(time, ..)| time).collect(), worst)
     }
 
     /// Conversations at `edge` that were older than a second at `moment` and went on, with the time until both sides heard
@@ -283,7 +285,8 @@ mod tests {
         assert_eq!(without(1_500, 4_800), Duration::from_millis(2_500), "the agent is free from 2 s to 4.5 s");
         assert_eq!(without(5_000, 9_000), Duration::from_secs(4));
         assert_eq!(without(1_100, 1_900), Duration::ZERO, "nobody is free");
-        assert_eq!(seen.hand_outs(Window { from, until: at(9_000) }), [Duration::from_millis(2_500)]);
+        let (times, worst) = seen.hand_outs(Window { from, until: at(9_000) });
+        assert_eq!((times, worst), (vec![Duration::from_millis(2_500)], Some(("a1", at(2_000)))));
     }
 
     #[test]

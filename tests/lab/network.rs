@@ -45,6 +45,15 @@ async fn run(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
+/// An error where namespaces or packet filters cannot be made, whoever asks.
+pub(crate) async fn is_possible() -> Result<()> {
+    let own = format!("{PREFIX}{}-try", std::process::id());
+    run("ip", &["netns", "add", &own]).await?;
+    let filter = run("ip", &["netns", "exec", &own, "iptables", "-L", "-n"]).await;
+    run("ip", &["netns", "delete", &own]).await?;
+    filter.map(drop)
+}
+
 /// Makes the namespace in the middle, and one for each of `nodes` nodes and `etcds` servers of etcd. Whoever runs in the
 /// one in the middle sees no namespace that is made later.
 pub(crate) async fn make(owner: u32, nodes: u8, etcds: u8) -> Result<()> {

@@ -293,7 +293,9 @@ impl Scene {
 /// What is the same for all faults.
 fn common(seen: &Seen, found: &Findings, window: Window, except: Option<u8>, limits: &Limits) -> Vec<Figure> {
     let before = Window { from: window.from.checked_sub(BEFORE).unwrap_or(window.from), until: window.from };
-    let hand_outs = seen.hand_outs(window);
+    let (hand_outs, worst) = seen.hand_outs(window);
+    let after = |free: Instant| free.saturating_duration_since(window.from).as_secs_f64();
+    let worst = worst.map(|(agent, free)| format!("{agent}, free {:.1} s after the fault", after(free)));
     vec![
         Figure::count("calls", seen.callers.len(), None),
         Figure::none_of("callers lost", &found.lost),
@@ -311,7 +313,7 @@ fn common(seen: &Seen, found: &Findings, window: Window, except: Option<u8>, lim
         ),
         Figure::milliseconds("lab's own delay", seen.own_delay(window), None),
         Figure::milliseconds("agent free until next ring, p50", percentile(&hand_outs, 50), None),
-        Figure::milliseconds("agent free until next ring, worst", percentile(&hand_outs, 100), None),
+        Figure::milliseconds("agent free until next ring, worst", percentile(&hand_outs, 100), None).of(worst),
         Figure::milliseconds("agent free until next ring, p99", percentile(&hand_outs, 99), limits.hand_out),
     ]
 }
