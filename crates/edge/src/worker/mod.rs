@@ -68,6 +68,8 @@ enum Purpose {
     Change { leg: LegId },
     /// A re-INVITE to the other end of a leg whose edge has died.
     Revive { leg: LegId },
+    /// A re-INVITE whose leg has ended: a 2xx still wants its ACK (RFC 3261 §13.2.2.4).
+    Late(Box<Line>),
     /// A BYE.
     Bye(Box<Ending>),
 }
@@ -523,7 +525,7 @@ impl Worker {
 
     fn is_finished(&self) -> bool {
         let Some(until) = self.stop_at else { return false };
-        let waits = |purpose: &Purpose| !matches!(purpose, Purpose::Stray { answered: true, .. });
+        let waits = |purpose: &Purpose| !matches!(purpose, Purpose::Stray { answered: true, .. } | Purpose::Late(_));
         let quiet = self.legs.is_empty() && !self.clients.values().any(waits);
         quiet || self.shared.now() >= until
     }

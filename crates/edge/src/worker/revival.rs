@@ -123,10 +123,7 @@ impl Worker {
             return Ok(());
         }
         if line.flow.transport == Transport::Tcp {
-            let target = Target::of(line.dialog.next_hop().clone()).map(|target| target.addr);
-            let public = !is_private(line.flow.remote.ip());
-            let target = target.filter(|target| !(public && is_private(target.ip())));
-            line.flow = Flow { remote: target.ok_or(RevivalError::Connection)?, ..line.flow };
+            line.flow = connect_to(line.flow, line.dialog.next_hop()).ok_or(RevivalError::Connection)?;
         }
         Ok(())
     }
@@ -241,8 +238,8 @@ impl Worker {
         }
     }
 
-    /// Repeats our re-INVITE no more: BYE follows.
-    pub(super) fn give_up_request(&mut self, id: LegId) {
+    /// Repeats our re-INVITE no more.
+    fn give_up_request(&mut self, id: LegId) {
         if let Some(key) = self.reviving(id).and_then(|reviving| reviving.request.take()) {
             self.clients.remove(&key);
             self.endpoint.forget_client(key);
@@ -253,5 +250,29 @@ impl Worker {
         self.give_up_request(id);
         self.remove_leg(id);
         self.report(id, LegEvent::Ended(cause));
+    }
+}
+
+/// The way to a peer whose connection has died with its edge: where it says that it listens, over another connection. `None`
+/// for a name, and for an address behind the peer's NAT.
+fn connect_to(dead: Flow, target: &Uri) -> Option<Flow> {
+    let remote = Target::of(target.clone())?.addr;
+    let behind_nat = is_private(remote.ip()) && !is_private(dead.remote.ip());
+    (!behind_nat).then_some(Flow { remote, connection: None, ..dead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_connection_goes_where_the_peer_listens_unless_that_is_behind_nat() {
+        let flow = |remote: &str| Flow { transport: Transport::Tcp, ..Flow::udp(0, remote.parse().unwrap()) };
+        let dead = |remote: &str| Flow { connection: Some(7), ..flow(remote) };
+        let to = |remote: &str, target: &str| connect_to(dead(remote), &target.parse().unwrap());
+        assert_eq!(to("192.0.2.9:40000", "sip:a@192.0.2.9:5080;transport=tcp"), Some(flow("192.0.2.9:5080")));
+        assert_eq!(to("10.0.0.9:40000", "sip:a@10.0.0.9"), Some(flow("10.0.0.9:5060")));
+        assert_eq!(to("192.0.2.9:40000", "sip:a@10.0.0.9:5080;transport=tcp"), None);
+        assert_eq!(to("192.0.2.9:40000", "sip:a@phone.invalid;transport=tcp"), None);
     }
 }

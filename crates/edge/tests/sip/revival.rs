@@ -264,10 +264,13 @@ fn one_that_is_busy_with_a_change_is_asked_again() {
 fn a_call_may_hang_up_before_the_answer() {
     let mut e = estate();
     e.take_over();
-    e.scene.agent.expect_request("INVITE");
+    let asked = e.scene.agent.expect_request("INVITE");
     e.heir.command(e.talk.leg, LegCommand::HangUp(Cause::Normal));
     let bye = e.scene.agent.expect_request("BYE");
     same_dialog(&bye, &e.talk.agent_talk);
+    // Its answer crosses our BYE, and is acknowledged (RFC 3261 §13.2.2.4).
+    e.scene.agent.respond(&asked, "200 OK", "", "", &agent_sdp("sendrecv"));
+    assert_eq!(cseq(&e.scene.agent.expect_request("ACK")), cseq(&asked));
     e.scene.agent.respond(&bye, "200 OK", "", "", "");
     e.scene.agent.expect_silence();
 }
@@ -281,6 +284,8 @@ fn the_peer_may_hang_up_before_its_answer() {
     e.scene.agent.request("BYE", &talk, 1, "", "");
     e.scene.agent.expect(200);
     e.heir.expect_event(e.talk.leg, LegEvent::Ended(Cause::Normal));
+    e.scene.agent.respond(&asked, "487 Request Terminated", "", "", "");
+    e.scene.agent.expect_request("ACK");
     e.scene.agent.expect_silence();
 }
 
@@ -305,6 +310,38 @@ fn a_waiting_caller_hears_music_again() {
     carrier.respond(&asked, "200 OK", "", "", &sdp("127.0.9.2:4000".parse().unwrap(), "8 0 101", "sendrecv"));
     carrier.expect_request("ACK");
     heir.expect_event(caller, LegEvent::Answered);
+    heir.command(caller, LegCommand::Play(Playback::Done));
+    heir.expect_event(caller, LegEvent::PlayFinished);
+}
+
+// The answer to our offer was in the ACK, or still is on its way to the edge that is dead.
+#[test]
+fn a_caller_without_an_offer_of_his_own_comes_too() {
+    let scene = scene();
+    let (mut talk, caller) = scene.invite("");
+    scene.center.command(caller, LegCommand::Answer);
+    let ok = scene.carrier.expect(200);
+    Phone::adopt(&mut talk, &ok);
+    let early = scene.center.image(caller);
+    scene.carrier.request("ACK", &talk, 1, "", &caller_sdp());
+    let late = scene.center.image(caller);
+    scene.center.edge.forsake(caller.call);
+    for image in [early, late] {
+        let heir = heir_with(config(), scene.agent.addr());
+        heir.command(caller, LegCommand::Revive { image });
+        let carrier = Phone {
+            edge: heir.addr(),
+            socket: scene.carrier.socket.try_clone().unwrap(),
+            ..Phone::new("127.0.9.2", heir.addr())
+        };
+        let asked = carrier.expect_request("INVITE");
+        same_dialog(&asked, &talk);
+        carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
+        carrier.expect_request("ACK");
+        heir.expect_event(caller, LegEvent::Answered);
+        heir.edge.forsake(caller.call);
+        heir.expect_all_gone();
+    }
 }
 
 // RFC 3264 §8.4: who holds is not asked to listen.
@@ -376,6 +413,18 @@ fn an_heir_has_an_heir() {
     carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
     carrier.expect_request("ACK");
     next.expect_event(e.talk.caller, LegEvent::Answered);
+
+    // And back where it began: that edge has only slept.
+    let image = std::iter::from_fn(|| next.images.recv_timeout(Duration::from_millis(200)).ok()).last();
+    next.edge.forsake(e.talk.caller.call);
+    let carrier = Phone { edge: e.scene.center.addr(), ..carrier };
+    e.scene.center.command(e.talk.caller, LegCommand::Revive { image: image.unwrap().1 });
+    let asked = carrier.expect_request("INVITE");
+    same_dialog(&asked, &e.talk.caller_talk);
+    carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
+    carrier.expect_request("ACK");
+    e.scene.center.expect_event(e.talk.caller, LegEvent::Answered);
+    assert_eq!(e.scene.center.edge.stats().calls, 1);
 }
 
 // The edge that was believed dead has only slept.
