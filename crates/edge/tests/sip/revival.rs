@@ -177,6 +177,8 @@ fn a_call_of_its_own_with_the_same_number_is_another() {
     other.request("INVITE", &other.talk("1", "33123456789"), 1, "", &caller_sdp().replace("4000", "4002"));
     let own = e.heir.incoming().call;
     assert_eq!(own.number, e.talk.caller.call.number);
+    e.heir.command(LegId::caller(own), LegCommand::Answer);
+    other.expect(200);
     let (caller, agent) = e.agreed();
     let ends = ends();
     assert_both_heard(&Talker(&ends.caller, caller.rtp(), 0), &Talker(&ends.agent, agent.rtp(), 0));
@@ -184,9 +186,8 @@ fn a_call_of_its_own_with_the_same_number_is_another() {
     e.heir.edge.abandon(e.talk.caller.call);
     assert!(e.scene.agent.expect_request("BYE").header("Reason").contains("cause=500"));
     e.scene.carrier.expect_request("BYE");
-    e.heir.command(LegId::caller(own), LegCommand::Ring);
-    other.expect(180);
-    assert_eq!(e.heir.edge.stats().calls, 1);
+    let stats = e.heir.edge.stats();
+    assert_eq!((stats.calls, stats.streams), (1, 1));
 }
 
 #[test]
@@ -387,6 +388,33 @@ fn a_hold_lasts() {
     e.heir.expect_event(e.talk.leg, LegEvent::Resumed);
     let ends = ends();
     assert_both_heard(&Talker(&ends.caller, passed.rtp(), 0), &Talker(&ends.agent, to_agent.rtp(), 0));
+}
+
+#[test]
+fn a_caller_who_holds_while_he_waits_is_not_asked_to_listen() {
+    let scene = scene();
+    let (talk, caller, _) = scene.answered();
+    scene.center.image(caller);
+    let holding = caller_sdp().replace("sendrecv", "sendonly");
+    scene.carrier.request("INVITE", &talk, 2, "", &holding);
+    scene.carrier.expect(200);
+    scene.carrier.request("ACK", &talk, 2, "", "");
+    scene.center.expect_event(caller, LegEvent::Held);
+    let image = scene.center.image(caller);
+    scene.center.edge.forsake(caller.call);
+    let heir = heir_with(config(), scene.agent.addr());
+    let carrier = Phone { edge: heir.addr(), ..scene.carrier };
+    heir.command(caller, LegCommand::Revive { image });
+    let asked = carrier.expect_request("INVITE");
+    assert!(asked.body().contains("a=recvonly"), "{}", asked.text);
+    carrier.respond(&asked, "200 OK", "", "", &holding);
+    carrier.expect_request("ACK");
+    heir.expect_event(caller, LegEvent::Answered);
+    heir.expect_no_event();
+    let talk = Talk { uri: asked.contact().to_owned(), ..talk };
+    carrier.request("INVITE", &talk, 3, "", &caller_sdp());
+    assert!(carrier.expect(200).body().contains("a=sendrecv"));
+    heir.expect_event(caller, LegEvent::Resumed);
 }
 
 #[test]
