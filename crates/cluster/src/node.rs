@@ -90,7 +90,16 @@ pub struct Cluster {
     nodes: watch::Receiver<Arc<[Registered]>>,
     status: watch::Receiver<Status>,
     inbox: mpsc::Sender<Input>,
-    leave: mpsc::Sender<oneshot::Sender<()>>,
+    orders: mpsc::Sender<Order>,
+}
+
+/// What the process asks of its own node.
+#[derive(Debug)]
+enum Order {
+    /// See [`Cluster::retire`].
+    Retire,
+    /// See [`Cluster::leave`]; told when it is done.
+    Leave(oneshot::Sender<()>),
 }
 
 /// The node is no longer part of the cluster, or its task has failed.
@@ -115,7 +124,7 @@ impl Cluster {
         let (nodes_tx, nodes) = watch::channel(Arc::from([]));
         let (status_tx, status) = watch::channel(Status::default());
         let (inbox, inputs) = mpsc::channel(INBOX);
-        let (leave, leaving) = mpsc::channel(1);
+        let (orders, ordered) = mpsc::channel(1);
         let (notices, todo) = mpsc::channel(NOTICES);
         let (heard, events) = mpsc::channel(INBOX);
         let (updates, entry) = watch::channel(me.clone());
@@ -133,12 +142,13 @@ impl Cluster {
             nodes: nodes_tx,
             status: status_tx,
             notices,
+            retiring: false,
             work: JoinSet::new(),
             keeper: tokio::spawn(keeper.run()),
         };
         let me = me.id;
-        tokio::spawn(driver.run(inputs, events, leaving));
-        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo))
+        tokio::spawn(driver.run(inputs, events, ordered));
+        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, orders }, todo))
     }
 
     /// This node.
@@ -180,11 +190,18 @@ impl Cluster {
         self.inbox.send(input).await.map_err(|_| Left)
     }
 
-    /// Leaves: stops serving at once, and gives up the lease, so that nobody waits for it. Drain first: see
-    /// [`Space::drain`] and [`Status::holdings`].
+    /// Hands over everything, and takes nothing new for the rest of this run: the process is about to end. Unlike a drain
+    /// by [`Space::drain`] it is forgotten with the run. [`Status::holdings`] tells how far it is. Spec: CL-6.
+    pub async fn retire(&self) {
+        // Who has left holds nothing any more.
+        let _ = self.orders.send(Order::Retire).await;
+    }
+
+    /// Leaves: stops serving at once, and gives up the lease, so that nobody waits for it. Hand over first: see
+    /// [`Cluster::retire`] and [`Status::holdings`].
     pub async fn leave(&self) {
         let (done, left) = oneshot::channel();
-        if self.leave.send(done).await.is_ok() {
+        if self.orders.send(Order::Leave(done)).await.is_ok() {
             // An error means that the task has ended: so it has left.
             let _ = left.await;
         }
@@ -206,6 +223,8 @@ struct Driver {
     nodes: watch::Sender<Arc<[Registered]>>,
     status: watch::Sender<Status>,
     notices: mpsc::Sender<Notice>,
+    /// The process has asked for it; nothing ends it.
+    retiring: bool,
     work: JoinSet<Option<Event>>,
     keeper: JoinHandle<()>,
 }
@@ -215,7 +234,7 @@ impl Driver {
         mut self,
         mut inputs: mpsc::Receiver<Input>,
         mut events: mpsc::Receiver<Event>,
-        mut leaving: mpsc::Receiver<oneshot::Sender<()>>,
+        mut orders: mpsc::Receiver<Order>,
     ) {
         let left = loop {
             let wake = self.core.deadline().map(|at| self.start + at.since(Moment::START));
@@ -223,7 +242,14 @@ impl Driver {
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => self.hear(event).await,
-                done = leaving.recv() => break done,
+                order = orders.recv() => match order {
+                    Some(Order::Retire) => {
+                        self.retiring = true;
+                        self.heed_drain().await;
+                    }
+                    Some(Order::Leave(done)) => break Some(done),
+                    None => break None,
+                },
                 Some(done) = self.work.join_next() => match done {
                     Ok(event) => if let Some(event) = event { self.hear(event).await },
                     Err(error) => tracing::error!(%error, "a request to the coordinator failed badly"),
@@ -254,7 +280,12 @@ impl Driver {
             }
             changed
         });
-        let draining = self.picture.drains().contains(&self.me);
+        self.heed_drain().await;
+    }
+
+    /// Lets the core drain while the process or the coordinator wants it.
+    async fn heed_drain(&mut self) {
+        let draining = self.retiring || self.picture.drains().contains(&self.me);
         if draining != self.core.is_draining() {
             self.hear(Event::Drain(draining)).await;
         }
