@@ -154,6 +154,17 @@ impl Addresses {
         all
     }
 
+    /// How many calls live, and when the oldest of them began.
+    pub(crate) fn count_calls(&self) -> (usize, Option<WallTime>) {
+        let (mut count, mut oldest) = (0, None);
+        for shard in &self.calls {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            count += shard.len();
+            oldest = shard.values().map(|living| living.started).chain(oldest).min();
+        }
+        (count, oldest)
+    }
+
     /// The agent gets an owner of this epoch; no older one is believed any more.
     pub(crate) fn announce_owner(&self, id: &AgentId, epoch: Epoch) {
         self.fence.write().unwrap_or_else(PoisonError::into_inner).announce(id, epoch);

@@ -16,7 +16,7 @@ mod statistics;
 mod story;
 mod supervisor;
 
-pub use center::{Center, CenterError, Objects};
+pub use center::{Center, CenterError, InProgress, Objects};
 pub use clock::Clock;
 pub use owned::{NotHere, Owned, Title};
 pub use ports::Ports;

@@ -2,10 +2,12 @@
 
 mod cli;
 mod cluster;
+mod drain;
 mod node;
 mod objects;
 mod options;
 mod serve;
+mod vitals;
 mod wishes;
 
 use std::process::ExitCode;

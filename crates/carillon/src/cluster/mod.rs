@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod holdings;
+pub(crate) mod intake;
 mod nodes;
 mod wire;
 
