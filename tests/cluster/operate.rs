@@ -188,3 +188,100 @@ async fn cl_5_a_node_is_ready_once_it_has_joined_and_stays_so_without_etcd() -> 
     scene.etcd().signal("CONT").await?;
     scene.stop().await
 }
+
+/// The value of a series, `name` or `name{labels}`; 0 when it is not there.
+fn series(text: &str, name: &str) -> f64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_default()
+}
+
+/// Checks the text as a scraper does: each sample belongs to the figure whose type and help came before it, none comes
+/// twice, and the last line says that it is all.
+fn check_openmetrics(text: &str) -> Result<()> {
+    let (mut name, mut kind, mut seen) = (String::new(), String::new(), std::collections::BTreeSet::new());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line == "# EOF" {
+            ensure!(lines.peek().is_none(), "something after the end");
+            return Ok(());
+        }
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            name = rest.split(' ').next().context("a name")?.to_owned();
+            ensure!(seen.insert(format!("# {name}")), "{name} comes twice");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            kind = rest.strip_prefix(&format!("{name} ")).with_context(|| line.to_owned())?.to_owned();
+        } else if line.strip_prefix("# UNIT ").is_none() {
+            let (series, value) = line.rsplit_once(' ').with_context(|| line.to_owned())?;
+            let wanted = if kind == "counter" { format!("{name}_total") } else { name.clone() };
+            ensure!(series.split('{').next() == Some(wanted.as_str()), "{line} below {name}");
+            ensure!(value.parse::<f64>()?.is_finite() && seen.insert(series.to_owned()), "{line}");
+        }
+    }
+    anyhow::bail!("no end")
+}
+
+/// The metrics of all nodes, each checked.
+async fn scrape_all(scene: &Scene) -> Result<Vec<(u8, String)>> {
+    let mut texts = Vec::new();
+    for node in scene.nodes() {
+        let (status, text) = scene.node(node).get("/metrics").await?;
+        ensure!(status == 200, "node {node}: {status}");
+        check_openmetrics(&text).with_context(|| text.clone())?;
+        texts.push((node, text));
+    }
+    Ok(texts)
+}
+
+/// What the metrics of all nodes should add up to while one caller talks and one waits at `edge`; what is not so.
+fn not_so(texts: &[(u8, String)], edge: u8) -> Vec<String> {
+    let sums = [
+        ("carillon_shards_served", 1024.0),
+        ("carillon_queues", 1.0),
+        ("carillon_waiting", 1.0),
+        ("carillon_queue_waiting{tenant=\"default\",queue=\"support\"}", 1.0),
+        ("carillon_agents{availability=\"ready\",activity=\"talking\"}", 1.0),
+        ("carillon_calls{stage=\"talking\"}", 1.0),
+        ("carillon_calls{stage=\"waiting\"}", 1.0),
+    ];
+    let of_each = [("carillon_ready", 1.0), ("carillon_nodes", 3.0), ("carillon_links_up", 2.0)];
+    let at_edge = [("carillon_calls{stage=\"talking\"}", 1.0), ("carillon_media_streams", 3.0)];
+    let is = |name: &str, is: f64, wanted: f64| ((is - wanted).abs() > 0.1).then(|| format!("{name} is {is}"));
+    let summed = |name: &str| texts.iter().map(|(_, text)| series(text, name)).sum::<f64>();
+    let mut wrong: Vec<String> = sums.iter().filter_map(|(name, wanted)| is(name, summed(name), *wanted)).collect();
+    for (node, text) in texts {
+        let here = if *node == edge { &at_edge[..] } else { &[] };
+        let expected = of_each.iter().chain(here);
+        wrong.extend(expected.filter_map(|(name, wanted)| is(name, series(text, name), *wanted)));
+        for name in ["carillon_etcd_keep_alives_total{result=\"answered\"}", "carillon_link_messages_sent_total"] {
+            wrong.extend((series(text, name) < 1.0).then(|| format!("{name} is 0")));
+        }
+        let left = series(text, "carillon_authority_left_seconds");
+        wrong.extend((!(0.1..=3.0).contains(&left)).then(|| format!("{left} s of authority are left")));
+    }
+    wrong
+}
+
+// spec: CL-2, CL-6: shards move for some seconds after the start, so the sums are right in the end.
+#[tokio::test]
+async fn cl_6_the_metrics_of_all_nodes_add_up() -> Result<()> {
+    let scene = Scene::start().await?;
+    let edge = scene.nodes()[0];
+    let (caller, _hers) = talking(&scene, edge).await?;
+    let waiting = scene.call(edge, "+33600000001", CALLER).await?;
+    scene.until_waiting("support", 1).await?;
+    let mut look = tokio::time::interval(Duration::from_secs(1));
+    let mut last = Vec::new();
+    let adding_up = async {
+        loop {
+            last = not_so(&scrape_all(&scene).await?, edge);
+            if last.is_empty() {
+                return anyhow::Ok(());
+            }
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(TAKEN_OVER, adding_up).await.with_context(|| format!("{last:?}"))??;
+    waiting.hang_up().await?;
+    caller.hang_up().await?;
+    scene.stop().await
+}

@@ -117,7 +117,8 @@ impl Node {
             None => None,
         };
         let membership = member.as_ref().map(|member| member.membership.clone());
-        vitals.started(Parts { center: center.clone(), membership, acd: roles.acd });
+        let (writer, acd) = (store.writer(), roles.acd);
+        vitals.started(Parts { center: center.clone(), edge: edge.clone(), writer, membership, acd });
         let api = api.map(|listener| {
             let (stop, stopped) = oneshot::channel();
             let nodes = member.as_ref().map(|member| -> Arc<dyn Nodes> {

@@ -3,16 +3,27 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use carillon_actors::{Center, InProgress};
+use carillon_api::Vitals as _;
 use carillon_cluster::node::Status;
+use carillon_edge::Edge;
+use carillon_store::RecordWriter;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use crate::cluster::Membership;
+use crate::metrics::{self, Sources};
+
+/// A scrape that is so young is given again: whoever scrapes too often costs the calls nothing.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What there is to ask once the node has started.
 pub(crate) struct Parts {
     pub(crate) center: Center,
+    pub(crate) edge: Option<Edge>,
+    pub(crate) writer: RecordWriter,
     pub(crate) membership: Option<Membership>,
     /// Whether it may own queues and agents.
     pub(crate) acd: bool,
@@ -23,6 +34,8 @@ pub(crate) struct Parts {
 pub(crate) struct Vitals {
     parts: OnceLock<Parts>,
     ending: AtomicBool,
+    /// The last scrape, and when it was begun. Who asks meanwhile waits for it and gets the same.
+    scraped: Mutex<Option<(Instant, String)>>,
 }
 
 impl Vitals {
@@ -53,13 +66,37 @@ impl Vitals {
     }
 }
 
+impl Vitals {
+    async fn scrape(&self) -> String {
+        let Some(parts) = self.parts.get() else { return metrics::of_nothing() };
+        let survey = parts.center.survey().await;
+        let membership = parts.membership.as_ref();
+        let sources = Sources {
+            ready: self.obstacles().is_empty(),
+            draining: self.draining(parts),
+            survey: &survey,
+            in_progress: parts.center.in_progress(),
+            refused: parts.center.refused(),
+            edge: parts.edge.as_ref().map(Edge::stats),
+            cluster: membership.map(|membership| (membership.cluster(), membership.link_stats())),
+            records: parts.writer.stats(),
+        };
+        sources.text()
+    }
+
+    fn draining(&self, parts: &Parts) -> bool {
+        let by_command = |membership: &Membership| membership.cluster().status().borrow().draining;
+        self.ending.load(Ordering::Relaxed) || parts.membership.as_ref().is_some_and(by_command)
+    }
+}
+
 #[tonic::async_trait]
 impl carillon_api::Vitals for Vitals {
     fn obstacles(&self) -> Vec<String> {
         let Some(parts) = self.parts.get() else { return vec!["the node starts".to_owned()] };
         let mut obstacles = Vec::new();
         let status = parts.membership.as_ref().map(|membership| *membership.cluster().status().borrow());
-        if self.ending.load(Ordering::Relaxed) || status.is_some_and(|status| status.draining) {
+        if self.draining(parts) {
             obstacles.push(format!("draining: {} calls left", parts.center.in_progress().calls));
         }
         obstacles.extend(status.into_iter().flat_map(|status| of_cluster(status, parts.acd)).map(str::to_owned));
@@ -71,7 +108,14 @@ impl carillon_api::Vitals for Vitals {
     }
 
     async fn metrics(&self) -> String {
-        String::new()
+        let mut scraped = self.scraped.lock().await;
+        if let Some((_, text)) = scraped.as_ref().filter(|(begun, _)| begun.elapsed() < FRESH) {
+            return text.clone();
+        }
+        let begun = Instant::now();
+        let text = self.scrape().await;
+        *scraped = Some((begun, text.clone()));
+        text
     }
 }
 

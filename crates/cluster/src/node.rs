@@ -1,15 +1,21 @@
 //! A node's part in the cluster, running: one task drives the ownership core, another keeps the lease alive, and what
 //! the coordinator takes time for runs beside them.
 
+mod counts;
 mod keeper;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
 use carillon_acd::time::Moment;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+
+pub use counts::Counts;
+use counts::{Counters, count};
 
 use crate::acting::Acting;
 use crate::coordinator::Feed;
@@ -91,6 +97,8 @@ pub struct Cluster {
     status: watch::Receiver<Status>,
     inbox: mpsc::Sender<Input>,
     orders: mpsc::Sender<Order>,
+    counters: Arc<Counters>,
+    start: Instant,
 }
 
 /// What the process asks of its own node.
@@ -128,7 +136,9 @@ impl Cluster {
         let (notices, todo) = mpsc::channel(NOTICES);
         let (heard, events) = mpsc::channel(INBOX);
         let (updates, entry) = watch::channel(me.clone());
-        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard, trouble: None };
+        let counters: Arc<Counters> = Arc::default();
+        let (space_of_keeper, counted) = (space.clone(), counters.clone());
+        let keeper = keeper::Keeper { space: space_of_keeper, timing, start, entry, heard, trouble: None, counted };
         let driver = Driver {
             me: me.id,
             core: Ownership::new(me.clone(), timing),
@@ -143,12 +153,13 @@ impl Cluster {
             status: status_tx,
             notices,
             retiring: false,
+            counters: counters.clone(),
             work: JoinSet::new(),
             keeper: tokio::spawn(keeper.run()),
         };
         let me = me.id;
         tokio::spawn(driver.run(inputs, events, ordered));
-        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, orders }, todo))
+        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, orders, counters, start }, todo))
     }
 
     /// This node.
@@ -179,6 +190,16 @@ impl Cluster {
     /// How this node stands, as it changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What has happened to it so far.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// For how long it may still act as an owner if nobody renews that, now.
+    pub fn authority_left(&self) -> Duration {
+        self.acting.until().since(Moment::at(self.start.elapsed()))
     }
 
     /// Tells the core what the links have to say; waits while its inbox is full. Not from the task that reads the
@@ -225,6 +246,7 @@ struct Driver {
     notices: mpsc::Sender<Notice>,
     /// The process has asked for it; nothing ends it.
     retiring: bool,
+    counters: Arc<Counters>,
     work: JoinSet<Option<Event>>,
     keeper: JoinHandle<()>,
 }
@@ -302,10 +324,19 @@ impl Driver {
             match effect {
                 Effect::Serve(tenure, unheard) => {
                     early += usize::from(!unheard.is_empty());
+                    count(&self.counters.begun);
                     self.acting.serve(tenure.shard, tenure.epoch);
                 }
-                Effect::Stop(shard) => self.acting.stop(*shard),
-                Effect::Owner(seat) => drop(self.directory.learn(*seat)),
+                Effect::Stop(shard) => {
+                    count(&self.counters.ended);
+                    self.acting.stop(*shard);
+                }
+                Effect::Owner(seat) => {
+                    if self.directory.learn(*seat) {
+                        count(&self.counters.owner_changes);
+                    }
+                }
+                Effect::Send(_, Message::Newer(_)) => count(&self.counters.stale_announcements),
                 Effect::Claim(..)
                 | Effect::HandOver { .. }
                 | Effect::Record { .. }
@@ -315,6 +346,7 @@ impl Driver {
             }
         }
         if early > 0 {
+            self.counters.early.fetch_add(early as u64, Ordering::Relaxed);
             tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
         }
         for effect in effects {

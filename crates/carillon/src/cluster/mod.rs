@@ -25,7 +25,7 @@ use carillon_cluster::shard::Shard;
 use carillon_cluster::space::Space;
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
-use carillon_rpc::cluster::link::{Inbox, Links, Myself, probe};
+use carillon_rpc::cluster::link::{Inbox, LinkStats, Links, Myself, probe};
 use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -286,6 +286,11 @@ impl Membership {
             Message::Agent(agent, _) => self.cluster.directory().of_agent(agent).map(|owner| owner.node),
             Message::Queue(queue, _) => self.cluster.directory().of_queue(queue).map(|owner| owner.node),
         }
+    }
+
+    /// What its links have carried.
+    pub(crate) fn link_stats(&self) -> LinkStats {
+        self.links.stats()
     }
 
     /// The cluster as this node knows it.
