@@ -3,6 +3,7 @@
 mod cli;
 mod cluster;
 mod drain;
+mod log;
 mod metrics;
 mod node;
 mod objects;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::cluster::Membership;
-use crate::metrics::{self, Sources};
+use crate::metrics::{self, Member, Sources};
 
 /// A scrape that is so young is given again: whoever scrapes too often costs the calls nothing.
 const FRESH: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Vitals {
             in_progress: parts.center.in_progress(),
             refused: parts.center.refused(),
             edge: parts.edge.as_ref().map(Edge::stats),
-            cluster: membership.map(|membership| (membership.cluster(), membership.link_stats())),
+            member: membership.map(|membership| Member::of(membership.cluster(), membership.link_stats())),
             records: parts.writer.stats(),
         };
         sources.text()

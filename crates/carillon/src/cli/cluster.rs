@@ -95,6 +95,7 @@ struct NodeRow {
     calls: Option<u32>,
     oldest_call_seconds: Option<f64>,
     obstacles: Option<Vec<String>>,
+    trouble: String,
 }
 
 #[derive(Serialize)]
@@ -133,6 +134,10 @@ pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
                 output::add(&mut table, row);
             }
             output::write_table(&mut out, &table, "no nodes")?;
+            // Too long for a column, and rare.
+            for node in nodes.iter().filter(|node| !node.trouble.is_empty()) {
+                writeln!(out, "no link to node {}: {}", node.node, node.trouble)?;
+            }
         }
     }
     Ok(())
@@ -218,7 +223,7 @@ pub(super) async fn undrain(args: UndrainArgs) -> anyhow::Result<()> {
 
 impl From<v1::Node> for NodeRow {
     fn from(it: v1::Node) -> Self {
-        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, state } = it;
+        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble, state } = it;
         let oldest = state.as_ref().and_then(|state| state.oldest_call.as_ref());
         NodeRow {
             node,
@@ -231,6 +236,7 @@ impl From<v1::Node> for NodeRow {
             linked,
             draining,
             shards,
+            trouble,
             calls: state.as_ref().map(|state| state.calls),
             oldest_call_seconds: oldest.map(|oldest| time::std_duration(Some(oldest)).as_secs_f64()),
             obstacles: state.map(|state| state.obstacles),

@@ -2,11 +2,13 @@
 
 mod sheet;
 
+use std::time::Duration;
+
 use carillon_acd::view::{Activity, Availability, QueueView, Stage};
 use carillon_actors::{InProgress, Refused, Survey};
-use carillon_cluster::node::{Cluster, Counts};
+use carillon_cluster::node::{Cluster, Counts, Status};
 use carillon_edge::Stats;
-use carillon_rpc::cluster::link::LinkStats;
+use carillon_rpc::cluster::link::{LinkStats, PeerStats};
 use carillon_store::WriterStats;
 
 use sheet::{Labels, Sheet};
@@ -16,6 +18,23 @@ const QUEUES: usize = 1_000;
 
 const READY: &str = "Whether new calls should come to this node";
 
+/// A node's place in its cluster.
+#[derive(Default)]
+pub(crate) struct Member {
+    status: Status,
+    counts: Counts,
+    nodes: usize,
+    authority_left: Duration,
+    links: LinkStats,
+}
+
+impl Member {
+    pub(crate) fn of(cluster: &Cluster, links: LinkStats) -> Self {
+        let (status, nodes) = (*cluster.status().borrow(), cluster.nodes().borrow().len());
+        Member { status, counts: cluster.counts(), nodes, authority_left: cluster.authority_left(), links }
+    }
+}
+
 /// What the metrics are made of.
 pub(crate) struct Sources<'a> {
     pub(crate) ready: bool,
@@ -24,7 +43,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) in_progress: InProgress,
     pub(crate) refused: Refused,
     pub(crate) edge: Option<Stats>,
-    pub(crate) cluster: Option<(&'a Cluster, LinkStats)>,
+    pub(crate) member: Option<Member>,
     pub(crate) records: WriterStats,
 }
 
@@ -44,13 +63,13 @@ impl Sources<'_> {
             "Calls, agents and queues that did not answer this scrape in time and are missing from it",
             self.survey.silent as f64,
         );
-        refused(&mut sheet, self.refused, self.cluster.as_ref().map(|(cluster, _)| cluster.counts()));
+        refused(&mut sheet, self.refused, self.member.as_ref().map(|member| member.counts));
         if let Some(edge) = &self.edge {
             edge_stats(&mut sheet, edge);
         }
-        if let Some((cluster, links)) = &self.cluster {
-            membership(&mut sheet, cluster);
-            link_stats(&mut sheet, links);
+        if let Some(member) = &self.member {
+            membership(&mut sheet, member);
+            link_stats(&mut sheet, &member.links);
         }
         records(&mut sheet, &self.records);
         sheet.text()
@@ -185,12 +204,12 @@ fn edge_stats(sheet: &mut Sheet, edge: &Stats) {
     sums.into_iter().for_each(|(name, help, value)| sheet.counter(name, help, value));
 }
 
-fn membership(sheet: &mut Sheet, cluster: &Cluster) {
-    let (status, counts) = (*cluster.status().borrow(), cluster.counts());
-    sheet.gauge("nodes", "Registered nodes, as this node knows it", cluster.nodes().borrow().len() as f64);
+fn membership(sheet: &mut Sheet, member: &Member) {
+    let Member { status, counts, nodes, authority_left, links: _ } = member;
+    sheet.gauge("nodes", "Registered nodes, as this node knows it", *nodes as f64);
     sheet.gauge("shards_served", "Shards that this node serves, of 1,024", status.serving as f64);
     sheet.gauge("shards_held", "Shards that it owns or is about to", status.holdings as f64);
-    let left = vec![(Labels::new(), cluster.authority_left().as_secs_f64())];
+    let left = vec![(Labels::new(), authority_left.as_secs_f64())];
     sheet.seconds("authority_left", "For how long it may act as an owner if nobody renews that", left);
     sheet.counter("shards_begun", "Shards that it began to serve, or went on with in a newer epoch", counts.begun);
     sheet.counter("shards_ended", "Shards that it served no longer", counts.ended);
@@ -205,11 +224,28 @@ fn membership(sheet: &mut Sheet, cluster: &Cluster) {
 }
 
 fn link_stats(sheet: &mut Sheet, links: &LinkStats) {
-    sheet.gauge("links_up", "Nodes to which there is a link", links.up as f64);
-    sheet.counter("link_messages_sent", "Messages sent to other nodes", links.sent);
-    sheet.counter("link_messages_received", "Messages received from other nodes", links.received);
-    sheet.counter("link_messages_refused", "Messages that a full link could not take", links.refused);
-    sheet.counter("link_messages_unlinked", "Messages for nodes without a link", links.unlinked);
+    let of_each = |figure: fn(&PeerStats) -> f64| {
+        let sample = |peer: &PeerStats| (one("peer", &peer.node.0.to_string()), figure(peer));
+        links.peers.iter().map(sample).collect::<Vec<_>>()
+    };
+    sheet.gauges("link_up", "Whether there is a link to the node", of_each(|it| flag(it.version.is_some())));
+    sheet.gauges("link_waiting", "Messages that wait for the link", of_each(|it| it.waiting as f64));
+    sheet.gauges("link_waiting_bytes", "Their bytes", of_each(|it| it.waiting_bytes as f64));
+    sheet.counters("link_opened", "How often a link came up", of_each(|it| it.opened as f64));
+    sheet.counters("link_sent", "Messages taken for sending", of_each(|it| it.sent as f64));
+    sheet.counters("link_received", "Messages received", of_each(|it| it.received as f64));
+    sheet.counters("link_sent_bytes", "Bytes of messages sent", of_each(|it| it.bytes_sent as f64));
+    sheet.counters("link_received_bytes", "Bytes of messages received", of_each(|it| it.bytes_received as f64));
+    sheet.counters("link_refused", "Messages that the full link could not take", of_each(|it| it.refused as f64));
+    sheet.counters("link_oversized", "Messages that were too large for any link", of_each(|it| it.oversized as f64));
+    sheet.counters("link_unlinked", "Messages for which there was no link", of_each(|it| it.unlinked as f64));
+    sheet.counters(
+        "link_unknown",
+        "Messages received that this version does not know",
+        of_each(|it| it.unknown as f64),
+    );
+    sheet.counter("link_unaddressed", "Messages for nodes that are not known here", links.unaddressed);
+    sheet.counter("link_strangers", "Connections refused before a node introduced itself", links.strangers);
 }
 
 fn records(sheet: &mut Sheet, records: &WriterStats) {
@@ -234,7 +270,7 @@ mod tests {
             waiting: 2,
             offered_now: 1,
             callbacks: 0,
-            longest_wait: std::time::Duration::from_millis(1_500),
+            longest_wait: Duration::from_millis(1_500),
             agents: 1,
             logged_in: 1,
             free: 0,
@@ -255,7 +291,7 @@ mod tests {
             in_progress: InProgress::default(),
             refused: Refused { offers_by_calls: 7, ..Refused::default() },
             edge: Some(Stats { refused: 4, ..Stats::default() }),
-            cluster: None,
+            member: Some(Member::default()),
             records: WriterStats { dropped: 1, ..WriterStats::default() },
         };
         sources.text()
