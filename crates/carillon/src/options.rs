@@ -30,6 +30,14 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7400")]
     pub(crate) api: SocketAddr,
 
+    /// Where health (/healthz/live, /healthz/ready) and metrics (/metrics) are served over plain HTTP. Default: nowhere.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// How long calls may go on after SIGTERM; what is left then is hung up.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) drain_limit: Duration,
+
     /// Calls at one time; more are refused with 503 and Retry-After.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_calls: u32,
@@ -41,6 +49,10 @@ pub(crate) struct NodeOptions {
     /// How the log is written. RUST_LOG filters it, for example RUST_LOG=carillon_edge=debug.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+
+    /// Send traces of calls to this OpenTelemetry collector (OTLP over gRPC), as in http://127.0.0.1:4317. Default: none.
+    #[arg(long, value_name = "URL", value_parser = collector)]
+    pub(crate) otlp: Option<String>,
 }
 
 impl NodeOptions {
@@ -71,6 +83,11 @@ fn main_address() -> IpAddr {
         Some(socket.local_addr().ok()?.ip())
     };
     ask().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    let wanted = || "an address like http://127.0.0.1:4317; TLS is not spoken".to_owned();
+    text.strip_prefix("http://").filter(|host| !host.is_empty()).map(|_| text.to_owned()).ok_or_else(wanted)
 }
 
 pub(crate) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
@@ -121,6 +138,14 @@ pub(crate) struct DevOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_collector_is_reached_without_tls() {
+        assert_eq!(collector("http://127.0.0.1:4317").unwrap(), "http://127.0.0.1:4317");
+        for bad in ["127.0.0.1:4317", "https://127.0.0.1:4317", "http://", ""] {
+            assert!(collector(bad).unwrap_err().contains("http://127.0.0.1:4317"), "{bad}");
+        }
+    }
 
     #[test]
     fn a_port_range_names_what_would_be_right() {

@@ -9,11 +9,11 @@ use anyhow::Context;
 use carillon_acd::route::Target;
 use carillon_store::config::{self, Access, Center, Loaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::cluster::config::NodeFile;
-use crate::node::Node;
-use crate::options::{DevOptions, LogFormat, NodeOptions, ServeOptions};
+use crate::log;
+use crate::node::{NODE, Node};
+use crate::options::{DevOptions, NodeOptions, ServeOptions};
 
 /// The exit code of a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -75,29 +75,39 @@ fn run(
     file: Option<&NodeFile>,
     ready: impl FnOnce(&Node),
 ) -> anyhow::Result<ExitCode> {
-    log_to_stderr(options.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // One thread for all actors: a call's messages then wake nobody. It carries thousands of calls a second.
         .worker_threads(1)
         .build()?;
+    let traces = {
+        let _inside = runtime.enter();
+        log::start(options.log_format, options.otlp.as_deref(), file.map_or(NODE, NodeFile::id).0)?
+    };
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let node = Node::start(center, data, options, file).await?;
+        let node = tokio::select! {
+            started = Node::start(center, data, options, file) => started?,
+            () = next_signal(&mut interrupt, &mut terminate) => return Ok(()),
+        };
         ready(&node);
         tokio::select! {
             _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = terminate.recv() => tokio::select! {
+                () = node.drain(options.drain_limit) => {}
+                () = second_signal(&mut interrupt, &mut terminate) => {}
+            },
         }
-        tracing::info!("stopping; a second signal ends at once");
+        tracing::info!("stopping; another signal ends at once");
         tokio::select! {
             stopped = node.stop() => stopped.context("stopping"),
             () = second_signal(&mut interrupt, &mut terminate) => {
-                Err(anyhow::anyhow!("ended by a second signal: calls may lack their record"))
+                Err(anyhow::anyhow!("ended by a signal while calls were hung up: some may lack their record"))
             }
         }
     });
+    drop(traces);
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
 }
@@ -107,22 +117,17 @@ fn run(
 async fn second_signal(interrupt: &mut Signal, terminate: &mut Signal) {
     let first = Instant::now();
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        next_signal(interrupt, terminate).await;
         if first.elapsed() >= SAME_SIGNAL {
             return;
         }
     }
 }
 
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ractor=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

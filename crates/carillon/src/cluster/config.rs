@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use carillon_acd::ids::NodeId;
 use carillon_cluster::coordinator::Coordinator;
-use carillon_cluster::etcd::{Etcd, Options, Tls, User};
+use carillon_cluster::etcd::{self, Etcd, Options, User};
 use carillon_cluster::member::{Addresses, Node, Roles};
 use carillon_cluster::space::{PREFIX, Space};
+use carillon_rpc::cluster::link::transport::Transport;
+use carillon_rpc::cluster::link::{Tls, TlsFiles};
 use serde::Deserialize;
 
 use crate::options::{NodeOptions, port_range};
+
+/// The DNS name in the nodes' certificates, unless the file says another.
+const LINK_NAME: &str = "carillon";
 
 /// What stands in the file. See docs/cluster.md.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,8 +34,11 @@ pub(crate) struct NodeFile {
     advertise: Option<IpAddr>,
     rtp_ports: Option<String>,
     api: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+    drain_limit: Option<String>,
     link: SocketAddr,
     link_advertise: Option<SocketAddr>,
+    link_tls: Option<LinkTlsFile>,
     etcd: EtcdFile,
 }
 
@@ -59,6 +67,16 @@ struct EtcdFile {
     server_name: Option<String>,
 }
 
+/// The certificates of links; without them links are plain text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkTlsFile {
+    authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    name: Option<String>,
+}
+
 /// A secret comes from the environment, or from a file that the orchestrator mounts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,6 +99,11 @@ impl NodeFile {
         for path in [&mut etcd.authority, &mut etcd.certificate, &mut etcd.key].into_iter().flatten() {
             *path = folder.join(&*path);
         }
+        if let Some(tls) = &mut file.link_tls {
+            for path in [&mut tls.authority, &mut tls.certificate, &mut tls.key] {
+                *path = folder.join(&*path);
+            }
+        }
         file.check().with_context(|| format!("{} cannot be used", path.display()))?;
         Ok(file)
     }
@@ -101,6 +124,10 @@ impl NodeFile {
                 self.link
             );
         }
+        if let Some(limit) = &self.drain_limit {
+            humantime::parse_duration(limit)
+                .map_err(|error| anyhow::anyhow!("`drain_limit: {limit}` is not a duration like 1h or 90s: {error}"))?;
+        }
         if let Some(ports) = &self.rtp_ports {
             port_range(ports).map_err(|wanted| anyhow::anyhow!("`rtp_ports: {ports}` is not {wanted}"))?;
         }
@@ -117,6 +144,16 @@ impl NodeFile {
         self.link
     }
 
+    /// What links travel over.
+    pub(crate) fn transport(&self) -> anyhow::Result<Transport> {
+        let tls = self.link_tls.as_ref().map(|it| {
+            let name = it.name.clone().unwrap_or_else(|| LINK_NAME.to_owned());
+            let (authority, certificate, key) = (it.authority.clone(), it.certificate.clone(), it.key.clone());
+            Tls::new(TlsFiles { authority, certificate, key, name })
+        });
+        Ok(Transport::tcp(tls.transpose().context("`link_tls` cannot be used")?))
+    }
+
     /// What it does.
     pub(crate) fn roles(&self) -> Roles {
         let is = |role| self.roles.contains(&role);
@@ -128,6 +165,10 @@ impl NodeFile {
         options.sip = self.sip.unwrap_or(options.sip);
         options.advertise = self.advertise.or(options.advertise);
         options.api = self.api.unwrap_or(options.api);
+        options.metrics = self.metrics.or(options.metrics);
+        if let Some(limit) = self.drain_limit.as_deref().and_then(|limit| humantime::parse_duration(limit).ok()) {
+            options.drain_limit = limit;
+        }
         if let Some(ports) = self.rtp_ports.as_deref().and_then(|ports| port_range(ports).ok()) {
             options.rtp_ports = ports;
         }
@@ -169,7 +210,7 @@ impl EtcdFile {
                 (None, None) => None,
                 (Some(_), None) | (None, Some(_)) => bail!("`etcd.certificate` and `etcd.key` go together"),
             };
-            options.tls = Some(Tls { authority, identity, server_name: self.server_name.clone() });
+            options.tls = Some(etcd::Tls { authority, identity, server_name: self.server_name.clone() });
         }
         options.user = match (&self.user, &self.password) {
             (Some(name), Some(password)) => Some(User { name: name.clone(), password: password.read()? }),
@@ -228,11 +269,23 @@ mod tests {
             ("link: 127.0.0.3:7500", "link: 0.0.0.0:7500\nlink_advertise: node-3:7500", "link_advertise: node-3:7500"),
             ("[\"http://127.0.0.1:2379\"]", "[]", "http://127.0.0.1:2379"),
             ("21000-21998", "21998-21000", "20000-29998"),
+            ("node: 3", "node: 3\ndrain_limit: soon", "1h"),
             ("center: center", "center: center\nroles: [queen]", "queen"),
+            ("center: center", "center: center\nlink_tls: { authority: ca.crt }", "certificate"),
         ];
         for (right, wrong, said) in bad {
             let error = format!("{:#}", written(&GOOD.replace(right, wrong)).unwrap_err());
             assert!(error.contains(said), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_used_are_named_with_their_field() {
+        let plain = written(GOOD).unwrap();
+        assert!(plain.transport().unwrap().tls.is_none());
+        let tls = "center: center\nlink_tls: { authority: ca.crt, certificate: tls.crt, key: tls.key }";
+        let secured = written(&GOOD.replace("center: center", tls)).unwrap();
+        let error = format!("{:#}", secured.transport().err().expect("there is no such file"));
+        assert!(error.contains("`link_tls` cannot be used: `authority: /") && error.contains("ca.crt"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
 use carillon_actors::Owned;
-use carillon_api::{Nodes, Ownership};
+use carillon_api::{Nodes, Other, Ownership};
 use carillon_cluster::member::{Node, Registered, Roles};
 use carillon_cluster::shard::Shard;
 use carillon_rpc::v1;
@@ -49,12 +49,13 @@ impl Nodes for KnownNodes {
     fn nodes(&self) -> Vec<v1::Node> {
         let cluster = self.membership.cluster();
         let linked = self.membership.links.up();
+        let mut trouble = self.membership.links.troubles();
         let mut shards: HashMap<NodeId, u32> = HashMap::new();
         for owner in Shard::all().filter_map(|shard| cluster.directory().owner(shard)) {
             *shards.entry(owner.node).or_default() += 1;
         }
         let known = cluster.nodes().borrow().clone();
-        let shown = |Registered { node, .. }: &Registered| v1::Node {
+        let mut shown = |Registered { node, .. }: &Registered| v1::Node {
             node: node.id.0,
             roles: roles(node.roles),
             zone: node.zone.clone().unwrap_or_default(),
@@ -65,8 +66,10 @@ impl Nodes for KnownNodes {
             linked: node.id == cluster.id() || linked.contains(&node.id),
             draining: node.draining,
             shards: shards.get(&node.id).copied().unwrap_or_default(),
+            state: None,
+            trouble: trouble.remove(&node.id).unwrap_or_default(),
         };
-        known.iter().map(shown).collect()
+        known.iter().map(&mut shown).collect()
     }
 
     fn owners(&self) -> Vec<Ownership> {
@@ -79,6 +82,10 @@ impl Nodes for KnownNodes {
         self.everything.iter().map(ownership).collect()
     }
 
+    fn me(&self) -> NodeId {
+        self.membership.me
+    }
+
     fn api_of_owner(&self, owned: &Owned) -> Option<Channel> {
         let owner = self.membership.cluster().directory().owner(holdings::shard(owned))?;
         self.api_of_node(owner.node)
@@ -88,8 +95,12 @@ impl Nodes for KnownNodes {
         self.registered(|it| (it.node.id == node).then(|| self.channel(&it.node)).flatten()).pop()
     }
 
-    fn other_apis(&self) -> Vec<Channel> {
-        self.registered(|it| self.channel(&it.node))
+    fn others(&self) -> Vec<Other> {
+        let other = |Registered { node, .. }: &Registered| {
+            let (edge, acd) = (node.roles.edge, node.roles.acd);
+            Other { node: node.id, edge, acd, api: self.channel(node) }
+        };
+        self.registered(|it| (it.node.id != self.membership.me).then(|| other(it)))
     }
 
     async fn drain(&self, node: NodeId, wanted: bool) -> Result<(), String> {
