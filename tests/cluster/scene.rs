@@ -51,6 +51,10 @@ impl Scene {
         Ok(scene)
     }
 
+    pub(crate) const fn block(&self) -> Block {
+        self.block
+    }
+
     pub(crate) const fn etcd(&self) -> &Etcd {
         &self.etcd
     }
@@ -65,8 +69,13 @@ impl Scene {
         *self.nodes.keys().find(|node| !these.contains(node)).expect("three nodes")
     }
 
-    fn node(&self, node: u8) -> &Carillon {
+    pub(crate) fn node(&self, node: u8) -> &Carillon {
         &self.nodes[&node]
+    }
+
+    /// A node that will end by itself.
+    pub(crate) fn let_go(&mut self, node: u8) -> Result<Carillon> {
+        self.nodes.remove(&node).context("it lives")
     }
 
     /// An agent's phone, registered at `node`.
@@ -98,7 +107,12 @@ impl Scene {
     }
 
     /// Asks the living nodes in turn until the answer of one is as wanted. Each answers for all of them.
-    async fn until<T>(&self, what: &str, args: &[&str], look: impl FnMut(&[Value]) -> Option<T>) -> Result<T> {
+    pub(crate) async fn until<T>(
+        &self,
+        what: &str,
+        args: &[&str],
+        look: impl FnMut(&[Value]) -> Option<T>,
+    ) -> Result<T> {
         self.until_at(&self.nodes(), what, args, look).await
     }
 

@@ -53,6 +53,15 @@ pub enum CenterError {
     Timeout(String),
 }
 
+/// How many calls are not over on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InProgress {
+    /// All of them, callbacks that wait included.
+    pub calls: usize,
+    /// How long ago the oldest of them began; `None` without calls.
+    pub oldest: Option<Duration>,
+}
+
 /// What a center consists of at its start.
 #[derive(Clone, Debug)]
 pub struct Objects {
@@ -335,9 +344,11 @@ impl Center {
         &self.addresses.statistics
     }
 
-    /// How many calls are not over.
-    pub fn calls_in_progress(&self) -> usize {
-        self.addresses.calls().len()
+    /// The calls that are not over.
+    pub fn in_progress(&self) -> InProgress {
+        let now = self.addresses.clock.now().wall;
+        let (calls, oldest) = self.addresses.count_calls();
+        InProgress { calls, oldest: oldest.map(|started| since(started, now)) }
     }
 
     /// Hangs up every call, and waits until each has done so (2 s at most): a callback has no leg that the edge could
@@ -367,6 +378,11 @@ impl Center {
     pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
         self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
+}
+
+/// The time from `a` to `b`, by clocks that may have been set between.
+fn since(a: WallTime, b: WallTime) -> Duration {
+    Duration::from_micros(u64::try_from(b.0.saturating_sub(a.0)).unwrap_or(0))
 }
 
 fn not_found(what: String, all: impl Iterator<Item = String>) -> CenterError {

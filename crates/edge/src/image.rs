@@ -14,11 +14,11 @@ use carillon_sip::{Flow, Transport};
 use prost::Message as _;
 
 use crate::audio::AudioImage;
-use crate::leg::{Line, State, Talking, WayBack};
+use crate::leg::{Line, Talking, WayBack};
 
 /// The first byte. Another one stands for a form that this edge cannot read.
 const VERSION: u8 = 1;
-/// A larger image is neither written nor read. Usual are 500 to 900 bytes; long display names and routes make the rest.
+/// A larger image is neither told nor read. Usual are 400 to 800 bytes; long display names and routes make the rest.
 pub(crate) const MAX_IMAGE: usize = 16 * 1_024;
 
 /// Why an image cannot be used.
@@ -73,6 +73,7 @@ struct Wire {
     /// Our last session description, which holds number and version of the session, payload types and refused streams.
     #[prost(string, tag = "9")]
     description: String,
+    /// A direction by its number, see [`direction_number`].
     #[prost(uint32, tag = "10")]
     said: u32,
     #[prost(string, tag = "11")]
@@ -120,8 +121,8 @@ struct WireAgreed {
     peer_direction: u32,
 }
 
-/// The image of a leg in conversation; `None` when its session has not been described yet, or is too large.
-pub(crate) fn write(talking: &Talking, audio: &AudioImage) -> Option<LegImage> {
+/// The image of a leg in conversation. One of more than [`MAX_IMAGE`] bytes will not be read.
+pub(crate) fn write(talking: &Talking, audio: &AudioImage) -> LegImage {
     let Line { dialog, flow, way } = &talking.line;
     let (trunk_tenant, trunk) =
         way.trunk.as_ref().map(|id| (id.tenant.to_string(), id.name.to_string())).unwrap_or_default();
@@ -142,11 +143,7 @@ pub(crate) fn write(talking: &Talking, audio: &AudioImage) -> Option<LegImage> {
     let mut bytes = Vec::with_capacity(1 + wire.encoded_len());
     bytes.push(VERSION);
     wire.encode_raw(&mut bytes);
-    if bytes.len() > MAX_IMAGE {
-        tracing::warn!(bytes = bytes.len(), "a leg whose image is too large would be lost with this edge");
-        return None;
-    }
-    Some(LegImage::new(&bytes))
+    LegImage::new(&bytes)
 }
 
 /// Reads an image. `contact` gives our Contact value for a transport.
@@ -180,16 +177,6 @@ pub(crate) fn read<'a>(image: &LegImage, contact: impl Fn(Transport) -> &'a str)
         said: direction("said", wire.said)?,
     };
     Ok(Image { line, held: wire.held, ours: wire.ours, audio })
-}
-
-impl State {
-    /// The conversation whose image others may need.
-    pub(crate) fn imaged(&self) -> Option<&Talking> {
-        match self {
-            State::Talking(talking) => Some(talking),
-            State::Asked(_) | State::Dialling(_) | State::Parting(_) => None,
-        }
-    }
 }
 
 impl From<Saved> for WireDialog {
@@ -321,7 +308,7 @@ mod tests {
         let give_up = Moment::at(Duration::from_secs(1));
         let talking =
             Talking { line, unacknowledged: None, exchange: Exchange::None, held: true, ours: false, give_up };
-        write(&talking, audio).unwrap()
+        write(&talking, audio)
     }
 
     // spec: CL-4
@@ -353,12 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_written() {
+    fn what_is_too_large_is_not_read() {
         let long = AudioImage { description: "x".repeat(MAX_IMAGE), ..audio() };
         let give_up = Moment::at(Duration::from_secs(1));
         let talking =
             Talking { line: line(), unacknowledged: None, exchange: Exchange::None, held: false, ours: true, give_up };
-        assert!(write(&talking, &long).is_none());
+        let image = write(&talking, &long);
+        assert!(matches!(read(&image, |_| CONTACT), Err(ImageError::Size(size)) if size == image.bytes().len()));
     }
 
     #[test]

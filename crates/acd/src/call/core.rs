@@ -58,6 +58,8 @@ pub(super) struct Core {
     pub(super) moves: u32,
     pub(super) ledger: Ledger,
     pub(super) out: Vec<Effect>,
+    /// What replaced owners of its queues have said, and was refused.
+    pub(super) refused: u32,
     /// The leg of the caller: the one he came by, or the one that called him back.
     caller: LegId,
     answered: bool,
@@ -110,6 +112,7 @@ impl Core {
             moves: 0,
             ledger: Ledger::new(now),
             out: Vec::new(),
+            refused: 0,
             answered: false,
             legs: 0,
             reservations: 0,

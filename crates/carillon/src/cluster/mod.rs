@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod holdings;
+pub(crate) mod intake;
 mod nodes;
 mod survival;
 mod wire;
@@ -26,7 +27,7 @@ use carillon_cluster::space::Space;
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
-use carillon_rpc::cluster::link::{Inbox, Links, Myself, NotUnderstood};
+use carillon_rpc::cluster::link::{Inbox, LinkStats, Links, Myself, NotUnderstood};
 use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -313,6 +314,11 @@ impl Membership {
     /// The node on which a call lives, if it lives.
     fn node_of(&self, call: CallId) -> NodeId {
         self.center.get().map_or(call.node, |center| center.node_of(call))
+    }
+
+    /// What its links have carried.
+    pub(crate) fn link_stats(&self) -> LinkStats {
+        self.links.stats()
     }
 
     /// The cluster as this node knows it.

@@ -4,12 +4,12 @@ use std::hash::Hasher;
 
 use bytes::Bytes;
 use carillon_acd::ids::{CallId, LegId};
-use carillon_acd::leg::Cause;
+use carillon_acd::leg::{Cause, LegImage};
 use carillon_sip::Moment;
 
 use super::{Purpose, Worker};
-use crate::image;
-use crate::leg::{Exchange, State};
+use crate::image::{self, MAX_IMAGE};
+use crate::leg::{Exchange, Leg, State};
 
 impl Worker {
     /// Something of a leg's image may have changed. It is told at the end of the turn, so that one message costs one image.
@@ -29,6 +29,11 @@ impl Worker {
             let Some(leg) = self.legs.get_mut(&id) else { continue };
             leg.told.stale = false;
             let Some(image) = image_of(leg) else { continue };
+            if image.bytes().len() > MAX_IMAGE {
+                let bytes = image.bytes().len();
+                tracing::warn!(call_id = %id.call, leg = id.n, bytes, "a leg that would be lost with this edge");
+                continue;
+            }
             let mut hasher = std::hash::DefaultHasher::new();
             hasher.write(image.bytes());
             // Zero stands for none.
@@ -109,6 +114,10 @@ impl Worker {
     }
 }
 
-fn image_of(leg: &crate::leg::Leg) -> Option<carillon_acd::leg::LegImage> {
-    image::write(leg.state.imaged()?, &leg.audio.image()?)
+/// The image of a leg in conversation whose session has been described.
+fn image_of(leg: &Leg) -> Option<LegImage> {
+    match &leg.state {
+        State::Talking(talking) => Some(image::write(talking, &leg.audio.image()?)),
+        State::Asked(_) | State::Dialling(_) | State::Parting(_) => None,
+    }
 }

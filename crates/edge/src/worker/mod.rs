@@ -10,6 +10,7 @@ mod dialling;
 mod hold;
 mod images;
 mod incoming;
+mod legs;
 mod media;
 mod registrations;
 mod relay;
@@ -34,12 +35,12 @@ use carillon_sip::endpoint::{ClientKey, Effect, Endpoint, EndpointConfig, Server
 use carillon_sip::overload::Admission;
 use carillon_sip::{Flow, Message, Moment, Request, ResponseBuilder, StatusCode, Transport};
 
-use crate::datapath::StreamId;
 use crate::inbox::Lane;
-use crate::leg::{Leg, Line, State, WayBack};
+use crate::leg::{Leg, Line, WayBack};
 use crate::router::Input;
 use crate::shared::{Shared, count};
 use crate::timers::Timers;
+use legs::Held;
 
 /// Names the inbox in a worker's poll.
 pub(crate) const WAKER: mio::Token = mio::Token(0);
@@ -68,6 +69,8 @@ enum Purpose {
     Change { leg: LegId },
     /// A re-INVITE to the other end of a leg whose edge has died.
     Revive { leg: LegId },
+    /// A re-INVITE whose leg has ended: a 2xx still wants its ACK (RFC 3261 §13.2.2.4).
+    Late(Box<Line>),
     /// A BYE.
     Bye(Box<Ending>),
 }
@@ -99,15 +102,6 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-/// A call with legs here.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    /// How many.
-    legs: u32,
-    /// The number of its streams: its own, or for a call that another edge began one that no call of ours has.
-    streams: u64,
 }
 
 /// One signalling thread.
@@ -439,91 +433,9 @@ impl Worker {
         (self.shared.callbacks.on_leg_event)(leg, event);
     }
 
-    fn next_call(&mut self) -> CallId {
-        let workers = self.shared.router.workers() as u64;
-        self.last_call += workers;
-        CallId { node: self.shared.config.node, boot: self.shared.config.boot, number: self.last_call }
-    }
-
-    fn is_own(&self, call: CallId) -> bool {
-        let config = &self.shared.config;
-        (call.node, call.boot) == (config.node, config.boot)
-    }
-
-    /// The name of a leg's audio: all of one call have one number, and no two calls.
-    fn stream_of(&mut self, leg: LegId) -> StreamId {
-        let number = match self.calls.get(&leg.call) {
-            Some(held) => held.streams,
-            None if self.is_own(leg.call) => leg.call.number,
-            None => self.next_call().number,
-        };
-        StreamId::new(number, leg.n)
-    }
-
-    fn insert_leg(&mut self, id: LegId, leg: Leg) {
-        let streams = leg.audio.stream().call;
-        let call = self.calls.entry(id.call).or_insert(Held { legs: 0, streams });
-        if call.legs == 0 {
-            count(&self.shared.counters.calls);
-        }
-        call.legs += 1;
-        if !self.is_own(id.call) {
-            self.foreign.insert(streams, id.call);
-        }
-        count(&self.shared.counters.legs);
-        if let Some(line) = leg.line() {
-            self.dialogs.insert(line.dialog.id().clone(), Owner::Leg(id));
-        }
-        for invite in leg.invites() {
-            self.servers.insert(invite, id);
-        }
-        self.legs.insert(id, Box::new(leg));
-        self.wake_leg(id);
-    }
-
-    /// Notes when the leg has to be looked at; called after each change of its state.
-    fn wake_leg(&mut self, id: LegId) {
-        if let Some(leg) = self.legs.get_mut(&id) {
-            let at = leg.deadline();
-            self.timers.set(id, &mut leg.wake_up, at);
-        }
-    }
-
-    /// Forgets a leg and frees what it holds; tells nobody.
-    fn remove_leg(&mut self, id: LegId) -> Option<Box<Leg>> {
-        let mut leg = self.legs.remove(&id)?;
-        self.timers.set(id, &mut leg.wake_up, None);
-        leg.audio.release(&self.shared.datapath);
-        if let Some(partner) = leg.partner.and_then(|partner| self.legs.get_mut(&partner)) {
-            partner.partner = None;
-        }
-        for invite in leg.invites() {
-            self.servers.remove(&invite);
-        }
-        if let Some(line) = leg.line() {
-            self.dialogs.remove(line.dialog.id());
-            self.expect_stragglers(&line.dialog.id().call_id);
-        }
-        if let State::Dialling(dialling) = &leg.state {
-            for early in &dialling.early {
-                self.dialogs.remove(early.dialog.id());
-            }
-        }
-        self.shared.counters.legs.fetch_sub(1, Ordering::Relaxed);
-        if let Some(call) = self.calls.get_mut(&id.call) {
-            call.legs -= 1;
-            if call.legs == 0 {
-                self.foreign.remove(&call.streams);
-                self.calls.remove(&id.call);
-                self.shared.counters.calls.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        Some(leg)
-    }
-
     fn is_finished(&self) -> bool {
         let Some(until) = self.stop_at else { return false };
-        let waits = |purpose: &Purpose| !matches!(purpose, Purpose::Stray { answered: true, .. });
+        let waits = |purpose: &Purpose| !matches!(purpose, Purpose::Stray { answered: true, .. } | Purpose::Late(_));
         let quiet = self.legs.is_empty() && !self.clients.values().any(waits);
         quiet || self.shared.now() >= until
     }

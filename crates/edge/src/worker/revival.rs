@@ -20,7 +20,7 @@ use super::challenges::is_challenge;
 use super::hold::after_collision;
 use super::senders::hop;
 use super::{Purpose, Worker};
-use crate::audio::{Audio, AudioError, is_private};
+use crate::audio::{Audio, AudioError, AudioImage, is_private};
 use crate::cause::of_status;
 use crate::directory::Target;
 use crate::image::{self, Image, ImageError};
@@ -66,12 +66,13 @@ impl Worker {
         if self.stop_at.is_some() {
             return self.report(id, LegEvent::Ended(Cause::Congestion));
         }
-        match self.revived(now, id, image) {
+        let leg = self.understood(image).and_then(|image| self.revived(now, id, image));
+        match leg {
             Ok(leg) => {
                 self.insert_leg(id, leg);
                 self.keep_dialog_here(id);
                 if !self.ask_to_come(now, id, None) {
-                    self.end_revival(id, Cause::Congestion);
+                    self.break_off(id, Cause::Congestion);
                 }
             }
             Err(error) => {
@@ -81,18 +82,28 @@ impl Worker {
         }
     }
 
-    fn revived(&mut self, now: Moment, id: LegId, image: &LegImage) -> Result<Leg, RevivalError> {
-        let shared = self.shared.clone();
-        let Image { mut line, held, ours, audio } = image::read(image, |transport| shared.contact(transport))?;
-        if self.dialogs.contains_key(line.dialog.id()) {
+    /// What an image says, and the way to the leg's other end from here.
+    fn understood(&self, image: &LegImage) -> Result<Image, RevivalError> {
+        let mut image = image::read(image, |transport| self.shared.contact(transport))?;
+        if self.dialogs.contains_key(image.line.dialog.id()) {
             return Err(RevivalError::Known);
         }
-        line.dialog.skip(UNKNOWN_REQUESTS);
-        self.find_way(&mut line)?;
-        let stream = self.stream_of(id);
-        let mut audio = Audio::resume(stream, &audio, shared.config.advertise).map_err(AudioError::from)?;
-        audio.reopen(&shared.datapath)?;
-        let give_up = now + shared.config.sip_timers.t1 * PATIENCE;
+        image.line.dialog.skip(UNKNOWN_REQUESTS);
+        self.find_way(&mut image.line)?;
+        Ok(image)
+    }
+
+    fn revived(&mut self, now: Moment, id: LegId, image: Image) -> Result<Leg, RevivalError> {
+        let Image { line, held, ours, audio } = image;
+        let audio = match self.reopened(id, &audio) {
+            Ok(audio) => audio,
+            Err(error) => {
+                // The other end shall not wait for somebody who will never speak.
+                self.send_bye(line, Cause::Congestion);
+                return Err(error.into());
+            }
+        };
+        let give_up = now + self.shared.config.sip_timers.t1 * PATIENCE;
         let agreed = audio.negotiated().map(|agreed| agreed.direction);
         // Who holds us goes on holding us: we do not ask to be heard. To others we say what we want, as before.
         let direction = agreed.filter(|_| held).unwrap_or(audio.said());
@@ -106,6 +117,14 @@ impl Worker {
             give_up: now + MAX_TALK,
         };
         Ok(Leg::new(audio, State::Talking(talking)))
+    }
+
+    /// The audio of a leg, towards where its peer was.
+    fn reopened(&mut self, id: LegId, image: &AudioImage) -> Result<Audio, AudioError> {
+        let stream = self.stream_of(id);
+        let mut audio = Audio::resume(stream, image, self.shared.config.advertise)?;
+        audio.reopen(&self.shared.datapath)?;
+        Ok(audio)
     }
 
     /// The way to the other end from here. A phone that is connected here, while its call was at the dead edge, was reached
@@ -123,10 +142,7 @@ impl Worker {
             return Ok(());
         }
         if line.flow.transport == Transport::Tcp {
-            let target = Target::of(line.dialog.next_hop().clone()).map(|target| target.addr);
-            let public = !is_private(line.flow.remote.ip());
-            let target = target.filter(|target| !(public && is_private(target.ip())));
-            line.flow = Flow { remote: target.ok_or(RevivalError::Connection)?, ..line.flow };
+            line.flow = connect_to(line.flow, line.dialog.next_hop()).ok_or(RevivalError::Connection)?;
         }
         Ok(())
     }
@@ -241,8 +257,8 @@ impl Worker {
         }
     }
 
-    /// Repeats our re-INVITE no more: BYE follows.
-    pub(super) fn give_up_request(&mut self, id: LegId) {
+    /// Repeats our re-INVITE no more.
+    fn give_up_request(&mut self, id: LegId) {
         if let Some(key) = self.reviving(id).and_then(|reviving| reviving.request.take()) {
             self.clients.remove(&key);
             self.endpoint.forget_client(key);
@@ -253,5 +269,29 @@ impl Worker {
         self.give_up_request(id);
         self.remove_leg(id);
         self.report(id, LegEvent::Ended(cause));
+    }
+}
+
+/// The way to a peer whose connection has died with its edge: where it says that it listens, over another connection. `None`
+/// for a name, and for an address behind the peer's NAT.
+fn connect_to(dead: Flow, target: &Uri) -> Option<Flow> {
+    let remote = Target::of(target.clone())?.addr;
+    let behind_nat = is_private(remote.ip()) && !is_private(dead.remote.ip());
+    (!behind_nat).then_some(Flow { remote, connection: None, ..dead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_connection_goes_where_the_peer_listens_unless_that_is_behind_nat() {
+        let flow = |remote: &str| Flow { transport: Transport::Tcp, ..Flow::udp(0, remote.parse().unwrap()) };
+        let dead = |remote: &str| Flow { connection: Some(7), ..flow(remote) };
+        let to = |remote: &str, target: &str| connect_to(dead(remote), &target.parse().unwrap());
+        assert_eq!(to("192.0.2.9:40000", "sip:a@192.0.2.9:5080;transport=tcp"), Some(flow("192.0.2.9:5080")));
+        assert_eq!(to("10.0.0.9:40000", "sip:a@10.0.0.9"), Some(flow("10.0.0.9:5060")));
+        assert_eq!(to("192.0.2.9:40000", "sip:a@10.0.0.9:5080;transport=tcp"), None);
+        assert_eq!(to("192.0.2.9:40000", "sip:a@phone.invalid;transport=tcp"), None);
     }
 }

@@ -177,6 +177,8 @@ fn a_call_of_its_own_with_the_same_number_is_another() {
     other.request("INVITE", &other.talk("1", "33123456789"), 1, "", &caller_sdp().replace("4000", "4002"));
     let own = e.heir.incoming().call;
     assert_eq!(own.number, e.talk.caller.call.number);
+    e.heir.command(LegId::caller(own), LegCommand::Answer);
+    other.expect(200);
     let (caller, agent) = e.agreed();
     let ends = ends();
     assert_both_heard(&Talker(&ends.caller, caller.rtp(), 0), &Talker(&ends.agent, agent.rtp(), 0));
@@ -184,9 +186,8 @@ fn a_call_of_its_own_with_the_same_number_is_another() {
     e.heir.edge.abandon(e.talk.caller.call);
     assert!(e.scene.agent.expect_request("BYE").header("Reason").contains("cause=500"));
     e.scene.carrier.expect_request("BYE");
-    e.heir.command(LegId::caller(own), LegCommand::Ring);
-    other.expect(180);
-    assert_eq!(e.heir.edge.stats().calls, 1);
+    let stats = e.heir.edge.stats();
+    assert_eq!((stats.calls, stats.streams), (1, 1));
 }
 
 #[test]
@@ -264,10 +265,13 @@ fn one_that_is_busy_with_a_change_is_asked_again() {
 fn a_call_may_hang_up_before_the_answer() {
     let mut e = estate();
     e.take_over();
-    e.scene.agent.expect_request("INVITE");
+    let asked = e.scene.agent.expect_request("INVITE");
     e.heir.command(e.talk.leg, LegCommand::HangUp(Cause::Normal));
     let bye = e.scene.agent.expect_request("BYE");
     same_dialog(&bye, &e.talk.agent_talk);
+    // Its answer crosses our BYE, and is acknowledged (RFC 3261 §13.2.2.4).
+    e.scene.agent.respond(&asked, "200 OK", "", "", &agent_sdp("sendrecv"));
+    assert_eq!(cseq(&e.scene.agent.expect_request("ACK")), cseq(&asked));
     e.scene.agent.respond(&bye, "200 OK", "", "", "");
     e.scene.agent.expect_silence();
 }
@@ -281,6 +285,8 @@ fn the_peer_may_hang_up_before_its_answer() {
     e.scene.agent.request("BYE", &talk, 1, "", "");
     e.scene.agent.expect(200);
     e.heir.expect_event(e.talk.leg, LegEvent::Ended(Cause::Normal));
+    e.scene.agent.respond(&asked, "487 Request Terminated", "", "", "");
+    e.scene.agent.expect_request("ACK");
     e.scene.agent.expect_silence();
 }
 
@@ -305,6 +311,38 @@ fn a_waiting_caller_hears_music_again() {
     carrier.respond(&asked, "200 OK", "", "", &sdp("127.0.9.2:4000".parse().unwrap(), "8 0 101", "sendrecv"));
     carrier.expect_request("ACK");
     heir.expect_event(caller, LegEvent::Answered);
+    heir.command(caller, LegCommand::Play(Playback::Done));
+    heir.expect_event(caller, LegEvent::PlayFinished);
+}
+
+// The answer to our offer was in the ACK, or still is on its way to the edge that is dead.
+#[test]
+fn a_caller_without_an_offer_of_his_own_comes_too() {
+    let scene = scene();
+    let (mut talk, caller) = scene.invite("");
+    scene.center.command(caller, LegCommand::Answer);
+    let ok = scene.carrier.expect(200);
+    Phone::adopt(&mut talk, &ok);
+    let early = scene.center.image(caller);
+    scene.carrier.request("ACK", &talk, 1, "", &caller_sdp());
+    let late = scene.center.image(caller);
+    scene.center.edge.forsake(caller.call);
+    for image in [early, late] {
+        let heir = heir_with(config(), scene.agent.addr());
+        heir.command(caller, LegCommand::Revive { image });
+        let carrier = Phone {
+            edge: heir.addr(),
+            socket: scene.carrier.socket.try_clone().unwrap(),
+            ..Phone::new("127.0.9.2", heir.addr())
+        };
+        let asked = carrier.expect_request("INVITE");
+        same_dialog(&asked, &talk);
+        carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
+        carrier.expect_request("ACK");
+        heir.expect_event(caller, LegEvent::Answered);
+        heir.edge.forsake(caller.call);
+        heir.expect_all_gone();
+    }
 }
 
 // RFC 3264 §8.4: who holds is not asked to listen.
@@ -353,6 +391,33 @@ fn a_hold_lasts() {
 }
 
 #[test]
+fn a_caller_who_holds_while_he_waits_is_not_asked_to_listen() {
+    let scene = scene();
+    let (talk, caller, _) = scene.answered();
+    scene.center.image(caller);
+    let holding = caller_sdp().replace("sendrecv", "sendonly");
+    scene.carrier.request("INVITE", &talk, 2, "", &holding);
+    scene.carrier.expect(200);
+    scene.carrier.request("ACK", &talk, 2, "", "");
+    scene.center.expect_event(caller, LegEvent::Held);
+    let image = scene.center.image(caller);
+    scene.center.edge.forsake(caller.call);
+    let heir = heir_with(config(), scene.agent.addr());
+    let carrier = Phone { edge: heir.addr(), ..scene.carrier };
+    heir.command(caller, LegCommand::Revive { image });
+    let asked = carrier.expect_request("INVITE");
+    assert!(asked.body().contains("a=recvonly"), "{}", asked.text);
+    carrier.respond(&asked, "200 OK", "", "", &holding);
+    carrier.expect_request("ACK");
+    heir.expect_event(caller, LegEvent::Answered);
+    heir.expect_no_event();
+    let talk = Talk { uri: asked.contact().to_owned(), ..talk };
+    carrier.request("INVITE", &talk, 3, "", &caller_sdp());
+    assert!(carrier.expect(200).body().contains("a=sendrecv"));
+    heir.expect_event(caller, LegEvent::Resumed);
+}
+
+#[test]
 fn an_heir_has_an_heir() {
     let mut e = estate();
     let (first, _) = e.agreed();
@@ -376,6 +441,18 @@ fn an_heir_has_an_heir() {
     carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
     carrier.expect_request("ACK");
     next.expect_event(e.talk.caller, LegEvent::Answered);
+
+    // And back where it began: that edge has only slept.
+    let image = std::iter::from_fn(|| next.images.recv_timeout(Duration::from_millis(200)).ok()).last();
+    next.edge.forsake(e.talk.caller.call);
+    let carrier = Phone { edge: e.scene.center.addr(), ..carrier };
+    e.scene.center.command(e.talk.caller, LegCommand::Revive { image: image.unwrap().1 });
+    let asked = carrier.expect_request("INVITE");
+    same_dialog(&asked, &e.talk.caller_talk);
+    carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
+    carrier.expect_request("ACK");
+    e.scene.center.expect_event(e.talk.caller, LegEvent::Answered);
+    assert_eq!(e.scene.center.edge.stats().calls, 1);
 }
 
 // The edge that was believed dead has only slept.

@@ -109,6 +109,34 @@ fn a_phone_at_a_third_edge_is_reached_through_that() {
     assert_eq!(pair.b.edge.stats().unrelayed, 0);
 }
 
+#[test]
+fn a_phone_behind_nat_is_heard_at_the_heir_from_the_address_that_its_edge_saw() {
+    let mut pair = pair();
+    let private = sdp("10.0.0.7:5000".parse().unwrap(), "0 101", "sendrecv");
+    let talk = pair.talking_with(&private);
+    let [caller, agent] = images(&pair.scene.center, [talk.caller, talk.leg]);
+    pair.scene.center.edge.forsake(talk.caller.call);
+    let c = third(&pair.b);
+    pair.scene.carrier.edge = c.addr();
+    c.command(talk.caller, LegCommand::Revive { image: caller });
+    c.command(talk.leg, LegCommand::Revive { image: agent });
+    c.command(talk.caller, LegCommand::Bridge { with: talk.leg });
+    let to_caller = carrier_follows(&pair.scene.carrier, &c, talk.caller);
+    let asked = pair.scene.agent.expect_request("INVITE");
+    pair.scene.agent.respond(&asked, "200 OK", "", "", &private);
+    pair.scene.agent.expect_request("ACK");
+    c.expect_event(talk.leg, LegEvent::Answered);
+    let ends = ends();
+    eventually("the caller hears the phone, which opens its NAT", || {
+        let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
+        packet.extend([0x55; 160]);
+        ends.agent.send_to(&packet, asked.rtp()).unwrap();
+        ends.caller.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        ends.caller.recv(&mut [0; 1_500]).map(drop)
+    });
+    assert_both_heard(&Talker(&ends.caller, to_caller.rtp(), 0), &Talker(&ends.agent, asked.rtp(), 0));
+}
+
 /// Anna's phone is on a TCP connection to edge B, her call on edge A, which dies.
 fn bereaved_over_tcp() -> (Center, Wire, LegId, LegImage, Msg) {
     let (a, b) = edges();
