@@ -93,6 +93,9 @@ impl Actor for QueueActor {
             }
             QueueMessage::PickUp(call, agent, reply) => drop(reply.send(state.pick_up(call, &agent))),
         }
+        if state.machine.is_over(state.addresses.clock.now()) {
+            myself.stop(None);
+        }
         state.set_alarm(&myself);
         Ok(())
     }

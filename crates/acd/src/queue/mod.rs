@@ -3,6 +3,7 @@
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
 mod callback;
+mod configure;
 mod departed;
 mod estimate;
 mod event;
@@ -22,6 +23,7 @@ pub use event::{
     Progress, RingingCall, SkillRule, Strategy, Then, Timeout, Unanswered,
 };
 pub use inspect::OpenCaller;
+pub use unanswered::gone;
 
 use std::time::Duration;
 
@@ -33,7 +35,6 @@ use waiting::{Caller, State, Waiting};
 
 use crate::call::{Event as CallEvent, FromQueue};
 use crate::ids::{CallId, Epoch, QueueId};
-use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now};
 use crate::view::{Place, QueueView};
@@ -51,6 +52,8 @@ pub struct Queue {
     sequences: u64,
     offers: u64,
     counts: Counts,
+    /// It was removed; nobody comes any more from then on.
+    ends_at: Option<Moment>,
 }
 
 /// Since the owner started.
@@ -89,6 +92,7 @@ impl Queue {
             sequences: 0,
             offers: 0,
             counts: Counts::default(),
+            ends_at: None,
         }
     }
 
@@ -106,6 +110,8 @@ impl Queue {
             }
             Event::WhatRings { asker, agent } => self.what_rings(now, asker, &agent, out),
             Event::PickUp { call, agent, own } => self.asked_for(now, call, &agent, own, out),
+            Event::Configured(config) => self.configure(now, *config),
+            Event::Removed => self.remove(now),
             Event::Wake => {}
         }
         self.dismiss_if_nobody(now, out);
@@ -115,7 +121,8 @@ impl Queue {
     /// When [`Event::Wake`] is due; `None` while nobody waits and no agent is heard or hoped for.
     pub fn deadline(&self) -> Option<Moment> {
         let caller = self.waiting.first_due().map(|(at, _)| at);
-        caller.into_iter().chain(self.roster.deadline()).min()
+        let end = self.ends_at.filter(|_| self.waiting.len() == 0);
+        caller.into_iter().chain(self.roster.deadline()).chain(end).min()
     }
 
     /// How it is now.
@@ -228,6 +235,7 @@ impl Queue {
             began,
             expires: now,
             limit: unanswered::limit(&self.config, entered, began, enqueue.ticket.max_wait),
+            max_total: enqueue.ticket.max_wait,
             round: 0,
             round_began: None,
             tried: Vec::new(),
@@ -235,7 +243,8 @@ impl Queue {
             last_over: None,
             number: enqueue.ticket.caller.clone(),
             callback: None,
-            wanted: if by_skill { self.config.skills.wanted.and(&enqueue.ticket.skills) } else { Skills::default() },
+            wanted: self.wanted(&enqueue.ticket.skills),
+            brought: enqueue.ticket.skills.clone(),
             class: Class::ANY,
             relax_at: by_skill.then_some(now),
             state,
