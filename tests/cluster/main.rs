@@ -1,5 +1,6 @@
 //! Several nodes with a real etcd on loopback, real phones, and what happens when a part of it dies.
 
+mod config;
 mod elsewhere;
 mod scene;
 

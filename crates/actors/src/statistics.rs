@@ -21,7 +21,11 @@ pub struct Statistics {
 
 impl Statistics {
     pub(crate) fn new(since: WallTime, definitions: Definitions) -> Self {
-        Statistics { since, definitions: ArcSwap::from_pointee(definitions), books: Mutex::new(Books::keeping(QUARTERS)) }
+        Statistics {
+            since,
+            definitions: ArcSwap::from_pointee(definitions),
+            books: Mutex::new(Books::keeping(QUARTERS)),
+        }
     }
 
     /// When the counting began.

@@ -113,8 +113,7 @@ impl Actor for Supervisor {
         match event {
             SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, &myself.get_cell()),
             SupervisionEvent::ActorTerminated(who, ..) => state.has_left(who.get_id()),
-            SupervisionEvent::ActorStarted(_)
-            | SupervisionEvent::ProcessGroupChanged(_) => {}
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod agent;
 mod call;
 mod cluster;
+mod config;
 mod elsewhere;
 mod explain;
 mod listen;
@@ -19,4 +20,5 @@ mod statistics;
 mod watch;
 
 pub use cluster::{Nodes, Ownership};
+pub use config::{Configuration, Outcome, Stored, Wish};
 pub use server::{ApiError, serve};

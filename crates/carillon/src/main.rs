@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster;
+mod configuration;
 mod node;
 mod objects;
 mod options;

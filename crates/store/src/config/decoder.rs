@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use carillon_acd::ids::{Extension, IdError, Name, PhoneNumber, ShortNumber};
 
-use super::findings::{Findings, Kind, Problem, Reference, listed, nearest};
 use super::LookUp;
+use super::findings::{Findings, Kind, Problem, Reference, listed, nearest};
 use super::source::Place;
 use super::tree::Tree;
 use super::yaml::{Entry, Node, Value};

@@ -5,8 +5,8 @@ use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, SoundId, TrunkId};
 use super::center::Center;
 use super::decoder::{Decoder, Shape};
 use super::findings::{Kind, Problem, Unique, listed, nearest};
-use super::objects::{ObjectName, TENANT};
 use super::kinds::{agent, number, queue, sound, tenant, trunk};
+use super::objects::{ObjectName, TENANT};
 use super::source::Place;
 use super::yaml::{Entry, Node, Value};
 

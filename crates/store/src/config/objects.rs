@@ -168,7 +168,8 @@ impl Objects {
             Tree::List(devices) => Some(devices),
             Tree::Text { .. } | Tree::Map(_) => None,
         });
-        let password = |device: &Tree| Some((device.get("username")?.as_str()?.to_owned(), device.get("password")?.clone()));
+        let password =
+            |device: &Tree| Some((device.get("username")?.as_str()?.to_owned(), device.get("password")?.clone()));
         devices.flatten().filter_map(password).collect()
     }
 }

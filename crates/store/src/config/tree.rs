@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn the_order_of_fields_and_quotes_around_words_mean_nothing() {
         assert!(tree("{ a: x, b: [1, 2] }").means(&tree("{ b: [1, 2], a: \"x\", c: null }")));
-        for other in ["{ a: x, b: [2, 1] }", "{ a: x }", "{ a: y, b: [1, 2] }", "{ a: x, b: [1, \"2\"] }", "{ a: x, b: 1 }"]
+        for other in
+            ["{ a: x, b: [2, 1] }", "{ a: x }", "{ a: y, b: [1, 2] }", "{ a: x, b: [1, \"2\"] }", "{ a: x, b: 1 }"]
         {
             assert!(!tree("{ a: x, b: [1, 2] }").means(&tree(other)), "{other}");
         }

@@ -150,7 +150,8 @@ fn stored_password(decoder: &mut Decoder<'_>, username: &Username, place: Place)
         (None, Some(variable)) => from_environment(decoder, &variable, place),
         (None, None) => {
             let problem = Problem::error(format!("no password is stored for `{username}`"));
-            let help = "write `{ plain: … }` or `{ env: … }`; `stored` keeps the password of a device that is there already";
+            let help =
+                "write `{ plain: … }` or `{ env: … }`; `stored` keeps the password of a device that is there already";
             decoder.report(problem.at(place, "not stored").help(help));
             None
         }
