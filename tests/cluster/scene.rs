@@ -28,18 +28,40 @@ impl Scene {
     /// Three nodes, one queue `support`, the agent `anna`; everything has an owner.
     pub(crate) async fn start() -> Result<Scene> {
         let block = Block::fresh();
-        let etcd = Etcd::start(block.etcd(), 1).await?;
-        let fields = ["wrap_up: 0s", "waiting_sound: music"];
-        let yaml =
-            Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101).yaml();
-        let mut nodes = BTreeMap::new();
-        for node in 1..=3 {
-            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints());
-            nodes.insert(node, Carillon::start(launch).await?);
-        }
-        let scene = Scene { block, etcd, nodes, graves: Vec::new() };
+        let center = Scene::center(block).yaml();
+        let scene = Scene::of_nodes(block, Some(center)).await?;
         scene.until_all_own().await?;
         Ok(scene)
+    }
+
+    /// Three nodes that nobody has configured, and the addresses for a center of theirs.
+    pub(crate) async fn unconfigured() -> Result<(Scene, Block)> {
+        let block = Block::fresh();
+        Ok((Scene::of_nodes(block, None).await?, block))
+    }
+
+    /// The center of [`Scene::start`].
+    pub(crate) fn center(block: Block) -> Center {
+        let fields = ["wrap_up: 0s", "waiting_sound: music"];
+        Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101)
+    }
+
+    async fn of_nodes(block: Block, center: Option<String>) -> Result<Scene> {
+        let etcd = Etcd::start(block.etcd(), 1).await?;
+        let mut nodes = BTreeMap::new();
+        for node in 1..=3 {
+            let launch = Launch::member(block, center.clone(), node, etcd.endpoints());
+            nodes.insert(node, Carillon::start(launch).await?);
+        }
+        Ok(Scene { block, etcd, nodes, graves: Vec::new() })
+    }
+
+    /// Applies objects at a node.
+    pub(crate) async fn apply(&self, node: u8, yaml: &str, options: &[&str]) -> Result<String> {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().context("a temporary file")?;
+        std::fs::write(file.path(), yaml).context("the objects")?;
+        let path = file.path().to_str().context("a path in UTF-8")?;
+        self.cli(node, &[&["apply", "-f", path], options].concat()).await
     }
 
     pub(crate) const fn etcd(&self) -> &Etcd {
@@ -80,16 +102,26 @@ impl Scene {
 
     /// A caller who has dialled [`NUMBER`] at `node`. His phone lives as long as his call.
     pub(crate) async fn call(&self, node: u8, number: &str, tone: f64) -> Result<Call> {
+        self.dial(node, NUMBER, number, tone).await
+    }
+
+    /// A caller who has dialled `to` at `node`; see [`Scene::call`].
+    pub(crate) async fn dial(&self, node: u8, to: &str, number: &str, tone: f64) -> Result<Call> {
         let config = PhoneConfig::caller(self.node(node).sip, self.block.carrier(), number, tone);
         let phone = Phone::start(config).await?;
-        let call = phone.dial(NUMBER).await?;
+        let call = phone.dial(to).await?;
         // The phone's sockets stay open for the rest of the test.
         std::mem::forget(phone);
         Ok(call)
     }
 
     /// Asks the living nodes in turn until the answer of one is as wanted. Each answers for all of them.
-    async fn until<T>(&self, what: &str, args: &[&str], mut look: impl FnMut(&[Value]) -> Option<T>) -> Result<T> {
+    pub(crate) async fn until<T>(
+        &self,
+        what: &str,
+        args: &[&str],
+        mut look: impl FnMut(&[Value]) -> Option<T>,
+    ) -> Result<T> {
         let mut poll = tokio::time::interval(Duration::from_millis(50));
         let mut last = Vec::new();
         let looking = async {
@@ -201,6 +233,6 @@ impl Scene {
     }
 }
 
-fn named<'a>(all: &'a [Value], name: &str) -> Option<&'a Value> {
+pub(crate) fn named<'a>(all: &'a [Value], name: &str) -> Option<&'a Value> {
     all.iter().find(|it| it["name"].as_str().is_some_and(|full| full.rsplit('/').next() == Some(name)))
 }

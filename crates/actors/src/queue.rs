@@ -93,7 +93,7 @@ impl Actor for QueueActor {
             }
             QueueMessage::PickUp(call, agent, reply) => drop(reply.send(state.pick_up(call, &agent))),
         }
-        if state.machine.is_over(state.addresses.clock.now()) {
+        if state.machine.is_over() {
             myself.stop(None);
         }
         state.set_alarm(&myself);

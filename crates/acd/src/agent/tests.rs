@@ -1,3 +1,4 @@
+mod configure;
 mod dialled;
 
 use std::time::Duration;

@@ -189,6 +189,8 @@ impl Line {
             | queue::Event::Availability(_)
             | queue::Event::WhatRings { .. }
             | queue::Event::PickUp { .. }
+            | queue::Event::Configured(_)
+            | queue::Event::Removed
             | queue::Event::Wake => None,
         });
         tickets.collect()

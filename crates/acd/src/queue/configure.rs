@@ -6,11 +6,22 @@ use super::selection::{Class, Seat};
 use super::waiting::{Caller, State, Waiting};
 use super::{Config, Queue, Strategy, unanswered};
 use crate::skills::Skills;
-use crate::time::{Moment, Now};
+use crate::time::Moment;
 
 /// How long a queue stays that was removed. Calls that came before keep their routing, and one of them may enter it from a
 /// greeting or another queue; it is sent away as those were who waited.
 const LINGERS: Duration = Duration::from_secs(60);
+
+/// How far a queue is with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// It is configured.
+    None,
+    /// It was removed. Callers who come are sent away, and when none is left at this time it is over.
+    Lingers { until: Moment },
+    /// Nobody needs it any more.
+    Over,
+}
 
 impl Queue {
     /// From now on `config` holds, also for those who wait. Offers that were made go on as they were made.
@@ -21,7 +32,7 @@ impl Queue {
         let after = Waiting::new(config.strategy == Strategy::AllAtOnce, config.ranking);
         let before = std::mem::replace(&mut self.waiting, after);
         self.config = config;
-        self.ends_at = None;
+        self.removal = Removal::None;
         for mut caller in before.into_callers() {
             self.reconsider(now, &mut caller, &seat);
             self.put_back(now, caller);
@@ -32,12 +43,20 @@ impl Queue {
     /// so do those whose phones have rung in vain.
     pub(super) fn remove(&mut self, now: Moment) {
         self.configure(now, Config { agents: Vec::new(), ..self.config.clone() });
-        self.ends_at = Some(now + LINGERS);
+        self.removal = Removal::Lingers { until: now + LINGERS };
+    }
+
+    /// When it can be over at the earliest, if it is to be.
+    pub(super) fn ends_at(&self) -> Option<Moment> {
+        match self.removal {
+            Removal::Lingers { until } if self.waiting.len() == 0 => Some(until),
+            Removal::None | Removal::Lingers { .. } | Removal::Over => None,
+        }
     }
 
     /// Whether it was removed, and its last caller has left: its owner ends.
-    pub fn is_over(&self, now: Now) -> bool {
-        self.ends_at.is_some_and(|at| at <= now.mono) && self.waiting.len() == 0
+    pub const fn is_over(&self) -> bool {
+        matches!(self.removal, Removal::Over)
     }
 
     fn reconsider(&self, now: Moment, caller: &mut Caller, seat: &impl Fn(Seat) -> Option<Seat>) {

@@ -27,6 +27,7 @@ pub use unanswered::gone;
 
 use std::time::Duration;
 
+use configure::Removal;
 use departed::Departed;
 use estimate::Pace;
 use roster::Roster;
@@ -52,8 +53,7 @@ pub struct Queue {
     sequences: u64,
     offers: u64,
     counts: Counts,
-    /// It was removed; nobody comes any more from then on.
-    ends_at: Option<Moment>,
+    removal: Removal,
 }
 
 /// Since the owner started.
@@ -92,7 +92,7 @@ impl Queue {
             sequences: 0,
             offers: 0,
             counts: Counts::default(),
-            ends_at: None,
+            removal: Removal::None,
         }
     }
 
@@ -116,13 +116,15 @@ impl Queue {
         }
         self.dismiss_if_nobody(now, out);
         self.serve_all(now, out);
+        if self.ends_at().is_some_and(|at| at <= now) {
+            self.removal = Removal::Over;
+        }
     }
 
     /// When [`Event::Wake`] is due; `None` while nobody waits and no agent is heard or hoped for.
     pub fn deadline(&self) -> Option<Moment> {
         let caller = self.waiting.first_due().map(|(at, _)| at);
-        let end = self.ends_at.filter(|_| self.waiting.len() == 0);
-        caller.into_iter().chain(self.roster.deadline()).chain(end).min()
+        caller.into_iter().chain(self.roster.deadline()).chain(self.ends_at()).min()
     }
 
     /// How it is now.

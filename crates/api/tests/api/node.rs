@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::config::InMemory;
+
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -57,7 +59,9 @@ impl Node {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap_or_default() };
-        let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), None, shutdown));
+        let configuration = Arc::new(InMemory::default());
+        let served = carillon_api::serve(listener, center.clone(), store.clone(), None, configuration, shutdown);
+        let served = tokio::spawn(served);
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let node = Node { address, center, store, channel, stop, served };
         until("every owner has started", async || {
