@@ -3,6 +3,7 @@
 mod cli;
 mod cluster;
 mod configuration;
+mod log;
 mod node;
 mod objects;
 mod options;

@@ -303,10 +303,9 @@ impl Waiting {
     }
 
     /// All of them, in an order that is the same on every machine.
-    pub(super) fn into_callers(self) -> Vec<Box<Caller>> {
-        let mut callers: Vec<Box<Caller>> = self.callers.into_values().collect();
-        callers.sort_unstable_by_key(|caller| caller.call);
-        callers
+    pub(super) fn into_callers(self) -> impl Iterator<Item = Box<Caller>> {
+        let callers: BTreeMap<CallId, _> = self.callers.into_iter().collect();
+        callers.into_values()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {

@@ -189,7 +189,7 @@ mod tests {
             ["anna", "bob"].map(|name| Owned::Agent(AgentId::new("default".parse().unwrap(), name.parse().unwrap())));
         let holdings = Holdings::new([anna.clone()]);
         let (holdings, added) = holdings.changed(vec![bob.clone()]);
-        assert_eq!(added, [bob.clone()]);
+        assert_eq!(added, std::slice::from_ref(&bob));
         assert!(holdings.hold(&bob) && !holdings.hold(&anna));
         assert!(holdings.of(shard(&anna)).is_empty() && holdings.ever_of(shard(&anna)).any(|owned| *owned == anna));
         let (holdings, added) = holdings.changed(vec![anna.clone(), bob]);

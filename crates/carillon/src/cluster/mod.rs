@@ -25,9 +25,9 @@ use carillon_cluster::shard::Shard;
 use carillon_cluster::space::Space;
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
-use carillon_rpc::cluster::link::{Inbox, Links, Myself, probe};
+use carillon_rpc::cluster::link::transport::{Listener, Transport};
+use carillon_rpc::cluster::link::{Inbox, Links, Myself, NotUnderstood};
 use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -106,12 +106,19 @@ pub(crate) struct Beginning {
 impl Member {
     /// Joins the cluster of `space` as `me`, whose links come in at `listener`. Owners start with [`Beginning::run`]: the
     /// center that they live in needs the membership to reach other nodes.
-    pub(crate) fn begin(me: Node, timing: Timing, space: Space, listener: TcpListener) -> anyhow::Result<Beginning> {
+    pub(crate) fn begin(
+        me: Node,
+        timing: Timing,
+        space: Space,
+        listener: impl Listener,
+        transport: Transport,
+    ) -> anyhow::Result<Beginning> {
         let (heard, inputs) = mpsc::channel(UNHEARD);
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
         let links_changed: Arc<Notify> = Arc::default();
         let myself = Myself { node: me.id, boot: me.boot };
-        let links = Links::new(myself, inbox(heard, works.clone(), reports.clone(), links_changed.clone()));
+        let inbox = inbox(heard, works.clone(), reports.clone(), links_changed.clone());
+        let links = Links::new(myself, inbox, transport);
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
@@ -275,7 +282,7 @@ impl Beginning {
         let messages = held.iter().filter_map(Message::to_wire).collect();
         let report = Held { tenures: wire::shard_epochs(tenures), messages };
         // A link that fails now breaks the answer's promise too: then the announcement is repeated.
-        let sent = self.membership.links.send(to, Envelope { message: Some(Wire::Held(report)) });
+        let sent = self.membership.links.send(to, Envelope { message: Some(Wire::Held(report)), ..Default::default() });
         if sent.is_ok() {
             self.send(to, &CoreMessage::Answer(tenures.to_vec()));
         }
@@ -288,11 +295,12 @@ impl Beginning {
     }
 
     fn probe(&self, node: NodeId) {
-        let (cluster, patience) = (self.membership.cluster.clone(), self.timing.probe);
+        let (cluster, links) = (self.membership.cluster.clone(), self.membership.links.clone());
+        let patience = self.timing.probe;
         tokio::spawn(async move {
             let addr = link_address(&cluster, node);
             let lives = match addr {
-                Some(addr) => probe(addr, patience).await,
+                Some(addr) => links.probe(addr, patience).await,
                 None => false,
             };
             let input = if lives { Input::ProbeAnswered(node) } else { Input::ProbeFailed(node) };
@@ -351,24 +359,26 @@ fn inbox(
 ) -> Inbox {
     let (links, late) = (heard.clone(), works.clone());
     Inbox {
-        on_message: Arc::new(move |from, message| match message {
-            Wire::Core(it) => {
-                if let Some(message) = wire::from_wire(it) {
+        on_message: Arc::new(move |from, message| {
+            match message {
+                Wire::Core(it) => {
+                    let message = wire::from_wire(it).ok_or(NotUnderstood)?;
                     // A core that does not keep up hears it again.
                     let _ = heard.try_send(Input::Received(from, message));
                 }
-            }
-            Wire::Held(it) => {
-                if let Some(tenures) = wire::read_tenures(&it.tenures) {
+                Wire::Held(it) => {
+                    let tenures = wire::read_tenures(&it.tenures).ok_or(NotUnderstood)?;
                     let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
                     take_report(works.get(), &reports, &tenures, messages);
                 }
-            }
-            message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
-                if let (Some(works), Some(message)) = (works.get(), Message::from_wire(message)) {
-                    deliver(works, &reports, from, message);
+                message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
+                    let message = Message::from_wire(message).ok_or(NotUnderstood)?;
+                    if let Some(works) = works.get() {
+                        deliver(works, &reports, from, message);
+                    }
                 }
             }
+            Ok(())
         }),
         on_link: Arc::new(move |node, boot| {
             // As above: the core also hears who is registered.
@@ -434,10 +444,8 @@ fn link_address(cluster: &Cluster, node: NodeId) -> Option<SocketAddr> {
     known?.parse().ok()
 }
 
-async fn serve(listener: TcpListener, links: Links) {
-    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-    let served = tonic::transport::Server::builder().add_service(links.service()).serve_with_incoming(incoming).await;
-    if let Err(error) = served {
+async fn serve(listener: impl Listener, links: Links) {
+    if let Err(error) = links.serve(listener).await {
         tracing::error!(%error, "links are no longer served");
     }
 }

@@ -161,6 +161,10 @@ impl Opened {
 async fn follow(shared: Settings, mut feed: Feed, mut contents: Contents, live: Live) {
     while let Some(news) = feed.next().await {
         contents.take(shared.folder.key(), news);
+        if contents.revision().is_none() {
+            store_again(&shared, &contents).await;
+            continue;
+        }
         let Some(revision) = contents.revision().filter(|it| it.0 != shared.stored.borrow().revision) else {
             continue;
         };
@@ -191,6 +195,21 @@ async fn follow(shared: Settings, mut feed: Feed, mut contents: Contents, live: 
             it.seen = revision.0;
             it.used = if used.is_ok() { revision.0 } else { it.used };
         });
+    }
+}
+
+/// The coordinator has lost its memory, while this node knows what it held.
+async fn store_again(shared: &Settings, contents: &Contents) {
+    let Stored { revision, objects } = shared.stored.borrow().clone();
+    if revision == 0 {
+        return;
+    }
+    match shelf::write(&shared.folder, contents, &objects, By::Apply).await {
+        Ok(revision) => {
+            tracing::warn!(revision = revision.0, "the coordinator was empty: the configuration is stored again")
+        }
+        Err(Error::Conflict(_)) => {}
+        Err(error) => tracing::error!(%error, "the coordinator is empty, and the configuration was not stored again"),
     }
 }
 
