@@ -8,7 +8,8 @@ use std::{env, fs};
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const PUBLIC: [&str; 8] = ["agents", "queues", "calls", "cluster", "records", "explain", "statistics", "watch"];
+const PUBLIC: [&str; 9] =
+    ["agents", "queues", "calls", "cluster", "config", "records", "explain", "statistics", "watch"];
 const CLUSTER: [&str; 6] = ["ids", "agent", "queue", "call", "checkpoints", "links"];
 
 fn main() -> Result<(), Box<dyn Error>> {

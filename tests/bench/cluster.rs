@@ -75,7 +75,9 @@ impl Center {
             None => nodes.push(Carillon::start(Launch::serve(block, yaml)).await?),
             Some(etcd) => {
                 for node in 1..=count {
-                    nodes.push(Carillon::start(Launch::member(block, yaml.clone(), node, etcd.endpoints())).await?);
+                    nodes.push(
+                        Carillon::start(Launch::member(block, Some(yaml.clone()), node, etcd.endpoints())).await?,
+                    );
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Several nodes with a real etcd on loopback, real phones, and what happens when a part of it dies.
 
+mod config;
 mod elsewhere;
 mod operate;
 mod scene;
@@ -17,7 +18,7 @@ const ANNA: f64 = 600.0;
 const FIRST: f64 = 900.0;
 
 /// Anna talks with the first of these callers, the others wait; all of them, and her phone, are at node `edge`.
-async fn one_talks_and_the_others_wait(
+pub(crate) async fn one_talks_and_the_others_wait(
     scene: &Scene,
     edge: u8,
     waiting: usize,
@@ -35,7 +36,7 @@ async fn one_talks_and_the_others_wait(
 }
 
 /// Hangs the callers up one after the other; each time the next of them must be the one whom anna hears.
-async fn are_served_in_order(anna: &mut carillon_tests::sip::Phone, callers: Vec<Call>) -> Result<()> {
+pub(crate) async fn are_served_in_order(anna: &mut carillon_tests::sip::Phone, callers: Vec<Call>) -> Result<()> {
     let mut callers = callers.into_iter();
     callers.next().expect("one talks").hang_up().await?;
     for (n, caller) in (1..).zip(callers) {

@@ -22,7 +22,7 @@ const ALL: &str = "[edge, acd, api]";
 pub(crate) struct Scene {
     block: Block,
     etcd: Etcd,
-    yaml: String,
+    center: Option<String>,
     nodes: BTreeMap<u8, Carillon>,
     /// The folders of those that were killed.
     graves: Vec<TempDir>,
@@ -37,22 +37,45 @@ impl Scene {
     /// The same with these roles.
     pub(crate) async fn start_with(roles: &[(u8, &'static str)]) -> Result<Scene> {
         let block = Block::fresh();
-        let etcd = Etcd::start(block.etcd(), 1).await?;
-        let fields = ["wrap_up: 0s", "waiting_sound: music"];
-        let yaml =
-            Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101).yaml();
-        let mut nodes = BTreeMap::new();
-        for &(node, roles) in roles {
-            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints()).roles(roles);
-            nodes.insert(node, Carillon::start(launch).await?);
-        }
-        let scene = Scene { block, etcd, yaml, nodes, graves: Vec::new() };
+        let block = Block::fresh();
+        let center = Scene::center(block).yaml();
+        let scene = Scene::of_nodes(block, Some(center), roles).await?;
         scene.until_all_own().await?;
         Ok(scene)
     }
 
     pub(crate) const fn block(&self) -> Block {
         self.block
+    }
+
+    /// Three nodes that nobody has configured, and the addresses for a center of theirs.
+    pub(crate) async fn unconfigured() -> Result<(Scene, Block)> {
+        let block = Block::fresh();
+        Ok((Scene::of_nodes(block, None, &[(1, ALL), (2, ALL), (3, ALL)]).await?, block))
+    }
+
+    /// The center of [`Scene::start`].
+    pub(crate) fn center(block: Block) -> Center {
+        let fields = ["wrap_up: 0s", "waiting_sound: music"];
+        Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101)
+    }
+
+    async fn of_nodes(block: Block, center: Option<String>, roles: &[(u8, &'static str)]) -> Result<Scene> {
+        let etcd = Etcd::start(block.etcd(), 1).await?;
+        let mut nodes = BTreeMap::new();
+        for &(node, roles) in roles {
+            let launch = Launch::member(block, center.clone(), node, etcd.endpoints()).roles(roles);
+            nodes.insert(node, Carillon::start(launch).await?);
+        }
+        Ok(Scene { block, etcd, center, nodes, graves: Vec::new() })
+    }
+
+    /// Applies objects at a node.
+    pub(crate) async fn apply(&self, node: u8, yaml: &str, options: &[&str]) -> Result<String> {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().context("a temporary file")?;
+        std::fs::write(file.path(), yaml).context("the objects")?;
+        let path = file.path().to_str().context("a path in UTF-8")?;
+        self.cli(node, &[&["apply", "-f", path], options].concat()).await
     }
 
     pub(crate) const fn etcd(&self) -> &Etcd {
@@ -98,9 +121,14 @@ impl Scene {
 
     /// A caller who has dialled [`NUMBER`] at `node`. His phone lives as long as his call.
     pub(crate) async fn call(&self, node: u8, number: &str, tone: f64) -> Result<Call> {
+        self.dial(node, NUMBER, number, tone).await
+    }
+
+    /// A caller who has dialled `to` at `node`; see [`Scene::call`].
+    pub(crate) async fn dial(&self, node: u8, to: &str, number: &str, tone: f64) -> Result<Call> {
         let config = PhoneConfig::caller(self.node(node).sip, self.block.carrier(), number, tone);
         let phone = Phone::start(config).await?;
-        let call = phone.dial(NUMBER).await?;
+        let call = phone.dial(to).await?;
         // The phone's sockets stay open for the rest of the test.
         std::mem::forget(phone);
         Ok(call)
@@ -245,7 +273,7 @@ impl Scene {
 
     /// Starts a node again that was killed, without what it had on its disk.
     pub(crate) async fn again(&mut self, node: u8) -> Result<()> {
-        let launch = Launch::member(self.block, self.yaml.clone(), node, self.etcd.endpoints());
+        let launch = Launch::member(self.block, self.center.clone(), node, self.etcd.endpoints());
         self.nodes.insert(node, Carillon::start(launch).await?);
         self.until_all_linked().await
     }
@@ -298,6 +326,6 @@ impl Scene {
     }
 }
 
-fn named<'a>(all: &'a [Value], name: &str) -> Option<&'a Value> {
+pub(crate) fn named<'a>(all: &'a [Value], name: &str) -> Option<&'a Value> {
     all.iter().find(|it| it["name"].as_str().is_some_and(|full| full.rsplit('/').next() == Some(name)))
 }

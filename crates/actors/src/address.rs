@@ -1,13 +1,15 @@
 //! Where a message for a call, an agent or a queue goes: to an actor of this node, or out of it. Nobody else knows the
 //! difference.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use carillon_acd::fence::Fence;
 use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId, QueueId};
 use carillon_acd::leg::Incoming;
-use carillon_acd::time::WallTime;
+use carillon_acd::time::{Moment, WallTime};
 use carillon_acd::whereabouts::{Taken, Whereabouts};
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message;
@@ -25,6 +27,10 @@ use crate::survey::{Refusals, count};
 
 /// Calls come and go hundreds of times a second: so many locks share their table.
 const CALL_SHARDS: usize = 16;
+
+/// How long a caller keeps asking for a queue that is not configured, before he is sent away. Until then its owner may still
+/// be there and know a better way for him, or this node may hear of the queue.
+const STRAY: Duration = Duration::from_secs(60);
 
 /// A call that lives, and what is needed to close it properly should its actor fail.
 pub(crate) struct LivingCall {
@@ -44,6 +50,10 @@ pub(crate) struct Addresses {
     pub(crate) refusals: Refusals,
     agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
     queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
+    /// The queues that are configured, on whatever node.
+    configured: ArcSwap<HashSet<QueueId>>,
+    /// Since when callers ask for queues that are not.
+    strays: Mutex<HashMap<QueueId, Moment>>,
     fence: RwLock<Fence>,
     whereabouts: RwLock<Arc<Whereabouts>>,
     calls: [Mutex<HashMap<CallId, LivingCall>>; CALL_SHARDS],
@@ -59,6 +69,8 @@ impl Addresses {
             refusals: Refusals::default(),
             agents: RwLock::default(),
             queues: RwLock::default(),
+            configured: ArcSwap::default(),
+            strays: Mutex::default(),
             fence: RwLock::default(),
             whereabouts: RwLock::default(),
             calls: std::array::from_fn(|_| Mutex::default()),
@@ -135,8 +147,28 @@ impl Addresses {
     pub(crate) fn tell_queue(&self, queue: &QueueId, event: queue::Event) {
         match self.queue(queue) {
             Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
+            None if self.is_stray(queue) => match queue::gone(queue, &event) {
+                Some(queue::Effect::ToCall(call, event)) => self.tell_call(call, event),
+                None => {}
+            },
             None => (self.ports.elsewhere)(Message::Queue(queue.clone(), event)),
         }
+    }
+
+    /// These queues are configured from now on.
+    pub(crate) fn configured(&self, queues: impl Iterator<Item = QueueId>) {
+        self.configured.store(Arc::new(queues.collect()));
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether a queue is not configured, and has not been for so long that nobody will ever answer for it.
+    fn is_stray(&self, queue: &QueueId) -> bool {
+        if self.configured.load().contains(queue) {
+            return false;
+        }
+        let now = self.clock.moment();
+        let mut strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner);
+        *strays.entry(queue.clone()).or_insert(now) + STRAY <= now
     }
 
     /// Hands on what came from another node. It does not leave this one again.

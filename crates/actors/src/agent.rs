@@ -77,6 +77,9 @@ impl Actor for AgentActor {
             AgentMessage::Command(command, reply) => drop(reply.send(state.command(command))),
             AgentMessage::View(reply) => drop(reply.send(state.machine.view(state.addresses.clock.now()))),
         }
+        if state.machine.is_over() {
+            myself.stop(None);
+        }
         state.set_alarm(&myself);
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use carillon_acd::call::{Call, Checkpoint, Inheritance};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
@@ -26,7 +27,7 @@ use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
 use crate::story::Story;
-use crate::supervisor::{Order, Supervisor, SupervisorArguments};
+use crate::supervisor::{Configured, Order, Supervisor, SupervisorArguments};
 
 /// How long an actor may take to answer a question of the API.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -81,7 +82,7 @@ pub struct Objects {
 #[derive(Clone)]
 pub struct Center {
     pub(crate) addresses: Arc<Addresses>,
-    routing: Arc<Routing>,
+    pub(crate) routing: Arc<ArcSwap<Routing>>,
     call_config: Arc<call::Config>,
     supervisor: ActorRef<Order>,
     /// Calls begin on the edge's threads, which are not the runtime's.
@@ -102,7 +103,9 @@ impl Center {
     ) -> Result<Self, ractor::SpawnErr> {
         let statistics = Statistics::new(clock.now().wall, objects.definitions.clone());
         let addresses = Arc::new(Addresses::new(node, clock, ports, statistics));
-        let (routing, call_config) = (Arc::new(objects.routing.clone()), Arc::new(objects.calls.clone()));
+        addresses.configured(objects.queues.iter().map(|(queue, _)| queue.clone()));
+        let routing = Arc::new(ArcSwap::from_pointee(objects.routing.clone()));
+        let call_config = Arc::new(objects.calls.clone());
         let arguments = SupervisorArguments { addresses: addresses.clone(), objects, seed };
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await?;
         let runtime = tokio::runtime::Handle::current();
@@ -124,6 +127,23 @@ impl Center {
     /// [`CenterError::Timeout`].
     pub async fn disown(&self, what: Vec<Owned>) -> Result<(), CenterError> {
         ask(&self.supervisor, &"the supervisor", |reply| Order::Disown(what, reply)).await
+    }
+
+    /// Takes up a changed configuration. Owners of this node whose objects are changed go on with the new settings, those
+    /// whose objects are gone end when nobody needs them any more, and `added` start. Calls that came before keep their
+    /// routing; the time limits of calls stay as they were at the start.
+    ///
+    /// # Errors
+    /// [`CenterError::Timeout`].
+    pub async fn configure(&self, objects: Objects, added: Vec<(Owned, Title)>) -> Result<(), CenterError> {
+        let Objects { routing, agents, queues, definitions, calls: _ } = objects;
+        self.addresses.configured(queues.iter().map(|(queue, _)| queue.clone()));
+        let configured = Configured { agents: agents.into_iter().collect(), queues: queues.into_iter().collect() };
+        ask(&self.supervisor, &"the supervisor", |reply| Order::Configure(configured, added, reply)).await?;
+        self.addresses.statistics.define(definitions);
+        // Last, so that a call finds the queue that it is led to.
+        self.routing.store(Arc::new(routing));
+        Ok(())
     }
 
     /// An agent has a new owner: calls of this node believe no older one from now on (Spec: CL-3).
@@ -152,7 +172,8 @@ impl Center {
     pub fn incoming(&self, incoming: Incoming) {
         let _inside = self.runtime.enter();
         let now = self.addresses.clock.now();
-        let machine = Box::new(Call::new(now, incoming.clone(), self.routing.clone(), self.call_config.clone()));
+        let routing = self.routing.load_full();
+        let machine = Box::new(Call::new(now, incoming.clone(), routing, self.call_config.clone()));
         self.begin(incoming, now.wall, machine);
     }
 
@@ -177,7 +198,7 @@ impl Center {
         if self.lives(call) || !self.addresses.took_over(checkpoint.taken_by(self.addresses.node())) {
             return false;
         }
-        let (routing, config) = (self.routing.clone(), self.call_config.clone());
+        let (routing, config) = (self.routing.load_full(), self.call_config.clone());
         let machine = Box::new(Call::resume(now, checkpoint, inheritance, routing, config));
         self.begin(checkpoint.incoming().clone(), machine.started(), machine);
         true
@@ -359,10 +380,6 @@ impl Center {
         }
         // A mailbox keeps its order: who answers has hung up before.
         ask_all(self.addresses.calls(), CallMessage::View).await;
-    }
-
-    pub(crate) fn routing(&self) -> &Routing {
-        &self.routing
     }
 
     pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {

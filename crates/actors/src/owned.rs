@@ -48,6 +48,11 @@ impl Title {
         self.may_act.as_ref().is_none_or(|may_act| may_act())
     }
 
+    /// The same, in an epoch that follows that of an earlier owner on this node.
+    pub(crate) fn after(self, before: &Title) -> Self {
+        Title { epoch: Epoch(before.epoch.0 + 1), ..self }
+    }
+
     /// The next owner's on this node, after one that failed.
     pub(crate) fn renewed(&self) -> Self {
         Title { epoch: Epoch(self.epoch.0 + 1), may_act: self.may_act.clone() }

@@ -32,7 +32,7 @@ impl Center {
                 Some(queue) => vec![queue],
                 None => return refused(format!("call {call} is in no queue")),
             },
-            None => self.routing().pickups(agent).to_vec(),
+            None => self.routing.load().pickups(agent).to_vec(),
         };
         if queues.is_empty() {
             return refused("no queue of his allows pickup".to_owned());

@@ -94,6 +94,9 @@ impl Actor for QueueActor {
             }
             QueueMessage::PickUp(call, agent, reply) => drop(reply.send(state.pick_up(call, &agent))),
         }
+        if state.machine.is_over() {
+            myself.stop(None);
+        }
         state.set_alarm(&myself);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The live figures of a node: what its calls and agents have added up since the start (Spec: PL-4).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use carillon_acd::ids::NumberId;
 use carillon_acd::record::{Record, Transition};
 use carillon_acd::stats::{Books, Definitions, Fact, Follower, Period};
@@ -14,13 +15,17 @@ const QUARTERS: usize = 8;
 #[derive(Debug)]
 pub struct Statistics {
     since: WallTime,
-    definitions: Definitions,
+    definitions: ArcSwap<Definitions>,
     books: Mutex<Books>,
 }
 
 impl Statistics {
     pub(crate) fn new(since: WallTime, definitions: Definitions) -> Self {
-        Statistics { since, definitions, books: Mutex::new(Books::keeping(QUARTERS)) }
+        Statistics {
+            since,
+            definitions: ArcSwap::from_pointee(definitions),
+            books: Mutex::new(Books::keeping(QUARTERS)),
+        }
     }
 
     /// When the counting began.
@@ -29,8 +34,13 @@ impl Statistics {
     }
 
     /// What counts as good service.
-    pub const fn definitions(&self) -> &Definitions {
-        &self.definitions
+    pub fn definitions(&self) -> Arc<Definitions> {
+        self.definitions.load_full()
+    }
+
+    /// From now on this counts as good service.
+    pub(crate) fn define(&self, definitions: Definitions) {
+        self.definitions.store(Arc::new(definitions));
     }
 
     /// Looks at the sums. Everybody who counts waits for `look`, so let it be short.
@@ -41,14 +51,14 @@ impl Statistics {
     /// Counts what has happened to a call since the last time; `transitions` are all so far.
     pub(crate) fn follow(&self, follower: &mut Follower, number: Option<&NumberId>, transitions: &[Transition]) {
         let mut facts = Vec::new();
-        follower.follow(&self.definitions, number, transitions, &mut facts);
+        follower.follow(&self.definitions.load(), number, transitions, &mut facts);
         self.post(&facts);
     }
 
     /// Counts the rest of a call that is over.
     pub(crate) fn finish(&self, follower: Follower, record: &Record) {
         let mut facts = Vec::new();
-        follower.finish(&self.definitions, record, &mut facts);
+        follower.finish(&self.definitions.load(), record, &mut facts);
         self.post(&facts);
     }
 

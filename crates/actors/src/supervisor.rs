@@ -14,17 +14,25 @@ use carillon_rpc::cluster::Message;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::address::{Addresses, LivingCall};
-use crate::agent::AgentActor;
+use crate::agent::{AgentActor, AgentMessage};
 use crate::center::Objects;
 use crate::owned::{Owned, Title};
-use crate::queue::QueueActor;
+use crate::queue::{QueueActor, QueueMessage};
 
 /// What the supervisor is told.
 pub(crate) enum Order {
     /// Start owners, and hand them what living calls and registrars hold of them. Answered when they all have an address.
     Own(Vec<(Owned, Title)>, Vec<Message>, RpcReplyPort<()>),
+    /// Another configuration holds, and start these owners by it. Answered when those have an address.
+    Configure(Configured, Vec<(Owned, Title)>, RpcReplyPort<()>),
     /// End owners: another node owns these from now on. Answered when none has an address any more.
     Disown(Vec<Owned>, RpcReplyPort<()>),
+}
+
+/// The settings of everybody who may have an owner here.
+pub(crate) struct Configured {
+    pub(crate) agents: HashMap<AgentId, agent::Config>,
+    pub(crate) queues: HashMap<QueueId, queue::Config>,
 }
 
 /// The shell; all state is in [`SupervisorState`].
@@ -32,8 +40,9 @@ pub(crate) struct Supervisor;
 
 pub(crate) struct SupervisorState {
     addresses: Arc<Addresses>,
-    agents: HashMap<AgentId, agent::Config>,
-    queues: HashMap<QueueId, queue::Config>,
+    configured: Configured,
+    /// Owners whose queue or agent is not configured any more, until they end.
+    leaving: HashMap<ActorId, Owned>,
     titles: HashMap<Owned, Title>,
     seed: u64,
 }
@@ -58,8 +67,11 @@ impl Actor for Supervisor {
         let SupervisorArguments { addresses, objects, seed } = arguments;
         Ok(SupervisorState {
             addresses,
-            agents: objects.agents.into_iter().collect(),
-            queues: objects.queues.into_iter().collect(),
+            configured: Configured {
+                agents: objects.agents.into_iter().collect(),
+                queues: objects.queues.into_iter().collect(),
+            },
+            leaving: HashMap::new(),
             titles: HashMap::new(),
             seed,
         })
@@ -75,6 +87,13 @@ impl Actor for Supervisor {
         match order {
             Order::Own(what, held, reply) => {
                 state.own(what, held, &myself.get_cell());
+                let _ = reply.send(());
+            }
+            Order::Configure(configured, mut added, reply) => {
+                state.configure(configured);
+                // Who was removed and comes back before he has ended goes on.
+                added.retain(|(owned, _)| !state.lives(owned));
+                state.own(added, Vec::new(), &myself.get_cell());
                 let _ = reply.send(());
             }
             Order::Disown(what, reply) => {
@@ -93,9 +112,8 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, &myself.get_cell()),
-            SupervisionEvent::ActorTerminated(..)
-            | SupervisionEvent::ActorStarted(_)
-            | SupervisionEvent::ProcessGroupChanged(_) => {}
+            SupervisionEvent::ActorTerminated(who, ..) => state.has_left(who.get_id()),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
     }
@@ -116,6 +134,64 @@ impl SupervisorState {
         }
     }
 
+    fn lives(&self, owned: &Owned) -> bool {
+        match owned {
+            Owned::Queue(queue) => self.addresses.queue(queue).is_some(),
+            Owned::Agent(agent) => self.addresses.agent(agent).is_some(),
+        }
+    }
+
+    /// Queues first: an agent tells those that are new to him at once how he is.
+    fn configure(&mut self, configured: Configured) {
+        let before = std::mem::replace(&mut self.configured, configured);
+        for (id, actor) in self.addresses.queues() {
+            let event = match self.configured.queues.get(&id) {
+                Some(config) if before.queues.get(&id) == Some(config) => continue,
+                Some(config) => {
+                    self.leaving.remove(&actor.get_id());
+                    queue::Event::Configured(Box::new(config.clone()))
+                }
+                None if self.leaving.contains_key(&actor.get_id()) => continue,
+                None => {
+                    self.leaving.insert(actor.get_id(), Owned::Queue(id));
+                    queue::Event::Removed
+                }
+            };
+            // One that fails at this moment is replaced by one with the new settings.
+            let _ = actor.send_message(QueueMessage::Event(event));
+        }
+        for (id, actor) in self.addresses.agents() {
+            let event = match self.configured.agents.get(&id) {
+                Some(config) if before.agents.get(&id) == Some(config) => continue,
+                Some(config) => {
+                    self.leaving.remove(&actor.get_id());
+                    agent::Event::Configured(Box::new(config.clone()))
+                }
+                None if self.leaving.contains_key(&actor.get_id()) => continue,
+                None => {
+                    self.leaving.insert(actor.get_id(), Owned::Agent(id));
+                    agent::Event::Removed
+                }
+            };
+            // As above.
+            let _ = actor.send_message(AgentMessage::Event(event));
+        }
+    }
+
+    /// An owner has ended by itself. Its title stays: should its object be configured again, its next owner counts on.
+    fn has_left(&mut self, who: ActorId) {
+        let addresses = &self.addresses;
+        match self.leaving.remove(&who) {
+            Some(Owned::Queue(id)) if addresses.queue(&id).is_some_and(|actor| actor.get_id() == who) => {
+                addresses.queue_leaves(&id);
+            }
+            Some(Owned::Agent(id)) if addresses.agent(&id).is_some_and(|actor| actor.get_id() == who) => {
+                addresses.agent_leaves(&id);
+            }
+            Some(_) | None => {}
+        }
+    }
+
     fn disown(&mut self, what: Vec<Owned>) {
         for owned in what {
             self.titles.remove(&owned);
@@ -132,6 +208,10 @@ impl SupervisorState {
     }
 
     fn start(&mut self, owned: Owned, title: Title, supervisor: &ActorCell) {
+        let title = match self.titles.get(&owned) {
+            Some(before) if title.epoch <= before.epoch => title.after(before),
+            Some(_) | None => title,
+        };
         let started = match &owned {
             Owned::Queue(queue) => self.start_queue(queue, title.clone(), supervisor),
             Owned::Agent(agent) => self.start_agent(agent, title.clone(), supervisor),
@@ -144,7 +224,7 @@ impl SupervisorState {
 
     fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
         // A shard may hold names that this node's configuration does not have.
-        let Some(config) = self.agents.get(id).cloned() else { return Ok(()) };
+        let Some(config) = self.configured.agents.get(id).cloned() else { return Ok(()) };
         self.addresses.announce_owner(id, title.epoch);
         let saved = (self.addresses.ports.saved)(id);
         let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, title.epoch));
@@ -155,7 +235,7 @@ impl SupervisorState {
     }
 
     fn start_queue(&self, id: &QueueId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
-        let Some(config) = self.queues.get(id).cloned() else { return Ok(()) };
+        let Some(config) = self.configured.queues.get(id).cloned() else { return Ok(()) };
         let (epoch, now) = (title.epoch, self.addresses.clock.now());
         let machine = Box::new(Queue::new(now, id.clone(), config, epoch, self.seed ^ epoch.0));
         let arguments = (machine, title, self.addresses.clone());

@@ -7,6 +7,7 @@
 mod agent;
 mod call;
 mod cluster;
+mod config;
 mod elsewhere;
 mod explain;
 mod http;
@@ -21,6 +22,7 @@ mod vitals;
 mod watch;
 
 pub use cluster::{Nodes, Other, Ownership};
+pub use config::{Configuration, Outcome, Stored, Wish};
 pub use http::serve_http;
 pub use server::{ApiError, serve};
 pub use vitals::Vitals;

@@ -8,6 +8,7 @@ use carillon_rpc::DESCRIPTORS;
 use carillon_rpc::v1::agent_service_server::AgentServiceServer;
 use carillon_rpc::v1::call_service_server::CallServiceServer;
 use carillon_rpc::v1::cluster_service_server::ClusterServiceServer;
+use carillon_rpc::v1::config_service_server::ConfigServiceServer;
 use carillon_rpc::v1::explain_service_server::ExplainServiceServer;
 use carillon_rpc::v1::queue_service_server::QueueServiceServer;
 use carillon_rpc::v1::record_service_server::RecordServiceServer;
@@ -24,6 +25,7 @@ use tonic_health::server::HealthReporter;
 use crate::agent::Agents;
 use crate::call::Calls;
 use crate::cluster::{Cluster, Nodes};
+use crate::config::{Config, Configuration};
 use crate::elsewhere::Elsewhere;
 use crate::explain::Explanations;
 use crate::listen;
@@ -33,8 +35,10 @@ use crate::statistics::StatisticsPages;
 use crate::vitals::Vitals;
 use crate::watch::{self, Watch};
 
-/// The largest request; the largest that makes sense is a hundredth of it.
+/// The largest request of all but a configuration; the largest that makes sense is a hundredth of it.
 const MOST_BYTES: usize = 64 * 1024;
+/// The largest configuration that is applied: the largest center in sight has 20 MB.
+const MOST_CONFIGURATION: usize = 64 * 1024 * 1024;
 /// Requests of one connection that are answered at once; more are refused.
 const REQUESTS: usize = 64;
 /// Streams of one connection, watches included.
@@ -73,6 +77,7 @@ pub async fn serve(
     store: Store,
     nodes: Option<Arc<dyn Nodes>>,
     vitals: Arc<dyn Vitals>,
+    configuration: Arc<dyn Configuration>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ApiError> {
     let reflection =
@@ -123,6 +128,7 @@ pub async fn serve(
         )
         .add_service(RecordServiceServer::new(Records::new(store)).max_decoding_message_size(MOST_BYTES))
         .add_service(ClusterServiceServer::new(Cluster::new(nodes, vitals)).max_decoding_message_size(MOST_BYTES))
+        .add_service(ConfigServiceServer::new(Config::new(configuration)).max_decoding_message_size(MOST_CONFIGURATION))
         .add_service(WatchServiceServer::new(watch).max_decoding_message_size(MOST_BYTES))
         .serve_with_incoming_shutdown(listen::accept(listener), stopping);
 
@@ -162,5 +168,6 @@ async fn set_serving(health: &HealthReporter) {
     health.set_serving::<RecordServiceServer<Records>>().await;
     health.set_serving::<StatisticsServiceServer<StatisticsPages>>().await;
     health.set_serving::<ClusterServiceServer<Cluster>>().await;
+    health.set_serving::<ConfigServiceServer<Config>>().await;
     health.set_serving::<WatchServiceServer<Watch>>().await;
 }

@@ -84,7 +84,7 @@ impl StatisticsService for StatisticsPages {
         let rows = match read_span(&request, now)? {
             None => live.with(|books| self.rows(books, Span { since: live.since(), until: now }, &wanted)),
             Some(span) => {
-                let books = history(&self.store, live.definitions(), span).await.map_err(|error| {
+                let books = history(&self.store, &live.definitions(), span).await.map_err(|error| {
                     tracing::error!(%error, "cannot read statistics");
                     Refusal::Unavailable("the call records cannot be read now; the server's log says why".into())
                 })?;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster;
+mod configuration;
 mod drain;
 mod log;
 mod metrics;

@@ -8,18 +8,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use carillon_acd::ids::{CallId, Epoch, LegId, NodeId};
 use carillon_acd::record::Record;
-use carillon_actors::{Center, Clock, Owned, Ports, Survival, Title};
+use carillon_actors::{Center, Clock, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
 use carillon_cluster::ownership::Timing;
 use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, OnImage, SipTimers};
-use carillon_store::{RecordWriter, Store, config};
+use carillon_store::config::{self, LookUp, Objects};
+use carillon_store::{RecordWriter, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
 use crate::cluster::{Estate, KnownNodes, Member, Membership, intake};
+use crate::configuration::{self, Authority, Live, Owners, everything};
 use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
@@ -43,6 +45,8 @@ pub(crate) struct Node {
     api: Option<Api>,
     member: Option<Member>,
     vitals: Arc<Vitals>,
+    /// Follows the configuration.
+    live: JoinHandle<()>,
     /// Where SIP is spoken, with the real port; `None` without the edge role.
     pub(crate) sip_addr: Option<SocketAddr>,
     /// Where the API listens, with the real port; `None` without the api role.
@@ -56,13 +60,15 @@ struct Api {
 }
 
 impl Node {
-    /// Starts everything; when it returns, calls are taken. With `file` the node is one of a cluster.
+    /// Starts everything; when it returns, calls are taken. With `file` the node is one of a cluster. `center` is what it
+    /// was started with, for when nothing is stored yet; see [`Authority`]. Answers with what it really begins
+    /// with.
     pub(crate) async fn start(
-        objects: &config::Center,
+        center: Option<&Objects>,
         data: Option<&Path>,
         options: &NodeOptions,
         file: Option<&NodeFile>,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, config::Center)> {
         let roles = file.map_or(Roles { edge: true, acd: true, api: true }, NodeFile::roles);
         let boot = boot()?;
         let vitals: Arc<Vitals> = Arc::default();
@@ -72,6 +78,14 @@ impl Node {
         let api = if roles.api { Some(listen(options.api, "the API", "--api").await?) } else { None };
         let api_addr = api.as_ref().map(TcpListener::local_addr).transpose()?;
         let store = Store::open(data).await.context("cannot open the call records: see --data")?;
+        let space = match file {
+            Some(file) => file.space()?,
+            None => configuration::alone(&store).await.context("cannot open the stored configuration: see --data")?,
+        };
+        let authority = if file.is_some() { Authority::Stored } else { Authority::FileUntilApplied };
+        let look_up = if roles.edge { LookUp::Here } else { LookUp::Elsewhere };
+        let opened = configuration::open(&space, center, authority, look_up).await?;
+        let objects = &opened.loaded.center;
         let wishes = Wishes::new(store.load_availability().await?, store.writer());
         // The actors, the edge and the cluster call each other. The actors start first: they have no call until the edge
         // brings one, and own nothing until they are told.
@@ -83,9 +97,9 @@ impl Node {
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
+        let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
         if file.is_none() {
             // Before the edge takes registrations: an owner who is not there would not hear of them.
-            let epoch = Epoch(store.next_epoch().await?.0 * EPOCHS_PER_RUN);
             let titles = everything(objects).map(|owned| (owned, Title::forever(epoch))).collect();
             center.own(titles, Vec::new()).await?;
         }
@@ -109,7 +123,7 @@ impl Node {
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
                 let transport = file.transport()?;
-                let beginning = Member::begin(me, Timing::default(), file.space()?, listener, transport)?;
+                let beginning = Member::begin(me, Timing::default(), space, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
                 let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
                 wishes.share(member.membership.cluster().space());
@@ -123,18 +137,25 @@ impl Node {
         let membership = member.as_ref().map(|member| member.membership.clone());
         let (writer, acd) = (store.writer(), roles.acd);
         vitals.started(Parts { center: center.clone(), edge: edge.clone(), writer, membership, acd });
+        let owners = match &member {
+            Some(member) => Owners::Cluster(member.membership.clone()),
+            None => Owners::Here(epoch),
+        };
+        let settings = Arc::new(opened.settings.clone());
         let api = api.map(|listener| {
             let (stop, stopped) = oneshot::channel();
-            let nodes = member.as_ref().map(|member| -> Arc<dyn Nodes> {
-                Arc::new(KnownNodes::new(member.membership.clone(), everything(objects)))
-            });
+            let nodes = member
+                .as_ref()
+                .map(|member| -> Arc<dyn Nodes> { Arc::new(KnownNodes::new(member.membership.clone())) });
             let (center, store, vitals) = (center.clone(), store.clone(), vitals.clone());
-            let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, async {
+            let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, settings, async {
                 let _ = stopped.await;
             }));
             Api { served, stop }
         });
-        Ok(Node { edge, center, store, api, member, vitals, sip_addr, api_addr })
+        let (begins_with, live) = opened.begin(Live { center: center.clone(), edge: edge.clone(), owners });
+        let node = Node { edge, center, store, api, member, vitals, live, sip_addr, api_addr };
+        Ok((node, begins_with))
     }
 
     /// Takes nothing new, hands over what it owns, and waits until its calls have ended, for at most `limit` (Spec: CL-6).
@@ -147,6 +168,7 @@ impl Node {
     /// Ends cleanly: the API refuses, calls are hung up and recorded, sockets and files are closed.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.vitals.ending();
+        self.live.abort();
         if let Some(member) = self.member {
             member.leave().await;
         }
@@ -214,12 +236,6 @@ fn callbacks(center: &Center, estate: Option<Estate>) -> Callbacks {
         on_reachability: Arc::new(move |change| devices.reachability(change)),
         on_image: estate.map(|estate| -> OnImage { Arc::new(move |leg, image| estate.image(leg, image)) }),
     }
-}
-
-/// All queues and agents.
-fn everything(objects: &config::Center) -> impl Iterator<Item = Owned> {
-    let queues = objects.queues.iter().map(|queue| Owned::Queue(queue.id.clone()));
-    queues.chain(objects.agents.iter().map(|agent| Owned::Agent(agent.id.clone())))
 }
 
 /// A node without the edge role has no legs, so nothing is asked of the edge that it does not have. With it, the first

@@ -103,11 +103,12 @@ pub(crate) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
 /// `carillon serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeOptions {
-    /// The center: a YAML file, or a folder of them.
-    #[arg(long, value_name = "DIR|FILE", required_unless_present = "config", conflicts_with = "config")]
+    /// The center: a YAML file, or a folder of them. Once something was applied to the running center, that holds, and this is
+    /// not read any more; it may then be left out.
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "config")]
     pub(crate) center: Option<PathBuf>,
 
-    /// Run as a node of a cluster: its file says who it is, where its center and its data are, and where etcd is. What it
+    /// Run as a node of a cluster: its file says who it is, where its data are, and where etcd is. What it
     /// does not say is taken from the other options.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

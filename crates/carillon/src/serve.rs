@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use carillon_acd::route::Target;
-use carillon_store::config::{self, Access, Center, Loaded};
+use carillon_store::config::{self, Access, Center, Loaded, Objects};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cluster::config::NodeFile;
@@ -27,15 +27,18 @@ const EXAMPLE: &str = include_str!("../../../examples/center/center.yaml");
 /// Runs `carillon serve`.
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let file = options.config.as_deref().map(NodeFile::read).transpose()?;
-    let path = file.as_ref().map_or(options.center.as_deref(), |file| Some(&file.center));
-    let path = path.context("--center or --config says what to serve")?;
-    let Some(center) = checked(config::load(path)) else { return Ok(BAD_CONFIGURATION.into()) };
+    let path = file.as_ref().map_or(options.center.as_deref(), |file| file.center.as_deref());
+    let center = match path.map(config::load).map(checked) {
+        None => None,
+        Some(Some(objects)) => Some(objects),
+        Some(None) => return Ok(BAD_CONFIGURATION.into()),
+    };
     let data = file.as_ref().map_or(&options.data, |file| &file.data);
     let node = file.as_ref().map_or_else(|| options.node.clone(), |file| file.options(options.node.clone()));
-    run(&center, Some(data), &node, file.as_ref(), |node| {
+    run(center.as_ref(), Some(data), &node, file.as_ref(), |node, center| {
         let sip = node.sip_addr.map(|addr| format!(", sip {addr}")).unwrap_or_default();
         let api = node.api_addr.map(|addr| format!(", api http://{addr}")).unwrap_or_default();
-        println!("carillon serves {}{sip}{api}", summary(&center));
+        println!("carillon serves {}{sip}{api}", summary(center));
     })
 }
 
@@ -46,20 +49,20 @@ pub(crate) fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         None => config::load_str("the built-in example center", EXAMPLE),
     };
     let Some(center) = checked(loaded) else { return Ok(BAD_CONFIGURATION.into()) };
-    run(&center, options.data.as_deref(), &options.node, None, |node| {
-        print!("{}", welcome(&center, node, &options.node));
+    run(Some(&center), options.data.as_deref(), &options.node, None, |node, center| {
+        print!("{}", welcome(center, node, &options.node));
     })
 }
 
 /// Shows warnings and errors; `None` when there are errors.
-fn checked(loaded: Result<Loaded, config::ConfigErrors>) -> Option<Center> {
+fn checked(loaded: Result<Loaded, config::ConfigErrors>) -> Option<Objects> {
     let colour = std::io::stderr().is_terminal();
     match loaded {
-        Ok(Loaded { center, warnings }) => {
+        Ok(Loaded { objects, warnings, .. }) => {
             if !warnings.is_empty() {
                 eprint!("{}", config::render(&warnings, colour));
             }
-            Some(center)
+            Some(objects)
         }
         Err(errors) => {
             eprint!("{}", config::render(&errors.diagnostics, colour));
@@ -69,11 +72,11 @@ fn checked(loaded: Result<Loaded, config::ConfigErrors>) -> Option<Center> {
 }
 
 fn run(
-    center: &Center,
+    center: Option<&Objects>,
     data: Option<&Path>,
     options: &NodeOptions,
     file: Option<&NodeFile>,
-    ready: impl FnOnce(&Node),
+    ready: impl FnOnce(&Node, &Center),
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -87,11 +90,12 @@ fn run(
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let node = tokio::select! {
+        let (node, begins_with) = tokio::select! {
             started = Node::start(center, data, options, file) => started?,
             () = next_signal(&mut interrupt, &mut terminate) => return Ok(()),
         };
-        ready(&node);
+        ready(&node, &begins_with);
+        drop(begins_with);
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => tokio::select! {

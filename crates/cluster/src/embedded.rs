@@ -1,7 +1,7 @@
 //! The coordinator of a node that stands alone: in process, nothing to install (Spec: CL-7).
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,18 +32,32 @@ pub struct Step {
     pub changes: Vec<Change>,
 }
 
-/// Keeps a step where it outlives the process, before the change is done. Called in the order of the changes, never
-/// twice at once; a few times a day for configuration and agents' availability, so it may wait for the disk.
-pub type Journal = Box<dyn FnMut(&Step) -> io::Result<()> + Send>;
+/// Keeps steps where they outlive the process, each before its change is done: in the order of the changes, never two at
+/// once. A few times a day, for configuration, so it may wait for the disk.
+#[async_trait]
+pub trait Journal: Send {
+    /// Keeps a step.
+    ///
+    /// # Errors
+    /// It is not kept; then the change is not done either.
+    async fn keep(&mut self, step: &Step) -> io::Result<()>;
+}
+
+#[async_trait]
+impl<F: FnMut(&Step) -> io::Result<()> + Send> Journal for F {
+    async fn keep(&mut self, step: &Step) -> io::Result<()> {
+        self(step)
+    }
+}
 
 /// A coordinator for one node, in process. Give that node [`crate::ownership::Timing::alone`].
 pub struct Embedded {
     memory: Arc<Memory>,
-    keep: Mutex<Keep>,
+    keep: tokio::sync::Mutex<Keep>,
 }
 
 struct Keep {
-    journal: Journal,
+    journal: Box<dyn Journal>,
     reserved: Revision,
 }
 
@@ -58,23 +72,23 @@ impl Embedded {
     ///
     /// # Errors
     /// Those of the journal, which reserves the first revisions at once.
-    pub fn open(saved: Saved, journal: Journal) -> io::Result<Self> {
+    pub async fn open(saved: Saved, journal: Box<dyn Journal>) -> io::Result<Self> {
         let tree = Tree::restored(saved.reserved, saved.entries);
         let mut keep = Keep { journal, reserved: saved.reserved };
-        keep.save(&tree, Vec::new())?;
-        Ok(Embedded { memory: Arc::new(Memory::new(tree)), keep: Mutex::new(keep) })
+        keep.save(tree.revision(), Vec::new()).await?;
+        Ok(Embedded { memory: Arc::new(Memory::new(tree)), keep: keep.into() })
     }
 }
 
 impl Keep {
-    fn save(&mut self, tree: &Tree, changes: Vec<Change>) -> io::Result<()> {
+    async fn save(&mut self, at: Revision, changes: Vec<Change>) -> io::Result<()> {
         // Half a block is for the revisions that ending leases take.
-        let is_short = tree.revision().0 + BLOCK / 2 >= self.reserved.0;
+        let is_short = at.0 + BLOCK / 2 >= self.reserved.0;
         if !is_short && changes.is_empty() {
             return Ok(());
         }
-        let reserved = if is_short { Revision(tree.revision().0 + BLOCK) } else { self.reserved };
-        (self.journal)(&Step { reserved, changes })?;
+        let reserved = if is_short { Revision(at.0 + BLOCK) } else { self.reserved };
+        self.journal.keep(&Step { reserved, changes }).await?;
         self.reserved = reserved;
         Ok(())
     }
@@ -96,13 +110,15 @@ impl Coordinator for Embedded {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, Error> {
-        let mut keep = self.keep.lock().unwrap_or_else(PoisonError::into_inner);
-        self.memory.with(|tree, _| {
+        // Held until it is done: nobody else's change comes between the journal and the memory.
+        let mut keep = self.keep.lock().await;
+        let (at, lasting) = self.memory.with(|tree, _| {
             tree.check(&writes)?;
-            let lasting = tree.lasting_changes(&writes);
-            keep.save(tree, lasting).map_err(|error| Error::Unavailable(format!("the journal: {error}")))?;
-            tree.commit(writes)
-        })
+            Ok((tree.revision(), tree.lasting_changes(&writes)))
+        })?;
+        let kept = keep.save(at, lasting).await;
+        kept.map_err(|error| Error::Unavailable(format!("the journal: {error}")))?;
+        self.memory.with(|tree, _| tree.commit(writes))
     }
 
     async fn list(&self, folder: &Key) -> Result<Listing, Error> {
@@ -130,6 +146,8 @@ impl Coordinator for Embedded {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use bytes::Bytes;
 
     use super::*;
@@ -143,20 +161,20 @@ mod tests {
     /// Where a journal leaves what it is given.
     type Disk = Arc<Mutex<Vec<Step>>>;
 
-    fn open(saved: Saved, disk: &Disk) -> Embedded {
+    async fn open(saved: Saved, disk: &Disk) -> Embedded {
         let disk = Arc::clone(disk);
         let journal = move |step: &Step| {
             disk.lock().unwrap().push(step.clone());
             Ok(())
         };
-        Embedded::open(saved, Box::new(journal)).unwrap()
+        Embedded::open(saved, Box::new(journal)).await.unwrap()
     }
 
     // spec: CL-7
     #[tokio::test]
     async fn cl_7_configuration_outlives_the_process_and_leases_do_not() {
         let disk = Disk::default();
-        let embedded = open(Saved::default(), &disk);
+        let embedded = open(Saved::default(), &disk).await;
         let lease = embedded.grant(Duration::from_secs(60)).await.unwrap();
         embedded.commit(vec![put("queue", None), put("owner", Some(lease))]).await.unwrap();
         let last = embedded.commit(vec![put("owner", Some(lease))]).await.unwrap();
@@ -168,7 +186,7 @@ mod tests {
             Change::Deleted(key, _) => panic!("{key:?} was not deleted"),
         });
         let saved = Saved { reserved: steps[1].reserved, entries: entries.collect() };
-        let restarted = open(saved, &disk);
+        let restarted = open(saved, &disk).await;
         let listing = restarted.list(&Key("/c/objects".into())).await.unwrap();
         assert!(listing.entries.iter().map(|entry| &*entry.key.0).eq(["/c/objects/queue"]));
         assert!(restarted.commit(vec![put("owner", None)]).await.unwrap() > last, "no epoch comes twice");
@@ -179,7 +197,7 @@ mod tests {
         let mut room = true;
         let journal =
             move |_: &Step| if std::mem::take(&mut room) { Ok(()) } else { Err(io::Error::other("disk full")) };
-        let embedded = Embedded::open(Saved::default(), Box::new(journal)).unwrap();
+        let embedded = Embedded::open(Saved::default(), Box::new(journal)).await.unwrap();
         let answer = embedded.commit(vec![put("queue", None)]).await;
         assert_eq!(answer, Err(Error::Unavailable("the journal: disk full".into())));
         assert_eq!(embedded.list(&Key("/c/objects".into())).await.unwrap().entries, []);

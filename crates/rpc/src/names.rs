@@ -55,6 +55,19 @@ pub fn queue(text: &str) -> Result<QueueId, NameError> {
     Ok(QueueId::new(tenant, name))
 }
 
+/// Reads the name of a configuration object, like `tenants/{tenant}/queues/{queue}`: its collection (none for a tenant) and
+/// its own name, of the only tenant of this version.
+pub fn config_object(text: &str) -> Result<(Option<&str>, Name), NameError> {
+    let expected = "an object's name, like \"tenants/default/queues/support\" or \"tenants/default\"";
+    let bad = || NameError { given: text.into(), expected };
+    let rest = text.strip_prefix("tenants/").ok_or_else(bad)?;
+    match rest.split('/').collect::<Vec<_>>()[..] {
+        [tenant] => tenant.parse().map(|name| (None, name)).map_err(|_| bad()),
+        ["default", collection, name] => name.parse().map(|name| (Some(collection), name)).map_err(|_| bad()),
+        _ => Err(bad()),
+    }
+}
+
 /// Reads `calls/{call}`.
 pub fn call(text: &str) -> Result<CallId, NameError> {
     let expected = "a call's name, like \"calls/1-6a0f3c21-42\"";

@@ -37,6 +37,9 @@ pub enum Refusal {
     /// Its owner did not answer in time.
     #[error("{0} did not answer in time")]
     Timeout(String),
+    /// Somebody else has changed meanwhile what the request would change; it may be sent again.
+    #[error("{0}")]
+    Overtaken(String),
     /// A limit of the server is reached; trying again later helps.
     #[error("{0}")]
     Exhausted(String),
@@ -75,6 +78,7 @@ impl From<Refusal> for Status {
                 Status::with_error_details(Code::FailedPrecondition, message, details)
             }
             Refusal::Timeout(_) => Status::deadline_exceeded(message),
+            Refusal::Overtaken(_) => Status::aborted(message),
             Refusal::Exhausted(_) => Status::resource_exhausted(message),
             Refusal::Unavailable(_) => Status::unavailable(message),
         }

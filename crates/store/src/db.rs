@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use crate::availability;
 use crate::epoch;
+use crate::kept::{self, Kept};
 use crate::periods::{self, PeriodsAfter};
 use crate::records::{self, Filter, RecordWriter};
 
@@ -135,6 +136,16 @@ impl Store {
     /// Raises the fencing number by one and returns it when it is durable. To be called once at every start.
     pub async fn next_epoch(&self) -> Result<Epoch, StoreError> {
         epoch::next(&self.writes).await
+    }
+
+    /// What a node that stands alone keeps as its own coordinator, and the revision up to which all are used.
+    pub async fn load_kept(&self) -> Result<(u64, Vec<Kept>), StoreError> {
+        kept::load(&self.readers).await
+    }
+
+    /// Changes it, all or nothing.
+    pub async fn keep(&self, used: u64, put: &[Kept], delete: &[String]) -> Result<(), StoreError> {
+        kept::keep(&self.writes, used, put, delete).await
     }
 
     /// Writes what waits, ends the writer and closes the file. Later writes are refused and counted as dropped.

@@ -62,7 +62,8 @@ fn doubtful_configurations_are_read_with_warnings() {
 #[test]
 fn the_example_center_is_read_without_a_warning() {
     let text = include_str!("../../../examples/center/center.yaml");
-    let Loaded { center, warnings } = config::load_str("center.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+    let Loaded { center, warnings, .. } =
+        config::load_str("center.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(warnings.is_empty(), "{}", config::render(&warnings, false));
     assert_eq!((center.queues.len(), center.agents.len(), center.numbers.len()), (2, 8, 1));
     for agent in &center.agents {
@@ -127,7 +128,7 @@ fn a_large_center_is_read_whole() {
     }
     fs::write(dir.path().join("agents.yaml"), agents).unwrap();
     fs::write(dir.path().join("queues.yaml"), queues).unwrap();
-    let Loaded { center, warnings } = config::load(dir.path()).unwrap();
+    let Loaded { center, warnings, .. } = config::load(dir.path()).unwrap();
     assert_eq!((center.agents.len(), center.queues.len(), warnings.len()), (20_000, 10_000, 1));
     assert_eq!(center.queues[9_999].agents[19].name.as_str(), "agent-17");
 }

@@ -65,6 +65,23 @@ pub(super) enum Doing {
     WrapUp { until: Moment },
 }
 
+impl Origin {
+    /// After his list of queues has changed.
+    fn moved(self, to: &impl Fn(usize) -> Option<usize>) -> Self {
+        match self {
+            Origin::Queue(place) => to(place).map_or(Origin::Direct, Origin::Queue),
+            Origin::Direct | Origin::Own => self,
+        }
+    }
+}
+
+impl Second {
+    /// After his list of queues has changed: `to` tells where a queue stands now, if he still serves it.
+    pub(super) fn move_places(&mut self, to: &impl Fn(usize) -> Option<usize>) {
+        self.origin = self.origin.moved(to);
+    }
+}
+
 impl Hold {
     pub(super) const fn talking(&self) -> bool {
         self.talking
@@ -80,6 +97,14 @@ impl Hold {
 }
 
 impl Doing {
+    /// As [`Second::move_places`].
+    pub(super) fn move_places(&mut self, to: &impl Fn(usize) -> Option<usize>) {
+        match self {
+            Doing::Held(hold) => hold.origin = hold.origin.moved(to),
+            Doing::Idle | Doing::WrapUp { .. } => {}
+        }
+    }
+
     pub(super) const fn hold(&self) -> Option<&Hold> {
         match self {
             Doing::Held(hold) => Some(hold),

@@ -155,7 +155,7 @@ impl Agent {
     }
 
     /// What a restart should find: no conversation outlives one, so a wish for its end counts as fulfilled.
-    fn saved(&self) -> SavedAvailability {
+    pub(super) fn saved(&self) -> SavedAvailability {
         let logged_out = self.members.iter().filter(|member| !member.logged_in);
         SavedAvailability {
             availability: self.after_call.unwrap_or(self.availability),
@@ -163,7 +163,7 @@ impl Agent {
         }
     }
 
-    fn save(&self, before: &SavedAvailability, out: &mut Vec<Effect>) {
+    pub(super) fn save(&self, before: &SavedAvailability, out: &mut Vec<Effect>) {
         let saved = self.saved();
         if saved != *before {
             out.push(Effect::Save(saved));

@@ -14,22 +14,37 @@ const REST: Duration = Duration::from_secs(5);
 /// Locations that are kept of one device; those that were reported longest ago are forgotten.
 const MAX_LOCATIONS: usize = 32;
 
-#[derive(Clone, Debug)]
+/// Devices that are listened to, also before they are configured: an edge may know a changed configuration earlier than the
+/// agent's owner does.
+const MOST: usize = 16;
+
+#[derive(Clone, Debug, Default)]
 struct Device {
-    kind: DeviceKind,
     /// What was reported last comes first.
     at: Vec<Location>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Devices {
+    /// Those that are configured.
+    kinds: Vec<DeviceKind>,
+    /// These, and perhaps some more.
     all: Vec<Device>,
     rest_until: Option<Moment>,
 }
 
 impl Devices {
     pub(super) fn new(kinds: &[DeviceKind]) -> Self {
-        Devices { all: kinds.iter().map(|&kind| Device { kind, at: Vec::new() }).collect(), rest_until: None }
+        let mut devices = Devices { kinds: Vec::new(), all: Vec::new(), rest_until: None };
+        devices.configure(kinds);
+        devices
+    }
+
+    /// From now on he has these devices. What was reported of a device at its place in the list stays: its edges report
+    /// those whose place has changed.
+    pub(super) fn configure(&mut self, kinds: &[DeviceKind]) {
+        self.kinds = kinds.to_vec();
+        self.all.resize_with(kinds.len().max(self.all.len()).max(MOST), Device::default);
     }
 
     /// Takes what an edge knows of a device. A contact that is new there ends the rest of all: something has changed.
@@ -63,9 +78,11 @@ impl Devices {
         self.rest_until
     }
 
-    fn ringable(&self) -> impl Iterator<Item = (u8, &Device)> {
+    fn ringable(&self) -> impl Iterator<Item = (u8, DeviceKind, &Device)> {
         let resting = self.rest_until.is_some();
-        (0_u8..).zip(&self.all).filter(move |(_, device)| !device.at.is_empty() && !resting)
+        let configured = self.kinds.iter().zip(&self.all);
+        let there = move |(_, (_, device)): &(u8, (&DeviceKind, &Device))| !device.at.is_empty() && !resting;
+        (0_u8..).zip(configured).filter(there).map(|(index, (kind, device))| (index, *kind, device))
     }
 
     /// Whether any device may ring now.
@@ -75,19 +92,19 @@ impl Devices {
 
     /// Those that may ring now, with their places in the list and where they are.
     pub(super) fn to_ring(&self) -> impl Iterator<Item = (u8, DeviceKind, Vec<Location>)> {
-        self.ringable().map(|(index, device)| (index, device.kind, device.locations()))
+        self.ringable().map(|(index, kind, device)| (index, kind, device.locations()))
     }
 
     /// Ringable hardware phones, and other ringable devices.
     pub(super) fn counts(&self) -> (u8, u8) {
-        self.ringable().fold((0, 0), |(hardware, soft), (_, device)| match device.kind {
+        self.ringable().fold((0, 0), |(hardware, soft), (_, kind, _)| match kind {
             DeviceKind::Hardware => (hardware + 1, soft),
             DeviceKind::Browser | DeviceKind::Desktop | DeviceKind::Mobile => (hardware, soft + 1),
         })
     }
 
     pub(super) fn reachable(&self) -> usize {
-        self.all.iter().filter(|device| !device.at.is_empty()).count()
+        self.all.iter().take(self.kinds.len()).filter(|device| !device.at.is_empty()).count()
     }
 }
 

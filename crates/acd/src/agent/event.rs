@@ -201,6 +201,10 @@ pub enum Event {
         /// What it asks for.
         command: AgentCommand,
     },
+    /// His configuration has changed.
+    Configured(Box<Config>),
+    /// He is not configured any more. His owner ends when [`super::Agent::is_over`] says so.
+    Removed,
     /// The deadline has passed.
     Wake,
 }

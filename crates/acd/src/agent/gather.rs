@@ -69,6 +69,23 @@ impl Gather {
         self.requests.retain(|request| !which(request));
     }
 
+    /// After his list of queues has changed: `to` tells where a queue stands now. The requests of those that he does not
+    /// serve any more are taken out.
+    pub(super) fn move_places(&mut self, to: &impl Fn(usize) -> Option<usize>) -> Vec<ReservationId> {
+        let mut refused = Vec::new();
+        self.requests.retain_mut(|request| match to(request.member) {
+            Some(place) => {
+                request.member = place;
+                true
+            }
+            None => {
+                refused.push(request.reservation);
+                false
+            }
+        });
+        refused
+    }
+
     /// Closes the window and gives all requests, best first.
     pub(super) fn close(&mut self) -> Vec<Request> {
         self.until = None;

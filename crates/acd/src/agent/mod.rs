@@ -5,6 +5,7 @@
 
 mod activity;
 mod commands;
+mod configure;
 mod devices;
 mod event;
 mod gather;
@@ -54,6 +55,7 @@ pub struct Agent {
     handled: u64,
     counter: u64,
     refresh_at: Moment,
+    removed: bool,
 }
 
 impl Agent {
@@ -82,6 +84,7 @@ impl Agent {
             second: None,
             handled: 0,
             counter: 0,
+            removed: false,
             refresh_at: first_refresh(now, &id),
             id,
             config,
@@ -104,6 +107,8 @@ impl Agent {
             Event::Connected { reservation, queue } => self.connected(now, reservation, queue, out),
             Event::Release { reservation, why } => self.release(now, reservation, why, out),
             Event::Command { call, command } => self.dialled(now, call, &command, out),
+            Event::Configured(config) => self.configure(now, *config, out),
+            Event::Removed => self.remove(now, out),
         }
         self.announce(now, out);
     }

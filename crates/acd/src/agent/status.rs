@@ -12,6 +12,9 @@ use crate::view::Availability;
 /// How often he repeats himself, so that a lost message is made good and a new owner of a queue hears of him.
 const REFRESH: Duration = Duration::from_secs(10);
 
+/// After how long he repeats himself when his queues have changed.
+const SOON: Duration = Duration::from_secs(1);
+
 /// One way to count how long he has been idle (Spec: QU-3).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdleTime {
@@ -70,6 +73,13 @@ impl Member {
         }
     }
 
+    /// What was true of this queue before its settings changed.
+    pub(super) fn go_on_as(&mut self, before: Member) {
+        let Member { queue, wrap_up, idle_reset, pause_after, .. } = self.clone();
+        // Told again: its owner may have forgotten him for as long as its list was without him.
+        *self = Member { queue, wrap_up, idle_reset, pause_after, told: None, ..before };
+    }
+
     /// His calls and his talking are counted from now.
     pub(super) const fn begin_workday(&mut self) {
         self.calls = 0;
@@ -86,6 +96,11 @@ pub(super) fn first_refresh(now: Moment, agent: &AgentId) -> Moment {
 }
 
 impl Agent {
+    /// A queue on another node may hear of a new agent later than he does, and what he told it before is lost.
+    pub(super) fn refresh_soon(&mut self, now: Moment) {
+        self.refresh_at = self.refresh_at.min(now + SOON);
+    }
+
     /// Tells each queue what has changed for it, and everything when a refresh is due.
     pub(super) fn announce(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let refresh = self.refresh_at <= now;

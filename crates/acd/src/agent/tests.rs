@@ -1,3 +1,4 @@
+mod configure;
 mod dialled;
 mod survival;
 

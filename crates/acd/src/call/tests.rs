@@ -191,6 +191,8 @@ impl Line {
             | queue::Event::WhatRings { .. }
             | queue::Event::PickUp { .. }
             | queue::Event::EdgeGone { .. }
+            | queue::Event::Configured(_)
+            | queue::Event::Removed
             | queue::Event::Wake => None,
         });
         tickets.collect()

@@ -79,6 +79,11 @@ impl Pace {
         self.remember(Spell { ended: now, lasted: now.since(since), ours });
     }
 
+    /// The list of agents has changed: who is new in it begins without a past.
+    pub(super) fn move_seats(&mut self, to: impl Fn(Seat) -> Option<Seat>) {
+        self.busy = self.busy.drain().filter_map(|(seat, busy)| Some((to(seat)?, busy))).collect();
+    }
+
     fn remember(&mut self, spell: Spell) {
         self.sums.add(&spell);
         self.spells.push_back(spell);

@@ -299,6 +299,11 @@ pub enum Event {
         /// As this node knows it.
         calls: Arc<Whereabouts>,
     },
+    /// Its configuration has changed. Who waits keeps his place.
+    Configured(Box<Config>),
+    /// It is not configured any more: its callers leave as if nobody were logged in (Spec: UN-4). Its owner ends when
+    /// [`super::Queue::is_over`] says so.
+    Removed,
     /// The deadline has passed.
     Wake,
 }

@@ -3,6 +3,7 @@
 //! call and the agent; a wrong or repeated word of a queue costs an offer, never a caller.
 
 mod callback;
+mod configure;
 mod departed;
 mod estimate;
 mod event;
@@ -22,9 +23,11 @@ pub use event::{
     Progress, RingingCall, SkillRule, Strategy, Then, Timeout, Unanswered,
 };
 pub use inspect::OpenCaller;
+pub use unanswered::gone;
 
 use std::time::Duration;
 
+use configure::Removal;
 use departed::Departed;
 use estimate::Pace;
 use roster::Roster;
@@ -33,7 +36,6 @@ use waiting::{Caller, State, Waiting};
 
 use crate::call::{Event as CallEvent, FromQueue};
 use crate::ids::{CallId, Epoch, QueueId};
-use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::{Moment, Now};
 use crate::view::{Place, QueueView};
@@ -51,6 +53,7 @@ pub struct Queue {
     sequences: u64,
     offers: u64,
     counts: Counts,
+    removal: Removal,
 }
 
 /// Since the owner started.
@@ -89,6 +92,7 @@ impl Queue {
             sequences: 0,
             offers: 0,
             counts: Counts::default(),
+            removal: Removal::None,
         }
     }
 
@@ -107,16 +111,21 @@ impl Queue {
             Event::WhatRings { asker, agent } => self.what_rings(now, asker, &agent, out),
             Event::PickUp { call, agent, own } => self.asked_for(now, call, &agent, own, out),
             Event::EdgeGone { edge, calls } => self.edge_gone(now, |call| calls.of(call) == edge),
+            Event::Configured(config) => self.configure(now, *config),
+            Event::Removed => self.remove(now),
             Event::Wake => {}
         }
         self.dismiss_if_nobody(now, out);
         self.serve_all(now, out);
+        if self.ends_at().is_some_and(|at| at <= now) {
+            self.removal = Removal::Over;
+        }
     }
 
     /// When [`Event::Wake`] is due; `None` while nobody waits and no agent is heard or hoped for.
     pub fn deadline(&self) -> Option<Moment> {
         let caller = self.waiting.first_due().map(|(at, _)| at);
-        caller.into_iter().chain(self.roster.deadline()).min()
+        caller.into_iter().chain(self.roster.deadline()).chain(self.ends_at()).min()
     }
 
     /// How it is now.
@@ -229,6 +238,7 @@ impl Queue {
             began,
             expires: now,
             limit: unanswered::limit(&self.config, entered, began, enqueue.ticket.max_wait),
+            max_total: enqueue.ticket.max_wait,
             round: 0,
             round_began: None,
             tried: Vec::new(),
@@ -236,7 +246,8 @@ impl Queue {
             last_over: None,
             number: enqueue.ticket.caller.clone(),
             callback: None,
-            wanted: if by_skill { self.config.skills.wanted.and(&enqueue.ticket.skills) } else { Skills::default() },
+            wanted: self.wanted(&enqueue.ticket.skills),
+            brought: enqueue.ticket.skills.clone(),
             class: Class::ANY,
             relax_at: by_skill.then_some(now),
             state,

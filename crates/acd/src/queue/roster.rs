@@ -1,5 +1,7 @@
 //! The agents of the queue's list, as last heard, and who of them is free.
 
+mod change;
+
 use std::time::Duration;
 
 use super::Config;
@@ -52,12 +54,44 @@ struct Place {
     free: bool,
 }
 
+impl Place {
+    fn unheard(now: Moment, seat: Seat, agent: &AgentId) -> Self {
+        Place {
+            agent: agent.clone(),
+            version: Version::default(),
+            standing: None,
+            idle_period: 0,
+            heard_at: now,
+            candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
+            offered: false,
+            spent: None,
+            free: false,
+        }
+    }
+
+    fn is_logged_in(&self) -> bool {
+        self.standing.is_some_and(|standing| standing != Standing::LoggedOut)
+    }
+
+    /// Free or busy.
+    const fn works(&self) -> bool {
+        matches!(self.standing, Some(Standing::Free | Standing::Busy))
+    }
+}
+
+fn selection(config: &Config, seed: u64) -> Selection {
+    let can = |agent| config.skills.agents.get(agent).cloned().unwrap_or_default();
+    Selection::new(config.strategy, seed, || config.agents.iter().map(can).collect())
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Roster {
     places: Vec<Place>,
     seats: Table<AgentId, Seat>,
     selection: Selection,
+    /// Names the random choices.
+    seed: u64,
     /// Of those who were heard in the last [`UNHEARD`].
     silence: Silence,
     free: usize,
@@ -72,22 +106,12 @@ pub(super) struct Roster {
 impl Roster {
     pub(super) fn new(now: Moment, config: &Config, seed: u64) -> Self {
         let agents = &config.agents;
-        let can = |agent| config.skills.agents.get(agent).cloned().unwrap_or_default();
-        let place = |(seat, agent): (Seat, &AgentId)| Place {
-            agent: agent.clone(),
-            version: Version::default(),
-            standing: None,
-            idle_period: 0,
-            heard_at: now,
-            candidate: Candidate { seat, idle_since: now, calls: 0, talked: Duration::ZERO, hardware: 0, soft: 0 },
-            offered: false,
-            spent: None,
-            free: false,
-        };
+        let place = |(seat, agent): (Seat, &AgentId)| Place::unheard(now, seat, agent);
         Roster {
             places: (0..).zip(agents).map(place).collect(),
             seats: agents.iter().cloned().zip(0..).collect(),
-            selection: Selection::new(config.strategy, seed, || agents.iter().map(can).collect()),
+            selection: selection(config, seed),
+            seed,
             silence: Silence::new(agents.len()),
             free: 0,
             logged_in: 0,
@@ -166,14 +190,12 @@ impl Roster {
     fn set(&mut self, seat: Seat, standing: Standing, candidate: Candidate) {
         self.withdraw(seat);
         let place = &mut self.places[seat as usize];
-        let logged_in = |standing: Option<Standing>| standing.is_some_and(|s| s != Standing::LoggedOut);
-        let works = |standing: Option<Standing>| matches!(standing, Some(Standing::Free | Standing::Busy));
-        self.logged_in -= usize::from(logged_in(place.standing));
-        self.working -= usize::from(works(place.standing));
+        self.logged_in -= usize::from(place.is_logged_in());
+        self.working -= usize::from(place.works());
         place.standing = Some(standing);
         place.candidate = candidate;
-        self.logged_in += usize::from(logged_in(place.standing));
-        self.working += usize::from(works(place.standing));
+        self.logged_in += usize::from(place.is_logged_in());
+        self.working += usize::from(place.works());
         self.restore(seat);
     }
 

@@ -1,4 +1,5 @@
 mod callback;
+mod configure;
 mod explained;
 mod pickup;
 mod survival;

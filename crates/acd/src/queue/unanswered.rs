@@ -20,7 +20,9 @@
 use std::time::Duration;
 
 use super::waiting::{Caller, State};
-use super::{Config, Overflow, OverflowReason, Strategy, Then, Unanswered};
+use super::{Config, Effect, Event, Overflow, OverflowReason, Strategy, Then, Unanswered};
+use crate::call::{self, FromQueue};
+use crate::ids::{Epoch, QueueId};
 use crate::time::Moment;
 
 /// What the rules say.
@@ -104,6 +106,27 @@ pub(super) fn timeout(config: &Config, why: OverflowReason) -> Overflow {
         farewell: None,
         ring_for: config.ring_for,
     }
+}
+
+/// Answers for a queue that does not exist any more, so that no caller waits for ever who was on his way into it when its
+/// configuration was removed. No rule is left to go by: the call ends (Spec: UN-4).
+pub fn gone(queue: &QueueId, event: &Event) -> Option<Effect> {
+    let call = match event {
+        Event::Enqueue(enqueue) => enqueue.ticket.call,
+        Event::Leave { .. }
+        | Event::Availability(_)
+        | Event::WhatRings { .. }
+        | Event::PickUp { .. }
+        | Event::EdgeGone { .. }
+        | Event::Configured(_)
+        | Event::Removed
+        | Event::Wake => return None,
+    };
+    let why = OverflowReason::NobodyLoggedIn;
+    let overflow = Overflow { why, message: None, then: Then::HangUp, farewell: None, ring_for: Duration::ZERO };
+    // No owner is newer than the last one.
+    let said = FromQueue::Overflow { epoch: Epoch(u64::MAX), overflow };
+    Some(Effect::ToCall(call, call::Event::Queue(queue.clone(), said)))
 }
 
 /// The end of a callback that is not needed any more (Spec: UN-7).

@@ -118,6 +118,8 @@ pub(super) struct Caller {
     pub(super) expires: Moment,
     /// When he has waited long enough, and by which limit (Spec: UN-4).
     pub(super) limit: Option<(Moment, OverflowReason)>,
+    /// The longest that he may wait in all queues together.
+    pub(super) max_total: Option<Duration>,
     pub(super) round: u32,
     pub(super) round_began: Option<Moment>,
     /// Sorted.
@@ -128,7 +130,9 @@ pub(super) struct Caller {
     pub(super) number: Option<PhoneNumber>,
     /// He has hung up, and is to be called back.
     pub(super) callback: Option<Callback>,
-    /// What he needs of his agent at first.
+    /// What he needs of his agent in any queue.
+    pub(super) brought: Skills,
+    /// What he needs of his agent here at first.
     pub(super) wanted: Skills,
     /// Who suits by now.
     pub(super) class: Class,
@@ -296,6 +300,12 @@ impl Waiting {
     /// The callback to this number that has its place.
     pub(super) fn callback_to(&self, number: &PhoneNumber) -> Option<&Caller> {
         self.callbacks.get(number).and_then(|call| self.get(*call))
+    }
+
+    /// All of them, in an order that is the same on every machine.
+    pub(super) fn into_callers(self) -> impl Iterator<Item = Box<Caller>> {
+        let callers: BTreeMap<CallId, _> = self.callers.into_iter().collect();
+        callers.into_values()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Caller> {

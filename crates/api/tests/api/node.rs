@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::config::InMemory;
+
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -61,8 +63,11 @@ impl Node {
         let (stop, stopped) = oneshot::channel();
         let vitals = Arc::new(Mood::default());
         let shutdown = async move { stopped.await.unwrap_or_default() };
+        let (configuration, vitality) = (Arc::new(InMemory::default()), vitals.clone());
+        let (served_center, served_store) = (center.clone(), store.clone());
         let served =
-            tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), None, vitals.clone(), shutdown));
+            carillon_api::serve(listener, served_center, served_store, None, vitality, configuration, shutdown);
+        let served = tokio::spawn(served);
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let node = Node { address, center, store, channel, vitals, stop, served };
         until("every owner has started", async || {

@@ -1,7 +1,8 @@
-//! `carillon get`: the state of a running center.
+//! `carillon get`: the state of a running center, and its configuration.
 
 use std::io::{self, Write};
 
+use anyhow::Context;
 use carillon_rpc::v1::agent_service_client::AgentServiceClient;
 use carillon_rpc::v1::call_service_client::CallServiceClient;
 use carillon_rpc::v1::queue_service_client::QueueServiceClient;
@@ -12,8 +13,9 @@ use serde::Serialize;
 use tonic::transport::Channel;
 
 use super::api::{self, Api, said};
+use super::config::{self, Shown};
 use super::missing::Missing;
-use super::output::{self, Output, lasting};
+use super::output::{self, lasting};
 use super::row::{self, AgentRow, CallRow, QueueRow};
 
 /// The largest page that the server gives.
@@ -24,7 +26,10 @@ const PAGE: u32 = 1000;
 #[command(after_help = "Examples:
   carillon get agents
   carillon get queues support -o json
-  carillon get calls --api http://10.0.0.5:7400")]
+  carillon get calls --api http://10.0.0.5:7400
+  carillon get numbers
+  carillon get queues support -o yaml
+  carillon get config -o yaml")]
 pub(crate) struct GetArgs {
     /// What to show.
     kind: Kind,
@@ -33,11 +38,22 @@ pub(crate) struct GetArgs {
     name: Option<String>,
 
     /// The form of the answer.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t = Form::Table)]
+    output: Form,
 
     #[command(flatten)]
     api: Api,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people; its columns may change.
+    Table,
+    /// For programs.
+    Json,
+    /// The configuration, as `carillon apply` takes it. Passwords are not shown and stay as they are.
+    Yaml,
 }
 
 /// A kind of object.
@@ -52,11 +68,46 @@ enum Kind {
     /// Calls that are not over.
     #[value(alias = "call")]
     Calls,
+    /// The phone numbers that are answered.
+    #[value(alias = "number")]
+    Numbers,
+    /// The SIP connections.
+    #[value(alias = "trunk")]
+    Trunks,
+    /// The uploaded sounds.
+    #[value(alias = "sound")]
+    Sounds,
+    /// The companies.
+    #[value(alias = "tenant")]
+    Tenants,
+    /// Everything that is configured.
+    Config,
+}
+
+impl Kind {
+    /// How its objects are configured; `None` for calls, which are not.
+    const fn configured(self) -> Option<Shown> {
+        match self {
+            Kind::Agents => Some(config::AGENTS),
+            Kind::Queues => Some(config::QUEUES),
+            Kind::Calls => None,
+            Kind::Numbers => Some(config::NUMBERS),
+            Kind::Trunks => Some(config::TRUNKS),
+            Kind::Sounds => Some(config::SOUNDS),
+            Kind::Tenants => Some(config::TENANTS),
+            Kind::Config => Some(config::ALL),
+        }
+    }
 }
 
 pub(super) async fn run(args: GetArgs) -> anyhow::Result<()> {
     let channel = args.api.connect().await?;
     let mut out = io::stdout().lock();
+    if args.output == Form::Yaml {
+        let shown = args.kind.configured().context("calls are no configuration: -o table or -o json shows them")?;
+        let objects = config::objects(channel, &args.api, shown, args.name.as_deref()).await?;
+        return config::write_yaml(&mut out, &objects);
+    }
     match args.kind {
         Kind::Agents => {
             let agents = match &args.name {
@@ -79,6 +130,28 @@ pub(super) async fn run(args: GetArgs) -> anyhow::Result<()> {
             };
             write::<_, CallRow>(&mut out, &args, calls, call_table, "no calls")
         }
+        kind @ (Kind::Numbers | Kind::Trunks | Kind::Sounds | Kind::Tenants | Kind::Config) => {
+            let Some(shown) = kind.configured() else { return Ok(()) };
+            let objects = config::objects(channel, &args.api, shown, args.name.as_deref()).await?;
+            write_objects(&mut out, &args, shown, &objects)
+        }
+    }
+}
+
+/// Objects that have no state of their own.
+fn write_objects(
+    out: &mut impl Write,
+    args: &GetArgs,
+    shown: Shown,
+    objects: &[v1::ConfigObject],
+) -> anyhow::Result<()> {
+    match (args.output, &args.name) {
+        (Form::Table, _) => {
+            Ok(output::write_table(out, &config::table(&args.api, shown, objects)?, "nothing is configured")?)
+        }
+        (Form::Json, Some(_)) => output::write_json(out, &config::values(objects)?.first()),
+        (Form::Json, None) => output::write_json(out, &config::values(objects)?),
+        (Form::Yaml, _) => config::write_yaml(out, objects),
     }
 }
 
@@ -91,8 +164,8 @@ fn write<T, R: From<T> + Serialize>(
     empty: &str,
 ) -> anyhow::Result<()> {
     match args.output {
-        Output::Table => Ok(output::write_table(out, &table(&args.api, &found), empty)?),
-        Output::Json => {
+        Form::Table => Ok(output::write_table(out, &table(&args.api, &found), empty)?),
+        Form::Json | Form::Yaml => {
             let rows: Vec<R> = found.into_iter().map(R::from).collect();
             match (&args.name, &rows[..]) {
                 (Some(_), [one]) => output::write_json(out, one),
@@ -351,7 +424,7 @@ CALL           FROM              DIALLED       STAGE    FOR  QUEUE    AGENT
             let args = GetArgs {
                 kind: Kind::Agents,
                 name: name.map(Into::into),
-                output: Output::Json,
+                output: Form::Json,
                 api: api::of_tenant("default"),
             };
             let mut out = Vec::new();

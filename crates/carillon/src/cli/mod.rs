@@ -2,8 +2,10 @@
 
 mod agent;
 mod api;
+mod apply;
 mod board;
 mod cluster;
+mod config;
 mod explain;
 mod get;
 mod hang_up;
@@ -22,8 +24,10 @@ use std::process::ExitCode;
 /// What a person can ask of a running center.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Show agents, queues or calls as they are now.
+    /// Show agents, queues or calls as they are now, and what is configured.
     Get(get::GetArgs),
+    /// Change the configuration of a running center; shows the difference first.
+    Apply(apply::ApplyArgs),
     /// Change what an agent wants, end his wrap-up, log him in to or out of a queue.
     Agent(agent::AgentArgs),
     /// Say why: what decides in a queue, why an agent was offered a call or is not, how a call went.
@@ -57,6 +61,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     let done = runtime.block_on(async {
         match command {
             Command::Get(args) => get::run(args).await,
+            Command::Apply(args) => apply::run(args).await,
             Command::Agent(args) => agent::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::HangUp(args) => hang_up::run(args).await,

@@ -26,8 +26,8 @@ pub(crate) struct NodeFile {
     #[serde(default = "all_roles")]
     roles: Vec<Role>,
     zone: Option<String>,
-    /// The center: a YAML file or a folder, relative to this file.
-    pub(crate) center: PathBuf,
+    /// What the cluster begins with when nothing is stored yet: a YAML file or a folder, relative to this file.
+    pub(crate) center: Option<PathBuf>,
     /// Records, relative to this file.
     pub(crate) data: PathBuf,
     sip: Option<SocketAddr>,
@@ -92,9 +92,8 @@ impl NodeFile {
         let mut file: NodeFile =
             serde_saphyr::from_str(&text).with_context(|| format!("{} cannot be used", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        for path in [&mut file.center, &mut file.data] {
-            *path = folder.join(&*path);
-        }
+        file.data = folder.join(&file.data);
+        file.center = file.center.map(|center| folder.join(center));
         let etcd = &mut file.etcd;
         for path in [&mut etcd.authority, &mut etcd.certificate, &mut etcd.key].into_iter().flatten() {
             *path = folder.join(&*path);
@@ -253,7 +252,9 @@ mod tests {
     fn a_node_says_who_it_is_and_its_paths_are_relative_to_its_file() {
         let file = written(GOOD).unwrap();
         assert_eq!(file.id(), NodeId(3));
-        assert!(file.center.is_absolute() && file.center.ends_with("center"), "{}", file.center.display());
+        let center = file.center.as_ref().unwrap();
+        assert!(center.is_absolute() && center.ends_with("center"), "{}", center.display());
+        assert!(written(&GOOD.replace("center: center\n", "")).unwrap().center.is_none(), "etcd may hold it already");
         let roles = file.roles();
         assert!(roles.edge && roles.acd && roles.api, "all of them unless it says otherwise");
         let only = written(&GOOD.replace("node: 3", "node: 3\nroles: [acd]")).unwrap().roles();

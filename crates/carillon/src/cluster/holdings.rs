@@ -1,6 +1,6 @@
 //! Which queues and agents fall into which shard, and what was reported of them before they had an owner here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carillon_acd::ids::{AgentId, Epoch};
@@ -11,6 +11,8 @@ use carillon_rpc::cluster::Message;
 
 /// Reported messages that wait for owners to start; those of a node with 20,000 calls in progress are fewer.
 const MOST: usize = 200_000;
+/// Messages that wait for a configuration: one for each phone of a large change.
+const MOST_EARLY: usize = 20_000;
 
 /// The shard of a queue or an agent.
 pub(super) fn shard(owned: &Owned) -> Shard {
@@ -29,21 +31,42 @@ pub(super) fn subject(message: &Message) -> Option<Owned> {
     }
 }
 
-/// The configured queues and agents, by shard.
-pub(super) struct Holdings(HashMap<Shard, Vec<Owned>>);
+/// The configured queues and agents, by shard. Another configuration is another of these.
+#[derive(Default)]
+pub(super) struct Holdings {
+    by_shard: HashMap<Shard, Vec<Owned>>,
+    /// Those that were configured once. Their owners may still be there, for calls that have not ended.
+    former: HashMap<Shard, Vec<Owned>>,
+}
 
 impl Holdings {
     pub(super) fn new(everything: impl IntoIterator<Item = Owned>) -> Self {
-        let mut by_shard: HashMap<Shard, Vec<Owned>> = HashMap::new();
-        for owned in everything {
-            by_shard.entry(shard(&owned)).or_default().push(owned);
-        }
-        Holdings(by_shard)
+        Holdings { by_shard: by_shard(everything), former: HashMap::new() }
+    }
+
+    /// After a change, and what it adds.
+    pub(super) fn changed(&self, everything: Vec<Owned>) -> (Holdings, Vec<Owned>) {
+        let now: HashSet<&Owned> = everything.iter().collect();
+        let before = self.by_shard.values().chain(self.former.values()).flatten();
+        let former = by_shard(before.filter(|owned| !now.contains(owned)).cloned());
+        let known: HashSet<&Owned> = self.by_shard.values().flatten().collect();
+        let added = everything.iter().filter(|owned| !known.contains(owned)).cloned().collect();
+        (Holdings { by_shard: by_shard(everything), former }, added)
+    }
+
+    /// Whether it is configured.
+    pub(super) fn hold(&self, owned: &Owned) -> bool {
+        self.of(shard(owned)).contains(owned)
+    }
+
+    /// All queues and agents.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Owned> {
+        self.by_shard.values().flatten()
     }
 
     /// All agents.
     pub(super) fn agents(&self) -> impl Iterator<Item = &AgentId> {
-        self.0.values().flatten().filter_map(|owned| match owned {
+        self.all().filter_map(|owned| match owned {
             Owned::Agent(agent) => Some(agent),
             Owned::Queue(_) => None,
         })
@@ -51,8 +74,21 @@ impl Holdings {
 
     /// What falls into a shard.
     pub(super) fn of(&self, shard: Shard) -> &[Owned] {
-        self.0.get(&shard).map_or(&[], Vec::as_slice)
+        self.by_shard.get(&shard).map_or(&[], Vec::as_slice)
     }
+
+    /// The same with what fell into it before a change.
+    pub(super) fn ever_of(&self, shard: Shard) -> impl Iterator<Item = &Owned> {
+        self.of(shard).iter().chain(self.former.get(&shard).into_iter().flatten())
+    }
+}
+
+fn by_shard(everything: impl IntoIterator<Item = Owned>) -> HashMap<Shard, Vec<Owned>> {
+    let mut by_shard: HashMap<Shard, Vec<Owned>> = HashMap::new();
+    for owned in everything {
+        by_shard.entry(shard(&owned)).or_default().push(owned);
+    }
+    by_shard
 }
 
 /// What other nodes have reported for owners that do not run yet. An owner of an older election that still runs is not the
@@ -65,6 +101,8 @@ struct Waiting {
     messages: BTreeMap<Tenure, Vec<Message>>,
     /// The election whose owners run here.
     running: HashMap<Shard, Epoch>,
+    /// For those whom another node knows from a configuration that has not come here yet.
+    early: Vec<Message>,
 }
 
 impl Reports {
@@ -85,6 +123,24 @@ impl Reports {
             }
         }
         now
+    }
+
+    /// The election of a shard whose owners run here.
+    pub(super) fn tenure(&self, shard: Shard) -> Option<Tenure> {
+        self.lock().running.get(&shard).map(|epoch| Tenure { shard, epoch: *epoch })
+    }
+
+    /// Keeps a message for an owner whom this node's configuration does not know yet.
+    pub(super) fn keep_early(&self, message: Message) {
+        let mut waiting = self.lock();
+        if waiting.early.len() < MOST_EARLY {
+            waiting.early.push(message);
+        }
+    }
+
+    /// The configuration has changed: what came too early may have somebody to go to now.
+    pub(super) fn take_early(&self) -> Vec<Message> {
+        std::mem::take(&mut self.lock().early)
     }
 
     /// What was reported for these tenures so far.
@@ -125,6 +181,20 @@ mod tests {
 
     fn gone(edge: u32) -> Message {
         Message::Agent(anna(), agent::Event::Reachable { device: 0, edge: NodeId(edge), contacts: Vec::new() })
+    }
+
+    #[test]
+    fn who_was_configured_once_may_still_have_an_owner() {
+        let [anna, bob] =
+            ["anna", "bob"].map(|name| Owned::Agent(AgentId::new("default".parse().unwrap(), name.parse().unwrap())));
+        let holdings = Holdings::new([anna.clone()]);
+        let (holdings, added) = holdings.changed(vec![bob.clone()]);
+        assert_eq!(added, std::slice::from_ref(&bob));
+        assert!(holdings.hold(&bob) && !holdings.hold(&anna));
+        assert!(holdings.of(shard(&anna)).is_empty() && holdings.ever_of(shard(&anna)).any(|owned| *owned == anna));
+        let (holdings, added) = holdings.changed(vec![anna.clone(), bob]);
+        assert_eq!((added, holdings.all().count()), (vec![anna.clone()], 2));
+        assert_eq!(holdings.ever_of(shard(&anna)).filter(|owned| **owned == anna).count(), 1);
     }
 
     // spec: CL-3

@@ -13,11 +13,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_acd::time::Moment;
-use carillon_actors::{Center, Owned, Title};
+use carillon_actors::{Center, CenterError, Objects, Owned, Title};
 use carillon_cluster::directory::Directory;
 use carillon_cluster::member::Node;
 use carillon_cluster::node::{Cluster, Input, Notice};
@@ -29,7 +30,7 @@ use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
 use carillon_rpc::cluster::link::{Inbox, LinkStats, Links, Myself, NotUnderstood};
 use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -52,6 +53,15 @@ pub(crate) struct Membership {
     me: NodeId,
     /// It knows where calls are.
     center: Arc<OnceLock<Center>>,
+    holdings: Arc<ArcSwap<Holdings>>,
+    changes: mpsc::Sender<Changed>,
+}
+
+/// Another configuration, for those who own.
+struct Changed {
+    objects: Objects,
+    everything: Vec<Owned>,
+    done: oneshot::Sender<Result<(), CenterError>>,
 }
 
 /// A member that runs.
@@ -65,7 +75,6 @@ pub(crate) struct Member {
 struct Works {
     center: Center,
     edge: Option<Edge>,
-    holdings: Holdings,
     directory: Directory,
     membership: Membership,
     estate: Estate,
@@ -76,7 +85,7 @@ impl Works {
     fn tell_where_phones_are(&self, node: NodeId) {
         let Some(edge) = &self.edge else { return };
         let owned_there = |agent: &AgentId| self.directory.of_agent(agent).is_some_and(|owner| owner.node == node);
-        for agent in self.holdings.agents().filter(|agent| owned_there(agent)) {
+        for agent in self.membership.holdings.load_full().agents().filter(|agent| owned_there(agent)) {
             let reports = edge.reachability(agent).into_iter().filter(|report| !report.contacts.is_empty());
             reports.for_each(|report| self.membership.carry(reachability(report)));
         }
@@ -93,6 +102,7 @@ impl Works {
 pub(crate) struct Beginning {
     pub(crate) membership: Membership,
     notices: mpsc::Receiver<Notice>,
+    changes: mpsc::Receiver<Changed>,
     start: Instant,
     works: Arc<OnceLock<Works>>,
     reports: Arc<Reports>,
@@ -120,12 +130,14 @@ impl Member {
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
-        let membership = Membership { cluster, links, me: id, center: Arc::default() };
+        let (changed, changes) = mpsc::channel(1);
+        let holdings = Arc::default();
+        let membership = Membership { cluster, links, me: id, center: Arc::default(), holdings, changes: changed };
         let tasks = vec![
             tokio::spawn(serve(listener, membership.links.clone())),
             tokio::spawn(hear(membership.cluster.clone(), inputs)),
         ];
-        Ok(Beginning { membership, notices, start, works, reports, links_changed, tasks, timing })
+        Ok(Beginning { membership, notices, changes, start, works, reports, links_changed, tasks, timing })
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
@@ -146,11 +158,12 @@ impl Beginning {
         estate: Estate,
     ) -> Member {
         let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
-        let (directory, holdings) = (membership.cluster.directory().clone(), Holdings::new(everything));
+        let directory = membership.cluster.directory().clone();
+        membership.holdings.store(Arc::new(Holdings::new(everything)));
         let (acting, start) = (membership.cluster.acting().clone(), self.start);
         let holds = move || acting.holds(Moment::at(start.elapsed()));
         tasks.extend(estate.run(center.clone(), edge.clone(), membership.links.clone(), holds));
-        let works = Works { center, edge, holdings, directory, membership: membership.clone(), estate: estate.clone() };
+        let works = Works { center, edge, directory, membership: membership.clone(), estate: estate.clone() };
         // Nobody else sets it, here and below.
         let _ = membership.center.set(works.center.clone());
         let _ = self.works.set(works);
@@ -163,7 +176,11 @@ impl Beginning {
 
     async fn obey(mut self) {
         let mut notices = Vec::new();
-        while self.notices.recv_many(&mut notices, 1_024).await > 0 {
+        loop {
+            tokio::select! {
+                count = self.notices.recv_many(&mut notices, 1_024) => if count == 0 { return },
+                Some(changed) = self.changes.recv() => self.configure(changed).await,
+            }
             let (mut serve, mut stop) = (Vec::new(), Vec::new());
             for notice in notices.drain(..) {
                 match notice {
@@ -191,17 +208,37 @@ impl Beginning {
         self.works.get().expect("`run` sets it before it starts this task")
     }
 
+    /// Takes up another configuration. Here, so that nobody begins or ends meanwhile to own what it adds.
+    async fn configure(&self, Changed { objects, everything, done }: Changed) {
+        let works = self.works();
+        let (holdings, added) = works.membership.holdings.load().changed(everything);
+        let title = |owned: Owned| {
+            let tenure = self.reports.tenure(holdings::shard(&owned))?;
+            Some((owned, self.title(tenure)))
+        };
+        let titles = added.into_iter().filter_map(title).collect();
+        works.membership.holdings.store(Arc::new(holdings));
+        let configured = works.center.configure(objects, titles).await;
+        for message in self.reports.take_early() {
+            // Whom this configuration does not know either is not waited for any longer.
+            let _ = works.center.deliver(message);
+        }
+        // Who asked may have gone.
+        let _ = done.send(configured);
+    }
+
     /// Starts the owners of these shards, with what this node's calls hold and what others have reported.
     async fn serve(&self, tenures: Vec<Tenure>) {
         if tenures.is_empty() {
             return;
         }
         let works = self.works();
+        let holdings = works.membership.holdings.load_full();
         let mut held = self.held_here(&tenures).await;
         held.extend(self.reports.take(&tenures));
         let titles = tenures.iter().flat_map(|tenure| {
             let title = self.title(*tenure);
-            works.holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
+            holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
         });
         let (titles, count): (Vec<_>, _) = (titles.collect(), tenures.len());
         tracing::info!(shards = count, owners = titles.len(), held = held.len(), "serving");
@@ -219,7 +256,8 @@ impl Beginning {
             return;
         }
         let works = self.works();
-        let what: Vec<Owned> = shards.iter().flat_map(|shard| works.holdings.of(*shard)).cloned().collect();
+        let holdings = works.membership.holdings.load_full();
+        let what: Vec<Owned> = shards.iter().flat_map(|shard| holdings.ever_of(*shard)).cloned().collect();
         tracing::info!(shards = shards.len(), owners = what.len(), "no longer serving");
         self.reports.stopped(&shards);
         if let Err(error) = works.center.disown(what).await {
@@ -236,17 +274,18 @@ impl Beginning {
 
     async fn held_here(&self, tenures: &[Tenure]) -> Vec<Message> {
         let works = self.works();
+        let holdings = works.membership.holdings.load_full();
         let epochs: HashMap<Shard, Epoch> =
             tenures.iter().map(|tenure| (tenure.shard, owners_epoch(tenure.epoch))).collect();
         for tenure in tenures {
-            for owned in works.holdings.of(tenure.shard) {
+            for owned in holdings.of(tenure.shard) {
                 if let Owned::Agent(agent) = owned {
                     works.center.announce_owner(agent, owners_epoch(tenure.epoch));
                 }
             }
         }
         let mut held = works.center.held(move |owned| epochs.get(&holdings::shard(owned)).copied()).await;
-        for owned in tenures.iter().flat_map(|tenure| works.holdings.of(tenure.shard)) {
+        for owned in tenures.iter().flat_map(|tenure| holdings.of(tenure.shard)) {
             if let (Owned::Agent(agent), Some(edge)) = (owned, &works.edge) {
                 held.extend(edge.reachability(agent).into_iter().map(reachability));
             }
@@ -289,6 +328,17 @@ impl Beginning {
 }
 
 impl Membership {
+    /// Takes up another configuration, with all queues and agents in it.
+    ///
+    /// # Errors
+    /// The actors do not answer, or the node has left the cluster.
+    pub(crate) async fn configure(&self, objects: Objects, everything: Vec<Owned>) -> anyhow::Result<()> {
+        let (done, configured) = oneshot::channel();
+        let changed = Changed { objects, everything, done };
+        self.changes.send(changed).await.map_err(|_| anyhow::anyhow!("this node has left its cluster"))?;
+        configured.await.context("this node has left its cluster")?.context("the actors")
+    }
+
     /// Sends a message to the node of its call or of its owner. Between two owners it is lost: whoever sent it has a
     /// deadline.
     pub(crate) fn carry(&self, message: Message) {
@@ -391,8 +441,13 @@ fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
     let subject = news.as_ref().and_then(holdings::subject);
     match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
         (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]).into_iter().for_each(|news| {
-            // It has started in this moment.
-            let _ = works.center.deliver(news);
+            let configured = holdings::subject(&news).is_some_and(|it| works.membership.holdings.load().hold(&it));
+            if configured {
+                // It has started in this moment.
+                let _ = works.center.deliver(news);
+            } else {
+                reports.keep_early(news);
+            }
         }),
         // The sender has not heard yet who the owner is; but two who take each other for it do not play ball.
         (Some(news), None) if works.membership.owner(&news) != Some(from) => works.membership.carry(news),

@@ -20,15 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The cluster as this node knows it.
 pub(crate) struct KnownNodes {
     membership: Membership,
-    everything: Vec<Owned>,
     /// Connections to other nodes' APIs, by their address; they connect when they are used.
     channels: Mutex<HashMap<String, Channel>>,
 }
 
 impl KnownNodes {
-    /// `everything` that is configured.
-    pub(crate) fn new(membership: Membership, everything: impl IntoIterator<Item = Owned>) -> Self {
-        KnownNodes { membership, everything: everything.into_iter().collect(), channels: Mutex::default() }
+    pub(crate) fn new(membership: Membership) -> Self {
+        KnownNodes { membership, channels: Mutex::default() }
     }
 
     fn channel(&self, node: &Node) -> Option<Channel> {
@@ -85,7 +83,7 @@ impl Nodes for KnownNodes {
             let seat = directory.seat(shard);
             Ownership { owned: owned.clone(), shard: shard.number(), node: seat.owner, epoch: seat.epoch }
         };
-        self.everything.iter().map(ownership).collect()
+        self.membership.holdings.load_full().all().map(ownership).collect()
     }
 
     fn me(&self) -> NodeId {

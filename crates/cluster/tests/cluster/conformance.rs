@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use carillon_acd::ids::NodeId;
 use carillon_cluster::coordinator::Coordinator;
-use carillon_cluster::embedded::{Embedded, Saved};
+use carillon_cluster::embedded::{Embedded, Saved, Step};
 use carillon_cluster::etcd::{Etcd, Options};
 use carillon_cluster::simulated::Simulated;
 
@@ -20,8 +20,8 @@ pub(crate) struct Subject {
     _server: Option<Server>,
 }
 
-fn embedded() -> Subject {
-    let embedded = Embedded::open(Saved::default(), Box::new(|_| Ok(()))).unwrap();
+async fn embedded() -> Subject {
+    let embedded = Embedded::open(Saved::default(), Box::new(|_: &Step| Ok(()))).await.unwrap();
     Subject { coordinator: Arc::new(embedded), _server: None }
 }
 
@@ -40,7 +40,7 @@ macro_rules! on_all {
     ($($test:ident),* $(,)?) => {
         mod on_embedded {
             $(#[tokio::test(start_paused = true)]
-            async fn $test() { super::contract::$test(&super::embedded()).await; })*
+            async fn $test() { super::contract::$test(&super::embedded().await).await; })*
         }
         mod on_simulated {
             $(#[tokio::test(start_paused = true)]

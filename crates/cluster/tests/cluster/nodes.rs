@@ -216,7 +216,7 @@ async fn cl_7_a_node_alone_owns_everything_at_once_and_no_epoch_comes_twice() {
             journal.lock().unwrap().reserved = step.reserved;
             Ok(())
         };
-        let embedded = Embedded::open(before, Box::new(keep)).unwrap();
+        let embedded = Embedded::open(before, Box::new(keep)).await.unwrap();
         let hub = Hub::default();
         hub.join(NodeId(1), Timing::alone(), Space::new(Arc::new(embedded), PREFIX));
         let begun = Instant::now();

@@ -36,7 +36,7 @@ pub(super) fn to_wire(agent: &AgentId, event: &Event) -> Option<wire::ToAgent> {
             why: wire::Released::from(*why).into(),
         }),
         // Every node sees by itself which edges are gone.
-        Event::EdgeGone { .. } | Event::Start | Event::Wake => return None,
+        Event::EdgeGone { .. } | Event::Configured(_) | Event::Removed | Event::Start | Event::Wake => return None,
     };
     Some(wire::ToAgent { agent: Some(agent.to_name()), event: Some(event) })
 }

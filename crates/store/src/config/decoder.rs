@@ -1,14 +1,17 @@
 //! From YAML nodes to typed values. Every mistake is reported and reading goes on, with nothing or a default in its
 //! place, so that one look shows all of them.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use carillon_acd::ids::{Extension, IdError, Name, PhoneNumber, ShortNumber};
 
+use super::LookUp;
 use super::findings::{Findings, Kind, Problem, Reference, listed, nearest};
 use super::source::Place;
+use super::tree::Tree;
 use super::yaml::{Entry, Node, Value};
 
 /// Reads the value of an environment variable.
@@ -54,6 +57,10 @@ pub(super) struct Decoder<'a> {
     pub(super) environment: Environment<'a>,
     /// Where relative paths start.
     pub(super) folder: &'a Path,
+    /// Whether this machine needs what the configuration names: variables and files.
+    pub(super) look_up: LookUp,
+    /// Passwords that are meant by `stored: true`, as they are written, by user name.
+    pub(super) stored: &'a HashMap<String, Tree>,
 }
 
 impl Decoder<'_> {

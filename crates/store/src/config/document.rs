@@ -6,6 +6,7 @@ use super::center::Center;
 use super::decoder::{Decoder, Shape};
 use super::findings::{Kind, Problem, Unique, listed, nearest};
 use super::kinds::{agent, number, queue, sound, tenant, trunk};
+use super::objects::{ObjectName, TENANT};
 use super::source::Place;
 use super::yaml::{Entry, Node, Value};
 
@@ -14,12 +15,9 @@ const DOCUMENT: Shape = Shape { what: "an object", fields: &["kind", "name", "sp
 /// Kinds of later versions.
 const LATER: [&str; 4] = ["Schedule", "Menu", "Plan", "Voicemail"];
 
-/// The tenant that exists out of the box, the only one of this version (Spec: OB-1).
-const DEFAULT: &str = "default";
-
 /// An empty center of the tenant that exists out of the box.
 pub(super) fn empty_center() -> Center {
-    let name = DEFAULT.parse().expect("a lower-case word is a name");
+    let name = TENANT.parse().expect("a lower-case word is a name");
     Center {
         tenant: tenant::out_of_the_box(name),
         trunks: Vec::new(),
@@ -30,15 +28,15 @@ pub(super) fn empty_center() -> Center {
     }
 }
 
-/// Reads one document into the center.
-pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center) {
+/// Reads one document into the center; the name of its object, when it has one.
+pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center) -> Option<ObjectName> {
     let head = match &node.value {
         Value::Map(entries) => entries.first().map_or(node.place, |entry| entry.key_place),
         Value::Null | Value::Text { .. } | Value::List(_) => node.place,
     };
     let Some(fields) = decoder.fields(node, head, &DOCUMENT) else {
         decoder.findings.incomplete = true;
-        return;
+        return None;
     };
     let kind = decoder.required(&fields, "kind", "kind: Queue").and_then(|entry| kind(decoder, entry));
     let name = decoder.required(&fields, "name", "name: support").and_then(|entry| {
@@ -47,10 +45,11 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center
         Some((name, entry.value.place))
     });
     let spec = decoder.required(&fields, "spec", "spec: { … }");
+    let object_name = kind.zip(name.clone()).map(|(kind, (name, _))| ObjectName { kind, name });
     // Without a name the fields are still checked.
     let (name, place) = name.unwrap_or_else(|| {
         decoder.findings.incomplete = true;
-        let placeholder = if kind == Some(Kind::Tenant) { DEFAULT } else { "unnamed" };
+        let placeholder = if kind == Some(Kind::Tenant) { TENANT } else { "unnamed" };
         (placeholder.parse().expect("a lower-case word is a name"), head)
     });
     match (kind, spec) {
@@ -58,6 +57,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center
         (None, _) => decoder.findings.incomplete = true,
         (Some(_), None) => {}
     }
+    object_name
 }
 
 /// A misspelt kind is reported and read as the one it looks like, so that the mistakes inside are shown too.

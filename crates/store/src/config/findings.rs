@@ -15,18 +15,25 @@ use super::source::{Place, Source};
 const LIMIT: usize = 1_000;
 
 /// The kinds of objects of this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A company.
     Tenant,
+    /// A SIP connection.
     Trunk,
+    /// A phone number that is answered.
     Number,
+    /// A group of agents that shares incoming calls.
     Queue,
+    /// An employee who takes calls.
     Agent,
+    /// An uploaded sound.
     Sound,
 }
 
 impl Kind {
-    pub(super) const ALL: [(&'static str, Kind); 6] = [
+    /// Every kind with its word in `kind:`.
+    pub const ALL: [(&'static str, Kind); 6] = [
         ("Tenant", Kind::Tenant),
         ("Trunk", Kind::Trunk),
         ("Number", Kind::Number),
@@ -34,6 +41,18 @@ impl Kind {
         ("Agent", Kind::Agent),
         ("Sound", Kind::Sound),
     ];
+
+    /// Its collection in resource names; `None` for tenants, which are at the top.
+    pub const fn collection(self) -> Option<&'static str> {
+        match self {
+            Kind::Tenant => None,
+            Kind::Trunk => Some("trunks"),
+            Kind::Number => Some("numbers"),
+            Kind::Queue => Some("queues"),
+            Kind::Agent => Some("agents"),
+            Kind::Sound => Some("sounds"),
+        }
+    }
 
     pub(super) const fn with_article(self) -> &'static str {
         match self {

@@ -8,27 +8,37 @@ mod document;
 mod files;
 mod findings;
 mod kinds;
+mod objects;
+mod plan;
 mod secret;
 mod sip_uri;
 mod source;
+mod tree;
 mod yaml;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use center::{Access, Agent, Center, Connection, Device, Number, Queue, SipUri, Sound, Tenant, Trunk, Username};
 pub use diagnostic::{Diagnostic, Severity, render};
+pub use findings::Kind;
+pub use objects::{Change, FieldChange, Object, ObjectName, Objects, What};
+pub use plan::{Plan, load_objects, plan};
 pub use secret::Secret;
 
 use decoder::{Decoder, Environment};
 use findings::{Findings, Problem};
 use source::Source;
+use tree::Tree;
 
 /// A configuration that was read.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The objects.
     pub center: Center,
+    /// As they were written.
+    pub objects: Objects,
     /// What works but is probably not meant; show them with [`render`].
     pub warnings: Vec<Diagnostic>,
 }
@@ -49,13 +59,57 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// Whether this machine needs what a configuration names: environment variables with passwords, and sound files. A node
+/// without phones does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookUp {
+    /// What is missing is a mistake.
+    Here,
+    /// Others will look. The objects are good for everything but talking to phones.
+    Elsewhere,
+}
+
+/// A file of a configuration.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// As it is called in messages.
+    pub name: String,
+    /// Where its relative paths start.
+    pub folder: PathBuf,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// The files that [`load`] would read.
+///
+/// # Errors
+/// Those that cannot be read.
+pub fn files(path: &Path) -> Result<Vec<File>, ConfigErrors> {
+    let mut findings = Findings::default();
+    let mut all = Vec::new();
+    match files::find(path) {
+        Ok(paths) => {
+            for file in paths {
+                let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+                match files::read(&file) {
+                    Ok(text) => all.push(File { name: file.display().to_string(), folder, text }),
+                    Err(problem) => findings.report(problem),
+                }
+            }
+        }
+        Err(problem) => findings.report(problem),
+    }
+    findings.finish().map(|_| all).map_err(|diagnostics| ConfigErrors { diagnostics })
+}
+
 /// Reads a file, or all `*.yaml` and `*.yml` files of a folder and its subfolders in the order of their paths.
 ///
 /// # Errors
 /// All mistakes of all files at once: syntax, unknown fields, wrong types, values out of range, references that lead
 /// nowhere, names, extensions, numbers and user names that exist twice, and files that cannot be read.
 pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
-    let mut reading = Reading::new(&from_environment);
+    let stored = HashMap::new();
+    let mut reading = Reading::new(&from_environment, LookUp::Here, &stored);
     match files::find(path) {
         Ok(files) => files.iter().for_each(|file| reading.file(file)),
         Err(problem) => {
@@ -72,7 +126,8 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
 /// # Errors
 /// As [`load`].
 pub fn load_str(name: &str, text: &str) -> Result<Loaded, ConfigErrors> {
-    let mut reading = Reading::new(&from_environment);
+    let stored = HashMap::new();
+    let mut reading = Reading::new(&from_environment, LookUp::Here, &stored);
     reading.text(name, text, Path::new(""));
     reading.finish(name)
 }
@@ -86,13 +141,19 @@ struct Reading<'a> {
     center: Center,
     findings: Findings,
     environment: Environment<'a>,
+    look_up: LookUp,
+    /// Passwords that are meant by `stored: true`.
+    stored: &'a HashMap<String, Tree>,
+    /// Those that have a name.
+    objects: Objects,
     /// Documents that are not empty.
-    objects: usize,
+    documents: usize,
 }
 
 impl<'a> Reading<'a> {
-    fn new(environment: Environment<'a>) -> Self {
-        Reading { center: document::empty_center(), findings: Findings::default(), environment, objects: 0 }
+    fn new(environment: Environment<'a>, look_up: LookUp, stored: &'a HashMap<String, Tree>) -> Self {
+        let (center, findings) = (document::empty_center(), Findings::default());
+        Reading { center, findings, environment, look_up, stored, objects: Objects::default(), documents: 0 }
     }
 
     fn file(&mut self, file: &Path) {
@@ -108,10 +169,13 @@ impl<'a> Reading<'a> {
     fn text(&mut self, name: &str, text: &str, folder: &Path) {
         let file = self.findings.add_source(Source::new(name.into(), text));
         let (documents, mistake) = yaml::documents(text, file);
-        self.objects += documents.len();
+        self.documents += documents.len();
         for document in &documents {
-            let mut decoder = Decoder { findings: &mut self.findings, environment: self.environment, folder };
-            document::decode(&mut decoder, document, &mut self.center);
+            let Reading { environment, look_up, stored, .. } = *self;
+            let mut decoder = Decoder { findings: &mut self.findings, environment, folder, look_up, stored };
+            if let Some(name) = document::decode(&mut decoder, document, &mut self.center) {
+                self.objects.0.extend(objects::object(document, folder, stored).map(|object| (name, object)));
+            }
         }
         if let Some(mistake) = mistake {
             self.findings.incomplete = true;
@@ -120,13 +184,18 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(mut self, name: &str) -> Result<Loaded, ConfigErrors> {
-        if self.objects == 0 && !self.findings.incomplete {
+        if self.documents == 0 && !self.findings.incomplete {
             let problem = Problem::error(format!("{name} holds no objects"));
             self.findings.report(problem.help("docs/configuration.md shows how a center is written"));
         }
+        self.judge()
+    }
+
+    /// What can be said when everything was read.
+    fn judge(mut self) -> Result<Loaded, ConfigErrors> {
         check::check(&mut self.center, &mut self.findings);
         match self.findings.finish() {
-            Ok(warnings) => Ok(Loaded { center: self.center, warnings }),
+            Ok(warnings) => Ok(Loaded { center: self.center, objects: self.objects, warnings }),
             Err(diagnostics) => Err(ConfigErrors { diagnostics }),
         }
     }
@@ -147,7 +216,8 @@ mod tests {
 
     fn read(folder: &Path, text: &str) -> Result<Loaded, ConfigErrors> {
         let environment = |variable: &str| (variable == "ANNA").then(|| "anna-secret".to_owned());
-        let mut reading = Reading::new(&environment);
+        let stored = HashMap::new();
+        let mut reading = Reading::new(&environment, LookUp::Here, &stored);
         reading.text("test.yaml", text, folder);
         reading.finish("test.yaml")
     }

@@ -24,7 +24,8 @@ const END: Duration = Duration::from_secs(15);
 pub struct Launch {
     /// Its addresses.
     pub block: Block,
-    /// The center's YAML; `None` starts `carillon dev` with its built-in center.
+    /// The center's YAML; `None` starts `carillon dev` with its built-in center, or a node of a cluster that has one already
+    /// or will get one.
     pub center: Option<String>,
     /// The SIP port; `None` takes a free one.
     pub sip_port: Option<u16>,
@@ -57,9 +58,9 @@ impl Launch {
     }
 
     /// `carillon serve --config`: a node of a cluster, on an address of its own.
-    pub fn member(block: Block, center: String, node: u8, etcd: Vec<String>) -> Self {
+    pub fn member(block: Block, center: Option<String>, node: u8, etcd: Vec<String>) -> Self {
         let member = Membership { node, etcd, roles: "[edge, acd, api]" };
-        Launch { member: Some(member), ..Launch::serve(block, center) }
+        Launch { member: Some(member), center, ..Launch::dev(block) }
     }
 
     /// With these roles.
@@ -113,12 +114,13 @@ pub fn binary() -> Result<PathBuf> {
 
 impl Membership {
     /// The node's file.
-    fn yaml(&self, link: SocketAddr) -> String {
+    fn yaml(&self, center: bool, link: SocketAddr) -> String {
         let endpoints: Vec<String> = self.etcd.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
         format!(
-            "node: {}\nroles: {}\ncenter: center.yaml\ndata: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
+            "node: {}\nroles: {}\n{}data: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
             self.node,
             self.roles,
+            if center { "center: center.yaml\n" } else { "" },
             endpoints.join(", ")
         )
     }
@@ -135,22 +137,18 @@ impl Carillon {
         };
         let (api, http) = (free_port(ip)?, free_port(ip)?);
         let mut command = Command::new(binary()?);
-        match &launch.center {
-            Some(yaml) => {
-                let file = folder.path().join("center.yaml");
-                std::fs::write(&file, yaml).context("center.yaml")?;
-                match &launch.member {
-                    None => command.arg("serve").arg("--center").arg(file),
-                    Some(member) => {
-                        let node = folder.path().join("node.yaml");
-                        std::fs::write(&node, member.yaml(free_port(ip)?)).context("node.yaml")?;
-                        command.arg("serve").arg("--config").arg(node)
-                    }
-                };
+        let file = folder.path().join("center.yaml");
+        if let Some(yaml) = &launch.center {
+            std::fs::write(&file, yaml).context("center.yaml")?;
+        }
+        match (&launch.member, &launch.center) {
+            (Some(member), center) => {
+                let node = folder.path().join("node.yaml");
+                std::fs::write(&node, member.yaml(center.is_some(), free_port(ip)?)).context("node.yaml")?;
+                command.arg("serve").arg("--config").arg(node);
             }
-            None => {
-                command.arg("dev");
-            }
+            (None, Some(_)) => drop(command.arg("serve").arg("--center").arg(file)),
+            (None, None) => drop(command.arg("dev")),
         }
         let log = std::fs::File::create(folder.path().join("log")).context("the log file")?;
         command

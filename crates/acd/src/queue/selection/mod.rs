@@ -170,6 +170,20 @@ impl Selection {
         }
     }
 
+    /// Goes on behind this agent, where the agents take turns.
+    pub(super) fn take_turns_after(&mut self, seat: Seat) {
+        match self {
+            Selection::RoundRobin(strategy) => strategy.take_turns_after(seat),
+            Selection::InOrder(_)
+            | Selection::AllAtOnce(_)
+            | Selection::LongestIdle(_)
+            | Selection::Random(_)
+            | Selection::FewestCalls(_)
+            | Selection::LeastTalkTime(_)
+            | Selection::BySkill(_) => {}
+        }
+    }
+
     /// What a class needs, and what an agent can do.
     pub(super) fn skills(&self, class: Class, seat: Seat) -> (Skills, Skills) {
         match self {

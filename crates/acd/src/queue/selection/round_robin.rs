@@ -18,6 +18,10 @@ impl RoundRobin {
         self.free.range(self.next..).chain(self.free.range(..self.next))
     }
 
+    pub(super) const fn take_turns_after(&mut self, seat: Seat) {
+        self.next = seat + 1;
+    }
+
     pub(super) fn last_turn(&self) -> Option<Seat> {
         self.next.checked_sub(1)
     }

@@ -11,6 +11,8 @@
 //! anna answers · anna declines · anna hangs up                  what an agent does with his phone; `anna/1` is a device
 //! call 1 to +33123456789 from +33600000009                      a caller with another number, or none: `from anonymous`
 //! call 1 hangs up · call 1 presses 2 · call 1 is stopped        the caller; the API
+//! queue support becomes agents=anna strategy=random …           the configuration changes; what is not said is as by default
+//! queue support is removed · anna is removed                    and takes out what was there
 //! queue support has a new owner                                 the old one is forgotten; callers come back by themselves
 //! outside answers · outside is busy · outside hangs up          the number that is called outside
 //! sound ends                                                    the sound that plays has come to its end
@@ -34,6 +36,7 @@ mod setup;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::call;
@@ -95,7 +98,8 @@ impl Script {
 
     pub(crate) fn run(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if Setup::knows(words[0]) && !words.ends_with(&["new", "owner"]) {
+        let happens = matches!(words[..], [_, _, "has" | "becomes" | "is", ..]);
+        if Setup::knows(words[0]) && !happens {
             return match self.world {
                 None => self.setup.add(&words),
                 Some(_) => Err("comes too late: calls were made already".to_owned()),
@@ -125,6 +129,12 @@ impl Script {
             ["call", number, "to", dialled, "from", caller] => self.dial(number, None, dialled, caller),
             ["call", number, "by", agent, "to", dialled] => self.dial(number, Some(agent), dialled, CALLER),
             ["queue", queue, "has", "a", "new", "owner"] => self.new_owner(queue),
+            ["queue", queue, "becomes", ref options @ ..] => self.reconfigure(queue, Some(options)),
+            ["queue", queue, "is", "removed"] => self.reconfigure(queue, None),
+            [agent, "is", "removed"] => {
+                self.world().deliver(Message::Agent(agent_id(agent)?, carillon_acd::agent::Event::Removed));
+                Ok(())
+            }
             ["call", number, "hangs", "up"] => {
                 self.leg(LegId::caller(call_id(number)?), LegEvent::Ended(Cause::Normal))
             }
@@ -165,6 +175,21 @@ impl Script {
         self.epoch += 1;
         let epoch = self.epoch;
         self.world().add_queue(id, config, 1 + epoch, 1);
+        Ok(())
+    }
+
+    /// The queue first: an agent tells one that is new to him at once how he is.
+    fn reconfigure(&mut self, queue: &str, options: Option<&[&str]>) -> Result<(), String> {
+        let id = queue_id(queue)?;
+        self.setup.change(&id, options)?;
+        let (routing, config, agents) = (self.setup.routing()?, self.setup.queue_config(&id), self.setup.agents());
+        let world = self.world();
+        world.routing = Arc::new(routing);
+        let changed = config.map_or(queue::Event::Removed, |config| queue::Event::Configured(Box::new(config)));
+        world.deliver(Message::Queue(id, changed));
+        for (agent, config) in agents {
+            world.deliver(Message::Agent(agent, carillon_acd::agent::Event::Configured(Box::new(config))));
+        }
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Setup {
 
 type Options<'a> = Vec<(&'a str, &'a str)>;
 
-fn options<'a>(words: &[&'a str]) -> Options<'a> {
+fn options_of<'a>(words: &[&'a str]) -> Options<'a> {
     words.iter().map(|word| word.split_once('=').unwrap_or((word, ""))).collect()
 }
 
@@ -60,7 +60,7 @@ impl Setup {
 
     pub(crate) fn add(&mut self, words: &[&str]) -> Result<(), String> {
         let (kind, id) = (words[0], *words.get(1).ok_or("needs a name")?);
-        let options = options(&words[2..]);
+        let options = options_of(&words[2..]);
         match kind {
             "queue" => self.queue(id, &options),
             "agent" => self.agent(id, &options),
@@ -173,6 +173,32 @@ impl Setup {
         Some(queue::Config { skills, ..config.clone() })
     }
 
+    /// A queue is configured anew, or removed. Calls keep the routing of before, so a removed one stays in the tables.
+    pub(crate) fn change(&mut self, id: &QueueId, options: Option<&[&str]>) -> Result<(), String> {
+        self.queues.retain(|(queue, ..)| queue != id);
+        let Some(words) = options else { return Ok(()) };
+        self.tables.queues.retain(|route| route.id != *id);
+        self.queue(id.name.as_str(), &options_of(words))
+    }
+
+    pub(crate) fn routing(&self) -> Result<Routing, String> {
+        Routing::new(self.tables.clone()).map_err(bad)
+    }
+
+    pub(crate) fn agents(&self) -> Vec<(AgentId, agent::Config)> {
+        let config = |(id, devices): &(AgentId, Vec<DeviceKind>)| {
+            let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));
+            let config = agent::Config {
+                display_name: id.name.to_string(),
+                extension: None,
+                devices: devices.clone(),
+                queues: serves.map(|(_, _, membership)| membership.clone()).collect(),
+            };
+            (id.clone(), config)
+        };
+        self.agents.iter().map(config).collect()
+    }
+
     /// Agents that are named by queues alone need no line of their own.
     pub(crate) fn build(&mut self) -> Result<World, String> {
         for agent in self.queues.iter().flat_map(|(_, config, _)| config.agents.clone()) {
@@ -181,19 +207,12 @@ impl Setup {
                 self.agents.push((agent, vec![DeviceKind::Hardware]));
             }
         }
-        let mut world = World::new(Routing::new(self.tables.clone()).map_err(bad)?);
+        let mut world = World::new(self.routing()?);
         for (id, ..) in &self.queues {
             world.add_queue(id.clone(), self.queue_config(id).expect("it is one of them"), 1, 1);
         }
-        for (id, devices) in &self.agents {
-            let serves = self.queues.iter().filter(|(_, config, _)| config.agents.contains(id));
-            let config = agent::Config {
-                display_name: id.name.to_string(),
-                extension: None,
-                devices: devices.clone(),
-                queues: serves.map(|(_, _, membership)| membership.clone()).collect(),
-            };
-            world.add_agent(id.clone(), config, 1);
+        for (id, config) in self.agents() {
+            world.add_agent(id, config, 1);
         }
         Ok(world)
     }

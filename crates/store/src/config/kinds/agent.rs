@@ -6,10 +6,13 @@ use carillon_acd::ids::AgentId;
 use super::queue::display_name;
 use super::skills::skills;
 use super::trunk::address;
+use crate::config::LookUp;
 use crate::config::center::{Access, Agent, Device, Username};
 use crate::config::decoder::{Decoder, Fields, Shape};
 use crate::config::findings::{Problem, Unique};
 use crate::config::secret::Secret;
+use crate::config::source::Place;
+use crate::config::tree::Tree;
 use crate::config::yaml::{Entry, Node};
 
 pub(crate) const SHAPE: Shape = Shape {
@@ -19,7 +22,7 @@ pub(crate) const SHAPE: Shape = Shape {
 };
 
 const DEVICE: Shape = Shape { what: "a device", fields: &["username", "password", "contact", "kind"], later: &[] };
-const PASSWORD: Shape = Shape { what: "`password`", fields: &["plain", "env"], later: &[] };
+const PASSWORD: Shape = Shape { what: "`password`", fields: &["plain", "env", "stored"], later: &[] };
 
 const KINDS: [(&str, DeviceKind); 4] = [
     ("hardware", DeviceKind::Hardware),
@@ -88,7 +91,7 @@ fn registers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Access> {
     let username = decoder.required(fields, "username", "username: anna").and_then(|entry| username(decoder, entry));
     let password = decoder
         .required(fields, "password", "password: { env: ANNA_PASSWORD }")
-        .and_then(|entry| password(decoder, entry));
+        .and_then(|entry| password(decoder, username.as_ref(), entry));
     Some(Access::Registers { username: username?, password: password? })
 }
 
@@ -104,24 +107,52 @@ fn username(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Username> {
     Some(Username(text.into()))
 }
 
-/// `{ plain: … }` or `{ env: … }`. The value appears in no message, and the lines that are shown are masked.
-fn password(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Secret> {
+/// `{ plain: … }` or `{ env: … }`. The value appears in no message, and the lines that are shown are masked. What is applied
+/// to a running center may also say `{ stored: true }`: the password that the device has already.
+fn password(decoder: &mut Decoder<'_>, username: Option<&Username>, entry: &Entry) -> Option<Secret> {
     let fields = decoder.fields(&entry.value, entry.key_place, &PASSWORD)?;
-    match (fields.get("plain"), fields.get("env")) {
-        (Some(plain), None) => decoder.text(plain).map(Secret::new),
-        (None, Some(env)) => {
+    match (fields.get("plain"), fields.get("env"), fields.get("stored")) {
+        (Some(plain), None, None) => decoder.text(plain).map(Secret::new),
+        (None, Some(env), None) => {
             let variable = decoder.text(env)?;
-            let value = (decoder.environment)(variable).filter(|value| !value.is_empty());
-            if value.is_none() {
-                let problem = Problem::error(format!("the environment variable `{variable}` is not set"));
-                let help = format!("start with `{variable}=… carillon serve …`");
-                decoder.report(problem.at(env.value.place, "not set, or empty").help(help));
-            }
-            value.as_deref().map(Secret::new)
+            from_environment(decoder, variable, env.value.place)
         }
-        (None, None) | (Some(_), Some(_)) => {
+        (None, None, Some(stored)) => {
+            decoder.word(stored, &[("true", ())], &[])?;
+            stored_password(decoder, username?, stored.value.place)
+        }
+        (None, None, None) | (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
             let problem = Problem::error("`password` must be `{ plain: … }` or `{ env: … }`");
             decoder.report(problem.at(entry.value.place, "not exactly one of them"));
+            None
+        }
+    }
+}
+
+fn from_environment(decoder: &mut Decoder<'_>, variable: &str, place: Place) -> Option<Secret> {
+    if decoder.look_up == LookUp::Elsewhere {
+        return Some(Secret::new(""));
+    }
+    let value = (decoder.environment)(variable).filter(|value| !value.is_empty());
+    if value.is_none() {
+        let problem = Problem::error(format!("the environment variable `{variable}` is not set"));
+        let help = format!("start with `{variable}=… carillon serve …`");
+        decoder.report(problem.at(place, "not set, or empty").help(help));
+    }
+    value.as_deref().map(Secret::new)
+}
+
+fn stored_password(decoder: &mut Decoder<'_>, username: &Username, place: Place) -> Option<Secret> {
+    let known = decoder.stored.get(username.as_str());
+    let value = |field| known.and_then(|known| known.get(field)).and_then(Tree::as_str).map(str::to_owned);
+    match (value("plain"), value("env")) {
+        (Some(plain), _) => Some(Secret::new(&plain)),
+        (None, Some(variable)) => from_environment(decoder, &variable, place),
+        (None, None) => {
+            let problem = Problem::error(format!("no password is stored for `{username}`"));
+            let help =
+                "write `{ plain: … }` or `{ env: … }`; `stored` keeps the password of a device that is there already";
+            decoder.report(problem.at(place, "not stored").help(help));
             None
         }
     }

@@ -1,0 +1,282 @@
+//! The configuration of a running node: kept in the coordinator, followed there, and put in force without dropping a call
+//! (Spec: CL-5, CL-7). A node that stands alone has its coordinator in its own store.
+
+mod alone;
+mod live;
+mod shelf;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use carillon_api::{Configuration, Outcome, Stored, Wish};
+use carillon_cluster::coordinator::{Error, Feed};
+use carillon_cluster::space::{Folder, Space};
+use carillon_rpc::Refusal;
+use carillon_store::Store;
+use carillon_store::config::{self, Center, Loaded, LookUp, Objects};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub(crate) use live::{Live, Owners, everything};
+use shelf::{By, Contents, Kept};
+
+/// The folder of the coordinator.
+const FOLDER: &str = "config";
+/// How long the coordinator may take to give the whole configuration, and to take a change of all of it. One that does not
+/// answer at all is given up earlier, at its first request.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the one who applied a change waits for this node to put it in force.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(3);
+/// How often a node says that it waits.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// The coordinator of a node that stands alone.
+pub(crate) async fn alone(store: &Store) -> anyhow::Result<Space> {
+    alone::space(store).await
+}
+
+/// Whose word counts when a node is started with a file and something is stored already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authority {
+    /// What is stored: the file was for the first node of the cluster.
+    Stored,
+    /// The file, until somebody applies something: then what was applied.
+    FileUntilApplied,
+}
+
+/// What is in force on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct InForce {
+    /// The newest revision that this node has looked at.
+    seen: u64,
+    /// The newest that it could use.
+    used: u64,
+}
+
+/// The configuration as the API and the task that follows the coordinator share it. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    folder: Folder,
+    look_up: LookUp,
+    stored: watch::Sender<Stored>,
+    in_force: watch::Sender<InForce>,
+}
+
+/// A configuration that was read and is yet to be followed.
+pub(crate) struct Opened {
+    /// What the node starts with; without objects when nothing was stored yet.
+    pub(crate) loaded: Loaded,
+    pub(crate) settings: Settings,
+    feed: Feed,
+    contents: Contents,
+}
+
+/// Reads what is stored below `space`; when that is nothing, puts `file` there first. Waits for the coordinator.
+///
+/// # Errors
+/// What is stored cannot be used on this node, or cannot be read.
+pub(crate) async fn open(
+    space: &Space,
+    file: Option<&Objects>,
+    authority: Authority,
+    look_up: LookUp,
+) -> anyhow::Result<Opened> {
+    let folder = space.folder(FOLDER);
+    let mut feed = folder.follow();
+    let mut contents = Contents::default();
+    next(&mut feed, &mut contents, &folder).await?;
+    if let Some(file) = file {
+        let kept = contents.kept().map_err(anyhow::Error::msg)?;
+        if begins_with(kept.as_ref(), file, authority) {
+            match shelf::write(&folder, &contents, file, By::File).await {
+                Ok(revision) => tracing::info!(revision = revision.0, "the configuration of the file is stored"),
+                // Several nodes start at once with the same file.
+                Err(Error::Conflict(_)) => tracing::info!("another node has stored its configuration first"),
+                Err(error) => return Err(error).context("the configuration of the file cannot be stored"),
+            }
+            let before = contents.revision();
+            while contents.revision() == before {
+                next(&mut feed, &mut contents, &folder).await?;
+            }
+        }
+    }
+    let kept = contents.kept().map_err(anyhow::Error::msg)?;
+    let (revision, objects) = kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects));
+    if revision == 0 {
+        tracing::warn!("no configuration is stored yet: this node knows nobody until `carillon apply -f DIR|FILE`");
+    }
+    let loaded = config::load_objects(&objects, look_up);
+    let loaded = loaded.map_err(|errors| anyhow::anyhow!("the stored configuration cannot be used here:\n{errors}"))?;
+    let settings = Settings {
+        folder,
+        look_up,
+        stored: watch::Sender::new(Stored { revision, objects: Arc::new(objects) }),
+        in_force: watch::Sender::new(InForce { seen: revision, used: revision }),
+    };
+    Ok(Opened { loaded, settings, feed, contents })
+}
+
+/// Whether the file is to be stored, and a word on it when not.
+fn begins_with(kept: Option<&Kept>, file: &Objects, authority: Authority) -> bool {
+    let Some(kept) = kept else { return true };
+    let differences = kept.objects.changes_to(file).len();
+    if differences == 0 {
+        return false;
+    }
+    if (authority, kept.by) == (Authority::FileUntilApplied, By::File) {
+        return true;
+    }
+    tracing::warn!(
+        revision = kept.revision.0,
+        differences,
+        "the stored configuration holds, not the file: `carillon apply -f FILE` brings the file in"
+    );
+    false
+}
+
+/// Takes the next news in, and says so when none comes.
+async fn next(feed: &mut Feed, contents: &mut Contents, folder: &Folder) -> anyhow::Result<()> {
+    loop {
+        match tokio::time::timeout(REMIND, feed.next()).await {
+            Ok(Some(news)) => {
+                contents.take(folder.key(), news);
+                return Ok(());
+            }
+            Ok(None) => bail!("the coordinator is gone"),
+            Err(_) => tracing::warn!("the configuration is awaited: the coordinator does not answer"),
+        }
+    }
+}
+
+impl Opened {
+    /// Puts every change in force from now on, in a task that never ends. Answers with what was there at first.
+    pub(crate) fn begin(self, live: Live) -> (Center, JoinHandle<()>) {
+        let Opened { loaded, settings, feed, contents } = self;
+        (loaded.center, tokio::spawn(follow(settings, feed, contents, live)))
+    }
+}
+
+/// See [`Opened::begin`].
+async fn follow(shared: Settings, mut feed: Feed, mut contents: Contents, live: Live) {
+    while let Some(news) = feed.next().await {
+        contents.take(shared.folder.key(), news);
+        if contents.revision().is_none() {
+            store_again(&shared, &contents).await;
+            continue;
+        }
+        let Some(revision) = contents.revision().filter(|it| it.0 != shared.stored.borrow().revision) else {
+            continue;
+        };
+        let (contents, look_up) = (contents.clone(), shared.look_up);
+        let read = tokio::task::spawn_blocking(move || {
+            let kept = contents.kept()?.ok_or("it is gone")?;
+            let loaded = config::load_objects(&kept.objects, look_up).map_err(|errors| errors.to_string());
+            Ok::<_, String>((kept.objects, loaded))
+        });
+        let used = match read.await.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok((objects, loaded)) => {
+                shared.stored.send_replace(Stored { revision: revision.0, objects: Arc::new(objects) });
+                match loaded {
+                    Ok(loaded) => live.put_in_force(loaded).await.map_err(|error| format!("{error:#}")),
+                    Err(errors) => Err(errors),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        match &used {
+            Ok(()) => tracing::info!(revision = revision.0, "a changed configuration is in force"),
+            Err(error) => tracing::error!(
+                revision = revision.0,
+                "this node cannot use the changed configuration and goes on with the one before:\n{error}"
+            ),
+        }
+        shared.in_force.send_modify(|it| {
+            it.seen = revision.0;
+            it.used = if used.is_ok() { revision.0 } else { it.used };
+        });
+    }
+}
+
+/// The coordinator has lost its memory, while this node knows what it held.
+async fn store_again(shared: &Settings, contents: &Contents) {
+    let Stored { revision, objects } = shared.stored.borrow().clone();
+    if revision == 0 {
+        return;
+    }
+    match shelf::write(&shared.folder, contents, &objects, By::Apply).await {
+        Ok(revision) => {
+            tracing::warn!(revision = revision.0, "the coordinator was empty: the configuration is stored again")
+        }
+        Err(Error::Conflict(_)) => {}
+        Err(error) => tracing::error!(%error, "the coordinator is empty, and the configuration was not stored again"),
+    }
+}
+
+impl Settings {
+    /// Whether this node has put a revision, or a later one, in force. Waits a moment for it.
+    async fn is_in_force(&self, revision: u64) -> bool {
+        let mut in_force = self.in_force.subscribe();
+        let seen = tokio::time::timeout(IN_FORCE_WITHIN, in_force.wait_for(|it| it.seen >= revision)).await;
+        matches!(seen, Ok(Ok(it)) if it.used >= revision)
+    }
+
+    async fn change(&self, wish: Wish) -> Result<Outcome, Refusal> {
+        let before = in_time(shelf::read(&self.folder)).await.map_err(|error| refused(error, false))?;
+        let (look_up, contents, Wish { files, dry_run, prune }) = (self.look_up, before.clone(), wish);
+        let planned = tokio::task::spawn_blocking(move || {
+            let kept = contents.kept()?;
+            let (revision, objects) = kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects));
+            Ok::<_, String>((revision, config::plan(&objects, &files, prune, look_up)))
+        });
+        let planned = planned.await.unwrap_or_else(|error| Err(error.to_string()));
+        let (now, plan) = planned.map_err(|why| Refusal::Unavailable(format!("the stored configuration: {why}")))?;
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(errors) => return Ok(Outcome::Refused(errors)),
+        };
+        let warnings = plan.loaded.warnings;
+        if dry_run || plan.changes.is_empty() {
+            return Ok(Outcome::Good { changes: plan.changes, warnings, revision: now, in_force: !dry_run });
+        }
+        let written = in_time(shelf::write(&self.folder, &before, &plan.loaded.objects, By::Apply)).await;
+        let revision = written.map_err(|error| refused(error, true))?.0;
+        tracing::info!(revision, changes = plan.changes.len(), "the configuration was changed by request");
+        let in_force = self.is_in_force(revision).await;
+        Ok(Outcome::Good { changes: plan.changes, warnings, revision, in_force })
+    }
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Err(Error::Unavailable(format!("no answer within {} s", ANSWER_WITHIN.as_secs())));
+    tokio::time::timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(late)
+}
+
+/// `writing`: the coordinator may have done what it did not answer.
+fn refused(error: Error, writing: bool) -> Refusal {
+    match error {
+        Error::Conflict(_) => Refusal::Overtaken(
+            "somebody else has changed the configuration at the same moment: nothing of yours was written, apply it again"
+                .to_owned(),
+        ),
+        Error::Unavailable(_) if writing => Refusal::Unavailable(format!(
+            "{error}: perhaps the change was written, perhaps not; `carillon apply --dry-run` shows it once the coordinator answers"
+        )),
+        Error::Unavailable(_) => Refusal::Unavailable(format!("{error}: nothing was written")),
+        Error::LeaseLost | Error::Refused(_) => Refusal::Unavailable(format!("{error}: the configuration was not changed")),
+    }
+}
+
+#[tonic::async_trait]
+impl Configuration for Settings {
+    async fn apply(&self, wish: Wish) -> Result<Outcome, Refusal> {
+        // In a task of its own: a client that goes away leaves no change half done.
+        let shared = self.clone();
+        let changed = tokio::spawn(async move { shared.change(wish).await }).await;
+        changed.unwrap_or_else(|error| Err(Refusal::Unavailable(error.to_string())))
+    }
+
+    fn stored(&self) -> Stored {
+        self.stored.borrow().clone()
+    }
+}

@@ -1,0 +1,264 @@
+//! The objects of a center as they were written, and what changes from one set of them to another. References stay
+//! references: a password that comes from the environment is looked up where it is needed, and nowhere else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::Path;
+
+use carillon_acd::ids::Name;
+
+use super::findings::Kind;
+use super::tree::Tree;
+use super::yaml::{self, Node};
+
+/// What a field shows that holds a password (Spec: SE-5).
+const HIDDEN: &str = "***";
+
+/// The tenant of all objects of this version (Spec: OB-1).
+pub(super) const TENANT: &str = "default";
+
+/// An object as it was written, without comments.
+#[derive(Clone)]
+pub struct Object {
+    pub(super) document: Tree,
+}
+
+/// The name of an object: `tenants/default/queues/support`; ordered by kind, then name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// What it is.
+    pub kind: Kind,
+    /// Its own name.
+    pub name: Name,
+}
+
+/// All objects of a center.
+#[derive(Clone, Debug, Default)]
+pub struct Objects(pub(super) BTreeMap<ObjectName, Object>);
+
+/// What becomes of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub name: ObjectName,
+    /// What.
+    pub what: What,
+}
+
+/// See [`Change`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is new.
+    Added,
+    /// These fields change.
+    Changed(Vec<FieldChange>),
+    /// It goes.
+    Removed,
+}
+
+/// A field that changes, as it is written; a password is not shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldChange {
+    /// `rings`, `devices[0].kind`.
+    pub path: String,
+    /// `None`: it was not written.
+    pub before: Option<String>,
+    /// `None`: it is not written any more.
+    pub after: Option<String>,
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.document.flow_hidden())
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind.collection() {
+            None => write!(f, "tenants/{}", self.name),
+            Some(collection) => write!(f, "tenants/{TENANT}/{collection}/{}", self.name),
+        }
+    }
+}
+
+impl Object {
+    /// As a YAML document, with everything that it holds: for where it is kept.
+    pub fn document(&self) -> String {
+        self.document.document()
+    }
+
+    /// As a YAML document that can be applied again: instead of a password it says that the stored one is meant
+    /// (Spec: SE-5).
+    pub fn without_secrets(&self) -> String {
+        let mut document = self.document.clone();
+        for password in passwords(&mut document).filter(|password| password.get("plain").is_some()) {
+            *password = Tree::Map(vec![("stored".to_owned(), Tree::text("true"))]);
+        }
+        document.document()
+    }
+}
+
+impl Objects {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All, by kind and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ObjectName, &Object)> {
+        self.0.iter()
+    }
+
+    /// Reads what [`Object::document`] wrote, one document or several.
+    ///
+    /// # Errors
+    /// In words, when it is no YAML or not of objects.
+    pub fn read(text: &str) -> Result<Objects, String> {
+        let (documents, mistake) = yaml::documents(text, 0);
+        if let Some(mistake) = mistake {
+            return Err(mistake.message);
+        }
+        let object = |document: &Node| {
+            let document = Tree::of(document)?;
+            let kind = document.get("kind").and_then(Tree::as_str)?;
+            let (_, kind) = Kind::ALL.into_iter().find(|(word, _)| *word == kind)?;
+            let name = document.get("name").and_then(Tree::as_str)?.parse().ok()?;
+            Some((ObjectName { kind, name }, Object { document }))
+        };
+        documents.iter().map(object).collect::<Option<_>>().map(Objects).ok_or_else(|| "not an object".to_owned())
+    }
+
+    /// Puts others in, each in the place of the one that has its name.
+    pub fn extend(&mut self, others: Objects) {
+        self.0.extend(others.0);
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &ObjectName) -> Option<&Object> {
+        self.0.get(name)
+    }
+
+    /// What has to change for these to become `after`, by kind and name.
+    pub fn changes_to(&self, after: &Objects) -> Vec<Change> {
+        let changed = after.0.iter().filter_map(|(name, object)| {
+            let what = match self.0.get(name) {
+                None => What::Added,
+                Some(before) if before.document.means(&object.document) => return None,
+                Some(before) => What::Changed(fields(before, object)),
+            };
+            Some(Change { name: name.clone(), what })
+        });
+        let removed = self.0.keys().filter(|name| !after.0.contains_key(name));
+        let removed = removed.map(|name| Change { name: name.clone(), what: What::Removed });
+        let mut changes: Vec<Change> = changed.chain(removed).collect();
+        changes.sort_by(|a, b| a.name.cmp(&b.name));
+        changes
+    }
+
+    /// The passwords of devices, as they are written, by user name.
+    pub(super) fn passwords(&self) -> HashMap<String, Tree> {
+        let agents = self.0.iter().filter(|(name, _)| name.kind == Kind::Agent);
+        let devices = agents.filter_map(|(_, agent)| match agent.document.get("spec")?.get("devices")? {
+            Tree::List(devices) => Some(devices),
+            Tree::Text { .. } | Tree::Map(_) => None,
+        });
+        let password =
+            |device: &Tree| Some((device.get("username")?.as_str()?.to_owned(), device.get("password")?.clone()));
+        devices.flatten().filter_map(password).collect()
+    }
+}
+
+/// Every `password` of an object's devices.
+fn passwords(document: &mut Tree) -> impl Iterator<Item = &mut Tree> {
+    let devices = document.get_mut("spec").and_then(|spec| spec.get_mut("devices")).map(Tree::items_mut);
+    devices.into_iter().flatten().filter_map(|device| device.get_mut("password"))
+}
+
+/// The object of a document: with the passwords that it says are stored, and with complete paths. `None` for an empty one.
+pub(super) fn object(document: &Node, folder: &Path, stored: &HashMap<String, Tree>) -> Option<Object> {
+    let mut document = Tree::of(document)?;
+    fill_in(&mut document, stored);
+    if document.get("kind").and_then(Tree::as_str) == Some("Sound")
+        && let Some(file) = document.get_mut("spec").and_then(|spec| spec.get_mut("file"))
+        && let Some(path) = file.as_str().map(|path| folder.join(path))
+    {
+        *file = Tree::text(std::path::absolute(&path).unwrap_or(path).display().to_string());
+    }
+    Some(Object { document })
+}
+
+/// Puts the passwords in that are meant by `stored: true`.
+fn fill_in(document: &mut Tree, stored: &HashMap<String, Tree>) {
+    let devices = document.get_mut("spec").and_then(|spec| spec.get_mut("devices")).map(Tree::items_mut);
+    for device in devices.into_iter().flatten() {
+        let username = device.get("username").and_then(Tree::as_str).map(str::to_owned);
+        let known = username.and_then(|username| stored.get(&username));
+        if let (Some(known), Some(password)) = (known, device.get_mut("password"))
+            && password.get("stored").is_some()
+        {
+            *password = known.clone();
+        }
+    }
+}
+
+fn fields(before: &Object, after: &Object) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    let spec = |object: &Object| object.document.get("spec").cloned();
+    differ("", spec(before).as_ref(), spec(after).as_ref(), &mut changes);
+    changes
+}
+
+fn differ(path: &str, before: Option<&Tree>, after: Option<&Tree>, changes: &mut Vec<FieldChange>) {
+    match (before, after) {
+        (Some(before), Some(after)) if before.means(after) => {}
+        (Some(Tree::Map(old)), Some(Tree::Map(new))) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            let gone = old.iter().filter(|(name, _)| new.iter().all(|(kept, _)| kept != name));
+            for (name, value) in new {
+                let was = old.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+                differ(&format!("{path}{dot}{name}"), was, Some(value), changes);
+            }
+            for (name, value) in gone {
+                differ(&format!("{path}{dot}{name}"), Some(value), None, changes);
+            }
+        }
+        (Some(Tree::List(old)), Some(Tree::List(new)))
+            if old.len() == new.len() && old.iter().chain(new).all(|item| matches!(item, Tree::Map(_))) =>
+        {
+            for (n, (old, new)) in old.iter().zip(new).enumerate() {
+                differ(&format!("{path}[{n}]"), Some(old), Some(new), changes);
+            }
+        }
+        (before, after) => {
+            let secret = path.ends_with("password.plain");
+            let shown = |tree: &Tree| if secret { HIDDEN.to_owned() } else { tree.flow_hidden() };
+            let (before, after) = (before.map(shown), after.map(shown));
+            changes.push(FieldChange { path: path.to_owned(), before, after });
+        }
+    }
+}
+
+impl Tree {
+    /// On one line, without passwords.
+    fn flow_hidden(&self) -> String {
+        self.hidden(false).flow()
+    }
+
+    fn hidden(&self, secret: bool) -> Tree {
+        match self {
+            Tree::Text { .. } if secret => Tree::text(HIDDEN),
+            Tree::Text { .. } => self.clone(),
+            Tree::List(items) => Tree::List(items.iter().map(|item| item.hidden(secret)).collect()),
+            Tree::Map(fields) => {
+                let field = |(name, value): &(String, Tree)| (name.clone(), value.hidden(name == "plain"));
+                Tree::Map(fields.iter().map(field).collect())
+            }
+        }
+    }
+}
