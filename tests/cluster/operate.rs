@@ -171,7 +171,7 @@ async fn cl_5_a_node_is_ready_once_it_has_joined_and_stays_so_without_etcd() -> 
     let block = Block::fresh();
     let center = carillon_tests::suite::queue_of(block, "in_order", &["anna"], &[]);
     let nobody = vec![format!("http://{}:1", block.node(9))];
-    let lonely = Carillon::start(Launch::member(block, center.yaml(), 9, nobody)).await?;
+    let lonely = Carillon::start(Launch::member(block, Some(center.yaml()), 9, nobody)).await?;
     until_readiness(&lonely, 503, "joining").await?;
     ensure!(lonely.get("/healthz/live").await?.0 == 200);
     ensure!(refused(&lonely, block, "+33600000001").await? == Some(503), "it does not know the owners");

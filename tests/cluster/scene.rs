@@ -37,7 +37,6 @@ impl Scene {
     /// The same with these roles.
     pub(crate) async fn start_with(roles: &[(u8, &'static str)]) -> Result<Scene> {
         let block = Block::fresh();
-        let block = Block::fresh();
         let center = Scene::center(block).yaml();
         let scene = Scene::of_nodes(block, Some(center), roles).await?;
         scene.until_all_own().await?;
