@@ -15,7 +15,7 @@ use ractor::ActorRef;
 use crate::agent::AgentMessage;
 use crate::call::CallMessage;
 use crate::clock::Clock;
-use crate::owned::{NotHere, Owned};
+use crate::owned::NotHere;
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
@@ -110,14 +110,14 @@ impl Addresses {
     pub(crate) fn deliver(&self, message: Message) -> Result<(), NotHere> {
         match message {
             Message::Call(call, event) if call.node == self.node => self.tell_call_here(call, event),
-            Message::Call(call, _) => return Err(NotHere::Call(call)),
+            message @ Message::Call(..) => return Err(NotHere(message)),
             Message::Agent(id, event) => match self.agent(&id) {
                 Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
-                None => return Err(NotHere::Owned(Owned::Agent(id))),
+                None => return Err(NotHere(Message::Agent(id, event))),
             },
             Message::Queue(id, event) => match self.queue(&id) {
                 Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
-                None => return Err(NotHere::Owned(Owned::Queue(id))),
+                None => return Err(NotHere(Message::Queue(id, event))),
             },
         }
         Ok(())

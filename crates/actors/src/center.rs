@@ -20,7 +20,7 @@ use crate::address::{Addresses, LivingCall};
 use crate::agent::AgentMessage;
 use crate::call::{CallActor, CallMessage, NewOwners};
 use crate::clock::Clock;
-use crate::owned::{NotHere, Owned, Title};
+use crate::owned::{NotHere, Owned};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
@@ -73,7 +73,7 @@ pub struct Center {
     pub(crate) addresses: Arc<Addresses>,
     routing: Arc<Routing>,
     call_config: Arc<call::Config>,
-    supervisor: ActorRef<Order>,
+    pub(crate) supervisor: ActorRef<Order>,
     /// Calls begin on the edge's threads, which are not the runtime's.
     runtime: tokio::runtime::Handle,
 }
@@ -99,23 +99,6 @@ impl Center {
         Ok(Center { addresses, routing, call_config, supervisor, runtime })
     }
 
-    /// Starts owners on this node, and hands them what living calls and registrars hold of them ([`Center::held`]). Epochs
-    /// must be higher than those of all owners before.
-    ///
-    /// # Errors
-    /// [`CenterError::Timeout`].
-    pub async fn own(&self, what: Vec<(Owned, Title)>, held: Vec<Carried>) -> Result<(), CenterError> {
-        ask(&self.supervisor, &"the supervisor", |reply| Order::Own(what, held, reply)).await
-    }
-
-    /// Ends owners of this node: another node owns these from now on.
-    ///
-    /// # Errors
-    /// [`CenterError::Timeout`].
-    pub async fn disown(&self, what: Vec<Owned>) -> Result<(), CenterError> {
-        ask(&self.supervisor, &"the supervisor", |reply| Order::Disown(what, reply)).await
-    }
-
     /// An agent has a new owner: calls of this node believe no older one from now on (Spec: CL-3).
     pub fn announce_owner(&self, agent: &AgentId, epoch: Epoch) {
         self.addresses.announce_owner(agent, epoch);
@@ -132,7 +115,7 @@ impl Center {
     /// Hands on what came from another node. Never blocks.
     ///
     /// # Errors
-    /// [`NotHere`], so that the sender can be told to look elsewhere.
+    /// [`NotHere`], with the message.
     pub fn deliver(&self, message: Carried) -> Result<(), NotHere> {
         self.addresses.deliver(message)
     }

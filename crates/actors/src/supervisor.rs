@@ -21,10 +21,18 @@ use crate::queue::QueueActor;
 
 /// What the supervisor is told.
 pub(crate) enum Order {
-    /// Start owners, and hand them what living calls and registrars hold of them. Answered when they all have an address.
-    Own(Vec<(Owned, Title)>, Vec<Message>, RpcReplyPort<()>),
+    /// Start owners. Answered when they all have an address.
+    Own(Vec<Appointment>, RpcReplyPort<()>),
     /// End owners: another node owns these from now on. Answered when none has an address any more.
     Disown(Vec<Owned>, RpcReplyPort<()>),
+}
+
+/// An owner that is to start.
+pub(crate) struct Appointment {
+    pub(crate) owned: Owned,
+    pub(crate) title: Title,
+    /// What living calls and registrars hold of it: the first that it hears.
+    pub(crate) held: Vec<Message>,
 }
 
 /// The shell; all state is in [`SupervisorState`].
@@ -73,8 +81,8 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         // Who gave the order may have gone away, which changes nothing.
         match order {
-            Order::Own(what, held, reply) => {
-                state.own(what, held, &myself.get_cell());
+            Order::Own(appointments, reply) => {
+                state.own(appointments, &myself.get_cell());
                 let _ = reply.send(());
             }
             Order::Disown(what, reply) => {
@@ -102,17 +110,15 @@ impl Actor for Supervisor {
 }
 
 impl SupervisorState {
-    /// Queues first: an agent who starts tells them at once how he is.
-    fn own(&mut self, mut what: Vec<(Owned, Title)>, mut held: Vec<Message>, supervisor: &ActorCell) {
-        what.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (owned, title) in what {
+    fn own(&mut self, appointments: Vec<Appointment>, supervisor: &ActorCell) {
+        for Appointment { owned, title, mut held } in appointments {
             self.retire(&owned);
             self.start(owned, title, supervisor);
-        }
-        held.sort_by_key(precedence);
-        for message in held {
-            // Whose owner could not be started hears nothing.
-            let _ = self.addresses.deliver(message);
+            held.sort_by_key(precedence);
+            for message in held {
+                // Whose owner could not be started hears nothing.
+                let _ = self.addresses.deliver(message);
+            }
         }
     }
 

@@ -385,3 +385,24 @@ async fn a_wrong_name_is_answered_with_near_ones() {
     let refused = node.center.command_agent(&agent_id("anna"), AgentCommand::EndWrapUp).await;
     assert!(matches!(refused, Err(CenterError::Refused(_))), "{refused:?}");
 }
+
+// spec: CL-4
+#[tokio::test]
+async fn cl_4_a_thousand_owners_that_start_let_others_have_their_turn() {
+    let names: Vec<String> = (0..2_000).map(|n| format!("a{n}")).collect();
+    let agents: Vec<&str> = names.iter().map(String::as_str).collect();
+    let node = idle_node(NodeId(1), &agents, Arc::new(|_| {})).await;
+    let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    node.owns_everything(&agents, Epoch(1), Vec::new()).await;
+    let turns = turns.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(turns >= 20, "one in a hundred owners, not {turns} in all");
+    other.abort();
+    assert_eq!(node.center.agents().await.len(), 2_000);
+}
