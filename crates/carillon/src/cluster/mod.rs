@@ -4,6 +4,7 @@
 pub(crate) mod config;
 mod holdings;
 mod nodes;
+mod steps;
 mod wire;
 
 use std::collections::HashMap;
@@ -15,8 +16,7 @@ use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, Epoch, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_acd::time::Moment;
-use carillon_actors::{Center, Owned, Title};
-use carillon_cluster::directory::Directory;
+use carillon_actors::{Center, NotHere, Owned, Title};
 use carillon_cluster::member::Node;
 use carillon_cluster::node::{Cluster, Input, Notice};
 use carillon_cluster::ownership::{Message as CoreMessage, Tenure, Timing};
@@ -24,8 +24,9 @@ use carillon_cluster::shard::Shard;
 use carillon_cluster::space::Space;
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
+use carillon_rpc::cluster::held;
 use carillon_rpc::cluster::link::{Inbox, Links, Myself, probe};
-use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
+use carillon_rpc::cluster::wire::{Envelope, envelope::Message as Wire};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 
 use holdings::{Holdings, Reports};
 pub(crate) use nodes::KnownNodes;
+use steps::{Step, steps};
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
@@ -46,6 +48,8 @@ pub(crate) struct Membership {
     cluster: Cluster,
     links: Links,
     me: NodeId,
+    works: Arc<OnceLock<Works>>,
+    reports: Arc<Reports>,
 }
 
 /// A member that runs.
@@ -59,7 +63,6 @@ struct Works {
     center: Center,
     edge: Option<Edge>,
     holdings: Holdings,
-    directory: Directory,
     membership: Membership,
 }
 
@@ -67,29 +70,29 @@ impl Works {
     /// What was said of phones while there was no link to `node` is lost: it is said again for the agents that it owns.
     fn tell_where_phones_are(&self, node: NodeId) {
         let Some(edge) = &self.edge else { return };
-        let owned_there = |agent: &AgentId| self.directory.of_agent(agent).is_some_and(|owner| owner.node == node);
+        let directory = self.membership.cluster.directory();
+        let owned_there = |agent: &AgentId| directory.of_agent(agent).is_some_and(|owner| owner.node == node);
         for agent in self.holdings.agents().filter(|agent| owned_there(agent)) {
             let reports = edge.reachability(agent).into_iter().filter(|report| !report.contacts.is_empty());
             reports.for_each(|report| self.membership.carry(reachability(report)));
         }
-    }
-
-    /// The election that made this node the owner of a shard, if it is.
-    fn tenure(&self, shard: Shard) -> Option<Tenure> {
-        let owner = self.directory.owner(shard).filter(|owner| owner.node == self.membership.me)?;
-        Some(Tenure { shard, epoch: owner.epoch })
     }
 }
 
 /// How a member is started; see [`Member::begin`].
 pub(crate) struct Beginning {
     pub(crate) membership: Membership,
+    listener: TcpListener,
+    inputs: mpsc::Receiver<Input>,
+    links_changed: Arc<Notify>,
+    servant: Servant,
+}
+
+/// Does what the cluster asks of this node.
+struct Servant {
+    membership: Membership,
     notices: mpsc::Receiver<Notice>,
     start: Instant,
-    works: Arc<OnceLock<Works>>,
-    reports: Arc<Reports>,
-    links_changed: Arc<Notify>,
-    tasks: Vec<JoinHandle<()>>,
     timing: Timing,
 }
 
@@ -101,16 +104,13 @@ impl Member {
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
         let links_changed: Arc<Notify> = Arc::default();
         let myself = Myself { node: me.id, boot: me.boot };
-        let links = Links::new(myself, inbox(heard, works.clone(), reports.clone(), links_changed.clone()));
+        let links = Links::new(myself, inbox(heard, works.clone(), links_changed.clone()));
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
-        let membership = Membership { cluster, links, me: id };
-        let tasks = vec![
-            tokio::spawn(serve(listener, membership.links.clone())),
-            tokio::spawn(hear(membership.cluster.clone(), inputs)),
-        ];
-        Ok(Beginning { membership, notices, start, works, reports, links_changed, tasks, timing })
+        let membership = Membership { cluster, links, me: id, works, reports };
+        let servant = Servant { membership: membership.clone(), notices, start, timing };
+        Ok(Beginning { membership, listener, inputs, links_changed, servant })
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
@@ -122,60 +122,46 @@ impl Member {
 
 impl Beginning {
     /// Does what the cluster asks of this node from now on.
-    pub(crate) fn run(
-        mut self,
-        center: Center,
-        edge: Option<Edge>,
-        everything: impl IntoIterator<Item = Owned>,
-    ) -> Member {
-        let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
-        let (directory, holdings) = (membership.cluster.directory().clone(), Holdings::new(everything));
-        let works = Works { center, edge, holdings, directory, membership: membership.clone() };
-        // Nobody else sets it.
-        let _ = self.works.set(works);
-        tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone(), self.links_changed.clone())));
-        tasks.push(tokio::spawn(self.obey()));
+    pub(crate) fn run(self, center: Center, edge: Option<Edge>, everything: impl IntoIterator<Item = Owned>) -> Member {
+        let Beginning { membership, listener, inputs, links_changed, servant } = self;
+        let works = Works { center, edge, holdings: Holdings::new(everything), membership: membership.clone() };
+        // Nobody else sets it. No link comes in before, so nothing comes too early for an owner.
+        let _ = membership.works.set(works);
+        let tasks = vec![
+            tokio::spawn(serve(listener, membership.links.clone())),
+            tokio::spawn(hear(membership.cluster.clone(), inputs)),
+            tokio::spawn(follow_nodes(membership.clone(), links_changed)),
+            tokio::spawn(servant.obey()),
+        ];
         Member { membership, tasks }
     }
+}
 
+impl Servant {
     async fn obey(mut self) {
-        let mut notices = Vec::new();
-        while self.notices.recv_many(&mut notices, 1_024).await > 0 {
-            let (mut serve, mut stop) = (Vec::new(), Vec::new());
-            for notice in notices.drain(..) {
-                match notice {
-                    Notice::Serve(tenure, _) if stop.is_empty() => serve.push(tenure),
-                    Notice::Stop(shard) if serve.is_empty() => stop.push(shard),
-                    Notice::Serve(tenure, _) => {
-                        self.stop(std::mem::take(&mut stop)).await;
-                        serve.push(tenure);
-                    }
-                    Notice::Stop(shard) => {
-                        self.serve(std::mem::take(&mut serve)).await;
-                        stop.push(shard);
-                    }
-                    Notice::Report { to, tenures } => self.report(to, &tenures).await,
-                    Notice::Send(to, message) => self.send(to, &message),
-                    Notice::Probe(node) => self.probe(node),
+        let mut heard = Vec::new();
+        while self.notices.recv_many(&mut heard, 1_024).await > 0 {
+            for step in steps(heard.drain(..)) {
+                match step {
+                    Step::Serve(tenures) => self.serve(tenures).await,
+                    Step::Stop(shards) => self.stop(shards).await,
+                    Step::Report(to, tenures) => self.report(to, &tenures).await,
+                    Step::Send(to, message) => self.send(to, &message),
+                    Step::Probe(node) => self.probe(node),
                 }
             }
-            self.stop(stop).await;
-            self.serve(serve).await;
         }
     }
 
     fn works(&self) -> &Works {
-        self.works.get().expect("`run` sets it before it starts this task")
+        self.membership.works.get().expect("`run` sets it before it starts this task")
     }
 
     /// Starts the owners of these shards, with what this node's calls hold and what others have reported.
     async fn serve(&self, tenures: Vec<Tenure>) {
-        if tenures.is_empty() {
-            return;
-        }
         let works = self.works();
         let mut held = self.held_here(&tenures).await;
-        held.extend(self.reports.take(&tenures));
+        held.extend(self.membership.reports.take(&tenures));
         let titles = tenures.iter().flat_map(|tenure| {
             let title = self.title(*tenure);
             works.holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
@@ -185,20 +171,17 @@ impl Beginning {
         if let Err(error) = works.center.own(titles, held).await {
             tracing::error!(%error, shards = count, "owners did not start");
         }
-        for late in self.reports.running(&tenures) {
+        for late in self.membership.reports.running(&tenures) {
             // Whose owner did not start hears nothing.
             let _ = works.center.deliver(late);
         }
     }
 
     async fn stop(&self, shards: Vec<Shard>) {
-        if shards.is_empty() {
-            return;
-        }
         let works = self.works();
         let what: Vec<Owned> = shards.iter().flat_map(|shard| works.holdings.of(*shard)).cloned().collect();
         tracing::info!(shards = shards.len(), owners = what.len(), "no longer serving");
-        self.reports.stopped(&shards);
+        self.membership.reports.stopped(&shards);
         if let Err(error) = works.center.disown(what).await {
             tracing::error!(%error, "owners did not end");
         }
@@ -234,13 +217,13 @@ impl Beginning {
     /// Tells a new owner on another node what this node holds, then that it was all.
     async fn report(&self, to: NodeId, tenures: &[Tenure]) {
         let held = self.held_here(tenures).await;
-        let messages = held.iter().filter_map(Message::to_wire).collect();
-        let report = Held { tenures: wire::shard_epochs(tenures), messages };
-        // A link that fails now breaks the answer's promise too: then the announcement is repeated.
-        let sent = self.membership.links.send(to, Envelope { message: Some(Wire::Held(report)) });
-        if sent.is_ok() {
-            self.send(to, &CoreMessage::Answer(tenures.to_vec()));
+        for piece in held::pieces(&wire::shard_epochs(tenures), &held) {
+            if let Err(error) = self.membership.links.send(to, Envelope { message: Some(Wire::Held(piece)) }) {
+                // Without the answer the announcement is repeated. A link that fails later breaks the answer's promise too.
+                return tracing::debug!(%error, "not reported");
+            }
         }
+        self.send(to, &CoreMessage::Answer(tenures.to_vec()));
     }
 
     fn send(&self, to: NodeId, message: &CoreMessage) {
@@ -266,16 +249,52 @@ impl Beginning {
 
 impl Membership {
     /// Sends a message to the node of its call or of its owner. Between two owners it is lost: whoever sent it has a
-    /// deadline.
+    /// deadline. Only where phones are is not said again for minutes: it waits for an owner that is about to start here.
     pub(crate) fn carry(&self, message: Message) {
-        let Some(to) = self.owner(&message).filter(|to| *to != self.me) else {
-            return tracing::debug!(?message, "nobody owns it at this moment");
-        };
+        let Some(to) = self.owner(&message).filter(|to| *to != self.me) else { return self.keep(message) };
         if let Some(envelope) = message.to_wire()
             && let Err(error) = self.links.send(to, envelope)
         {
             tracing::debug!(%error, ?message, "not sent");
         }
+    }
+
+    /// A message from another node, for an actor of this node. Where phones are goes on to the owner who is elsewhere: the
+    /// sender has not heard yet. But two nodes that take each other for it do not play ball.
+    fn deliver(&self, from: NodeId, message: Message) {
+        let Some(Err(NotHere(message))) = self.works.get().map(|works| works.center.deliver(message)) else { return };
+        let owner = self.owner(&message).filter(|owner| ![self.me, from].contains(owner));
+        if is_news(&message) && owner.is_some() { self.carry(message) } else { self.keep(message) }
+    }
+
+    fn keep(&self, message: Message) {
+        let tenure = Owned::addressed(&message).and_then(|owned| self.tenure(holdings::shard(&owned)));
+        let Some(tenure) = tenure.filter(|_| is_news(&message)) else {
+            return tracing::debug!(?message, "a message went astray");
+        };
+        // Given back when its owner has started in this moment.
+        for message in self.reports.keep(vec![(tenure, message)]) {
+            let _ = self.works.get().map(|works| works.center.deliver(message));
+        }
+    }
+
+    /// What is reported waits for the owners of its tenure, unless they run already.
+    fn take_report(&self, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
+        let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
+        let theirs = messages.filter_map(|message| {
+            let owned = Owned::addressed(&message)?;
+            Some((*tenures.get(&holdings::shard(&owned))?, message))
+        });
+        for message in self.reports.keep(theirs.collect()) {
+            // It runs, or it has just ended.
+            let _ = self.works.get().map(|works| works.center.deliver(message));
+        }
+    }
+
+    /// The election that made this node the owner of a shard, if it is.
+    fn tenure(&self, shard: Shard) -> Option<Tenure> {
+        let owner = self.cluster.directory().owner(shard).filter(|owner| owner.node == self.me)?;
+        Some(Tenure { shard, epoch: owner.epoch })
     }
 
     /// The node of a message's call, or that owns its agent or queue.
@@ -294,32 +313,29 @@ impl Membership {
 }
 
 /// What links bring: for actors at once, for the core through a queue.
-fn inbox(
-    heard: mpsc::Sender<Input>,
-    works: Arc<OnceLock<Works>>,
-    reports: Arc<Reports>,
-    links_changed: Arc<Notify>,
-) -> Inbox {
+fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) -> Inbox {
     let (links, late) = (heard.clone(), works.clone());
     Inbox {
-        on_message: Arc::new(move |from, message| match message {
-            Wire::Core(it) => {
+        on_message: Arc::new(move |from, message| match (message, works.get().map(|works| &works.membership)) {
+            (Wire::Core(it), _) => {
                 if let Some(message) = wire::from_wire(it) {
                     // A core that does not keep up hears it again.
                     let _ = heard.try_send(Input::Received(from, message));
                 }
             }
-            Wire::Held(it) => {
+            (Wire::Held(it), Some(membership)) => {
                 if let Some(tenures) = wire::read_tenures(&it.tenures) {
                     let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
-                    take_report(works.get(), &reports, &tenures, messages);
+                    membership.take_report(&tenures, messages);
                 }
             }
-            message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
-                if let (Some(works), Some(message)) = (works.get(), Message::from_wire(message)) {
-                    deliver(works, &reports, from, message);
+            (message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)), Some(membership)) => {
+                if let Some(message) = Message::from_wire(message) {
+                    membership.deliver(from, message);
                 }
             }
+            // No link works before.
+            (Wire::Held(_) | Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_), None) => {}
         }),
         on_link: Arc::new(move |node, boot| {
             // As above: the core also hears who is registered.
@@ -332,35 +348,9 @@ fn inbox(
     }
 }
 
-/// A message for an actor of this node. Where phones are is not said again for minutes: it waits for an owner that is about
-/// to start here, or goes on to the one that is elsewhere. Everything else is repeated by who said it.
-fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
-    let news = matches!(&message, Message::Agent(_, agent::Event::Reachable { .. })).then(|| message.clone());
-    let Err(not_here) = works.center.deliver(message) else { return };
-    let subject = news.as_ref().and_then(holdings::subject);
-    match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
-        (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]).into_iter().for_each(|news| {
-            // It has started in this moment.
-            let _ = works.center.deliver(news);
-        }),
-        // The sender has not heard yet who the owner is; but two who take each other for it do not play ball.
-        (Some(news), None) if works.membership.owner(&news) != Some(from) => works.membership.carry(news),
-        (Some(_), None) => tracing::debug!(node = from.0, %not_here, "where a phone is, went astray"),
-        (None, _) => tracing::debug!(node = from.0, %not_here, "a message went astray"),
-    }
-}
-
-/// What is reported waits for the owners of its tenure, unless they run already.
-fn take_report(works: Option<&Works>, reports: &Reports, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
-    let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
-    let theirs = messages.filter_map(|message| {
-        let owned = holdings::subject(&message)?;
-        Some((*tenures.get(&holdings::shard(&owned))?, message))
-    });
-    for message in reports.keep(theirs.collect()) {
-        // It runs, or it has just ended.
-        let _ = works.map(|works| works.center.deliver(message));
-    }
+/// Where phones are: everything else is repeated by who said it.
+const fn is_news(message: &Message) -> bool {
+    matches!(message, Message::Agent(_, agent::Event::Reachable { .. }))
 }
 
 /// What the registrar reports of a device, for its owner.
@@ -403,7 +393,7 @@ fn edge_of(node: &Node) -> Option<(NodeId, SocketAddr)> {
 
 /// Links and edges follow the list of nodes. Who has vanished from the list is still there as long as its link works: the
 /// coordinator may have lost its memory, and calls must not suffer for it.
-async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) {
+async fn follow_nodes(membership: Membership, links_changed: Arc<Notify>) {
     let mut nodes = membership.cluster.nodes();
     let mut present: HashMap<NodeId, Node> = HashMap::new();
     loop {
@@ -414,7 +404,7 @@ async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links
         present.extend(others.map(|it| (it.node.id, it.node.clone())));
         let link = |node: &Node| Some((node.id, node.addresses.link.parse().ok()?));
         membership.links.set_peers(&present.values().filter_map(link).collect::<Vec<_>>());
-        if let Some(works) = works.get() {
+        if let Some(works) = membership.works.get() {
             if let Some(edge) = &works.edge {
                 edge.update_peers(present.values().filter_map(edge_of));
             }

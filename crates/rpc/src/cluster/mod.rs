@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+pub mod held;
 mod ids;
 pub mod link;
 mod queue;
