@@ -10,7 +10,6 @@ use carillon_acd::ids::{Epoch, LegId, NodeId};
 use carillon_actors::{Center, Clock, Owned, Ports, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
-use carillon_cluster::ownership::Timing;
 use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
@@ -95,7 +94,7 @@ impl Node {
                 let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
-                let beginning = Member::begin(me, Timing::default(), file.space()?, listener)?;
+                let beginning = Member::begin(me, file.timing()?, file.space()?, listener)?;
                 let _ = late_member.set(beginning.membership.clone());
                 let member = beginning.run(center.clone(), edge.clone(), everything(objects));
                 wishes.share(member.membership.cluster().space());
