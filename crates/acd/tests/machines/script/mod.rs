@@ -12,6 +12,7 @@
 //! call 1 to +33123456789 from +33600000009                      a caller with another number, or none: `from anonymous`
 //! call 1 hangs up · call 1 presses 2 · call 1 is stopped        the caller; the API
 //! queue support has a new owner                                 the old one is forgotten; callers come back by themselves
+//! queue support has two owners                                  the old one goes on, and both hear everything
 //! outside answers · outside is busy · outside hangs up          the number that is called outside
 //! sound ends                                                    the sound that plays has come to its end
 //! anna break · anna ready · anna logout · anna end wrap-up      what an agent wishes
@@ -95,7 +96,7 @@ impl Script {
 
     pub(crate) fn run(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if Setup::knows(words[0]) && !words.ends_with(&["new", "owner"]) {
+        if Setup::knows(words[0]) && !matches!(words[..], ["queue", _, "has", ..]) {
             return match self.world {
                 None => self.setup.add(&words),
                 Some(_) => Err("comes too late: calls were made already".to_owned()),
@@ -124,7 +125,8 @@ impl Script {
             ["call", number, "to", dialled] => self.dial(number, None, dialled, CALLER),
             ["call", number, "to", dialled, "from", caller] => self.dial(number, None, dialled, caller),
             ["call", number, "by", agent, "to", dialled] => self.dial(number, Some(agent), dialled, CALLER),
-            ["queue", queue, "has", "a", "new", "owner"] => self.new_owner(queue),
+            ["queue", queue, "has", "a", "new", "owner"] => self.new_owner(queue, false),
+            ["queue", queue, "has", "two", "owners"] => self.new_owner(queue, true),
             ["call", number, "hangs", "up"] => {
                 self.leg(LegId::caller(call_id(number)?), LegEvent::Ended(Cause::Normal))
             }
@@ -159,12 +161,15 @@ impl Script {
         }
     }
 
-    fn new_owner(&mut self, queue: &str) -> Result<(), String> {
+    fn new_owner(&mut self, queue: &str, beside: bool) -> Result<(), String> {
         let id = queue_id(queue)?;
         let config = self.setup.queue_config(&id).ok_or("no such queue")?;
         self.epoch += 1;
-        let epoch = self.epoch;
-        self.world().add_queue(id, config, 1 + epoch, 1);
+        let epoch = 1 + self.epoch;
+        if beside {
+            self.world().keep_beside(&id, epoch);
+        }
+        self.world().add_queue(id, config, epoch, 1);
         Ok(())
     }
 
