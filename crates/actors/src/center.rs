@@ -160,7 +160,12 @@ impl Center {
 
     /// Every agent, by id.
     pub async fn agents(&self) -> Vec<AgentView> {
-        let mut views = ask_all(self.addresses.agents(), AgentMessage::View).await;
+        self.agents_among(|_| true, usize::MAX).await
+    }
+
+    /// The first `most` of those that are `wanted`, by id. Nobody else is asked.
+    pub async fn agents_among(&self, wanted: impl Fn(&AgentId) -> bool, most: usize) -> Vec<AgentView> {
+        let mut views = ask_all(first(self.addresses.agents(), wanted, most), AgentMessage::View).await;
         views.sort_by(|a, b| a.agent.cmp(&b.agent));
         views
     }
@@ -189,7 +194,12 @@ impl Center {
 
     /// Every queue, by id.
     pub async fn queues(&self) -> Vec<QueueView> {
-        let mut views = ask_all(self.addresses.queues(), QueueMessage::View).await;
+        self.queues_among(|_| true, usize::MAX).await
+    }
+
+    /// As [`Center::agents_among`].
+    pub async fn queues_among(&self, wanted: impl Fn(&QueueId) -> bool, most: usize) -> Vec<QueueView> {
+        let mut views = ask_all(first(self.addresses.queues(), wanted, most), QueueMessage::View).await;
         views.sort_by(|a, b| a.queue.cmp(&b.queue));
         views
     }
@@ -287,6 +297,16 @@ impl Center {
     pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
         self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
+}
+
+/// Those with the smallest ids.
+fn first<I: Ord, A>(mut all: Vec<(I, A)>, wanted: impl Fn(&I) -> bool, most: usize) -> Vec<(I, A)> {
+    all.retain(|(id, _)| wanted(id));
+    if most < all.len() {
+        all.select_nth_unstable_by(most, |(a, _), (b, _)| a.cmp(b));
+        all.truncate(most);
+    }
+    all
 }
 
 fn not_found(what: String, all: impl Iterator<Item = String>) -> CenterError {

@@ -406,3 +406,11 @@ async fn cl_4_a_thousand_owners_that_start_let_others_have_their_turn() {
     other.abort();
     assert_eq!(node.center.agents().await.len(), 2_000);
 }
+
+#[tokio::test]
+async fn a_page_of_agents_is_the_first_of_those_that_are_wanted() {
+    let node = node(&["eva", "anna", "ivan", "piotr", "maria"]).await;
+    let page = node.center.agents_among(|agent| *agent > agent_id("anna"), 2).await;
+    let names: Vec<&str> = page.iter().map(|view| view.agent.name.as_str()).collect();
+    assert_eq!(names, ["eva", "ivan"]);
+}
