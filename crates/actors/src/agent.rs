@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event};
 use carillon_acd::ids::AgentId;
-use carillon_acd::stats::{Period, Sheet};
+use carillon_acd::stats::Sheet;
 use carillon_acd::view::{AgentCommand, AgentView};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -33,9 +33,7 @@ pub(crate) struct AgentState {
     machine: Box<Agent>,
     addresses: Arc<Addresses>,
     alarm: Alarm,
-    effects: Vec<Effect>,
     sheet: Sheet,
-    periods: Vec<Period>,
 }
 
 impl Actor for AgentActor {
@@ -49,8 +47,7 @@ impl Actor for AgentActor {
         (id, machine, title, addresses): Self::Arguments,
     ) -> Result<AgentState, ActorProcessingErr> {
         let (alarm, sheet) = (Alarm::default(), Sheet::default());
-        let (effects, periods) = (Vec::new(), Vec::new());
-        let mut state = AgentState { id, title, machine, addresses, alarm, effects, sheet, periods };
+        let mut state = AgentState { id, title, machine, addresses, alarm, sheet };
         state.handle(Event::Start);
         state.set_alarm(&myself);
         Ok(state)
@@ -85,36 +82,37 @@ impl AgentState {
         if !self.title.holds() {
             return;
         }
-        let mut effects = std::mem::take(&mut self.effects);
+        // Of thousands of agents few have something to do at a time, so none keeps room for it.
+        let mut effects = Vec::new();
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.perform(effects);
     }
 
     fn command(&mut self, command: AgentCommand) -> Result<AgentView, CommandRefusal> {
         let now = self.addresses.clock.now();
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = Vec::new();
         let done = self.machine.command(now, &command, &mut effects);
         self.perform(effects);
         done.map(|()| self.machine.view(now))
     }
 
-    fn perform(&mut self, mut effects: Vec<Effect>) {
+    fn perform(&mut self, effects: Vec<Effect>) {
         self.note_time();
-        for effect in effects.drain(..) {
+        for effect in effects {
             match effect {
                 Effect::ToCall(call, event) => self.addresses.tell_call(call, event),
                 Effect::ToQueue(queue, event) => self.addresses.tell_queue(&queue, event),
                 Effect::Save(saved) => (self.addresses.ports.save)(self.id.clone(), saved),
             }
         }
-        self.effects = effects;
     }
 
     /// Every event comes by here, and one comes every 10 s at least: so his time is cut near the quarters of the hour.
     fn note_time(&mut self) {
         let (does, queues) = (self.machine.spends(), self.machine.logged_in_to().cloned());
-        self.sheet.note(self.addresses.clock.now().wall, &self.id, does, queues, &mut self.periods);
-        for period in self.periods.drain(..) {
+        let mut periods = Vec::new();
+        self.sheet.note(self.addresses.clock.now().wall, &self.id, does, queues, &mut periods);
+        for period in periods {
             self.addresses.statistics.spent(&period);
             (self.addresses.ports.note)(period);
         }

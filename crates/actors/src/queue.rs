@@ -42,7 +42,6 @@ pub(crate) struct QueueState {
     machine: Box<Queue>,
     addresses: Arc<Addresses>,
     alarm: Alarm,
-    effects: Vec<Effect>,
 }
 
 impl Actor for QueueActor {
@@ -55,7 +54,7 @@ impl Actor for QueueActor {
         myself: ActorRef<QueueMessage>,
         (machine, title, addresses): Self::Arguments,
     ) -> Result<QueueState, ActorProcessingErr> {
-        let mut state = QueueState { title, machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
+        let mut state = QueueState { title, machine, addresses, alarm: Alarm::default() };
         state.set_alarm(&myself);
         Ok(state)
     }
@@ -103,25 +102,25 @@ impl QueueState {
         if !self.title.holds() {
             return;
         }
-        let mut effects = std::mem::take(&mut self.effects);
+        // As with agents, most have nothing to do.
+        let mut effects = Vec::new();
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.perform(effects);
     }
 
     fn pick_up(&mut self, call: CallId, agent: &AgentId) -> Result<(), PickupRefusal> {
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = Vec::new();
         let done = self.machine.pick_up(self.addresses.clock.now(), call, agent, &mut effects);
         self.perform(effects);
         done
     }
 
-    fn perform(&mut self, mut effects: Vec<Effect>) {
-        for effect in effects.drain(..) {
+    fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
             match effect {
                 Effect::ToCall(call, event) => self.addresses.tell_call(call, event),
             }
         }
-        self.effects = effects;
     }
 
     fn set_alarm(&mut self, myself: &ActorRef<QueueMessage>) {

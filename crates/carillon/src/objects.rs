@@ -8,7 +8,7 @@ use anyhow::Context;
 use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, DeviceId};
 use carillon_acd::skills::Skills;
-use carillon_acd::stats::Definitions;
+use carillon_acd::stats::{Definitions, ServiceLevel};
 use carillon_acd::{call, queue, route};
 use carillon_actors::Objects;
 use carillon_edge::{Credentials, Directory};
@@ -32,7 +32,8 @@ pub(crate) fn objects(center: &Center) -> anyhow::Result<Objects> {
         .collect();
     let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q, &skills))).collect();
     let routing = route::Routing::new(tables(center)).context("the configuration cannot be routed")?;
-    let definitions = Definitions::new(center.queues.iter().map(|q| (q.id.clone(), q.service_level)));
+    let own = center.queues.iter().filter(|q| q.service_level != ServiceLevel::default());
+    let definitions = Definitions::new(own.map(|q| (q.id.clone(), q.service_level)));
     Ok(Objects { routing, agents, queues, calls: call::Config::default(), definitions })
 }
 

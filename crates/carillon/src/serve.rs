@@ -32,10 +32,10 @@ pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let Some(center) = checked(config::load(path)) else { return Ok(BAD_CONFIGURATION.into()) };
     let data = file.as_ref().map_or(&options.data, |file| &file.data);
     let node = file.as_ref().map_or_else(|| options.node.clone(), |file| file.options(options.node.clone()));
-    run(&center, Some(data), &node, file.as_ref(), |node| {
+    run(center, Some(data), &node, file.as_ref(), |center, node| {
         let sip = node.sip_addr.map(|addr| format!(", sip {addr}")).unwrap_or_default();
         let api = node.api_addr.map(|addr| format!(", api http://{addr}")).unwrap_or_default();
-        println!("carillon serves {}{sip}{api}", summary(&center));
+        println!("carillon serves {}{sip}{api}", summary(center));
     })
 }
 
@@ -46,8 +46,8 @@ pub(crate) fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         None => config::load_str("the built-in example center", EXAMPLE),
     };
     let Some(center) = checked(loaded) else { return Ok(BAD_CONFIGURATION.into()) };
-    run(&center, options.data.as_deref(), &options.node, None, |node| {
-        print!("{}", welcome(&center, node, &options.node));
+    run(center, options.data.as_deref(), &options.node, None, |center, node| {
+        print!("{}", welcome(center, node, &options.node));
     })
 }
 
@@ -69,11 +69,11 @@ fn checked(loaded: Result<Loaded, config::ConfigErrors>) -> Option<Center> {
 }
 
 fn run(
-    center: &Center,
+    center: Center,
     data: Option<&Path>,
     options: &NodeOptions,
     file: Option<&NodeFile>,
-    ready: impl FnOnce(&Node),
+    ready: impl FnOnce(&Center, &Node),
 ) -> anyhow::Result<ExitCode> {
     log_to_stderr(options.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -84,8 +84,10 @@ fn run(
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let node = Node::start(center, data, options, file).await?;
-        ready(&node);
+        let node = Node::start(&center, data, options, file).await?;
+        ready(&center, &node);
+        // The rooms have what they need of it. Of a large center it is megabytes.
+        drop(center);
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

@@ -208,7 +208,9 @@ impl Servant {
         let mut held = works.center.held(move |owned| epochs.get(&holdings::shard(owned)).copied()).await;
         for owned in tenures.iter().flat_map(|tenure| works.holdings.of(tenure.shard)) {
             if let (Owned::Agent(agent), Some(edge)) = (owned, &works.edge) {
-                held.extend(edge.reachability(agent).into_iter().map(reachability));
+                // A new owner knows of no phone.
+                let reports = edge.reachability(agent).into_iter().filter(|report| !report.contacts.is_empty());
+                held.extend(reports.map(reachability));
             }
         }
         held
