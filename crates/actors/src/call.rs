@@ -7,7 +7,7 @@ use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::time::Now;
 use carillon_acd::view::CallView;
-use carillon_rpc::cluster::Message;
+use carillon_rpc::cluster::{Message, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
@@ -45,6 +45,8 @@ pub(crate) struct CallState {
     alarm: Alarm,
     effects: Vec<Effect>,
     story: Story,
+    /// Its trace, which goes with everything that it says.
+    span: tracing::Span,
 }
 
 impl Actor for CallActor {
@@ -57,7 +59,8 @@ impl Actor for CallActor {
         myself: ActorRef<CallMessage>,
         (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new(), story };
+        let span = trace::call(machine.id());
+        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new(), story, span };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -95,6 +98,7 @@ impl Actor for CallActor {
 
 impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
+        let _within = self.span.clone().entered();
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.story.follow(&self.addresses.statistics, &self.machine);

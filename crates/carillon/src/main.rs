@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster;
+mod log;
 mod node;
 mod objects;
 mod options;

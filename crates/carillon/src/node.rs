@@ -23,7 +23,7 @@ use crate::options::NodeOptions;
 use crate::wishes::Wishes;
 
 /// The only node's number.
-const NODE: NodeId = NodeId(1);
+pub(crate) const NODE: NodeId = NodeId(1);
 
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);
@@ -94,7 +94,8 @@ impl Node {
                 let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
-                let beginning = Member::begin(me, file.timing()?, file.space()?, listener)?;
+                let transport = file.transport()?;
+                let beginning = Member::begin(me, file.timing()?, file.space()?, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
                 let member = beginning.run(center.clone(), edge.clone(), everything(objects));
                 wishes.share(member.membership.cluster().space());

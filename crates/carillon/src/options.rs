@@ -41,6 +41,10 @@ pub(crate) struct NodeOptions {
     /// How the log is written. RUST_LOG filters it, for example RUST_LOG=carillon_edge=debug.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+
+    /// Send traces of calls to this OpenTelemetry collector (OTLP over gRPC), as in http://127.0.0.1:4317. Default: none.
+    #[arg(long, value_name = "URL", value_parser = collector)]
+    pub(crate) otlp: Option<String>,
 }
 
 impl NodeOptions {
@@ -71,6 +75,11 @@ fn main_address() -> IpAddr {
         Some(socket.local_addr().ok()?.ip())
     };
     ask().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    let wanted = || "an address like http://127.0.0.1:4317; TLS is not spoken".to_owned();
+    text.strip_prefix("http://").filter(|host| !host.is_empty()).map(|_| text.to_owned()).ok_or_else(wanted)
 }
 
 pub(crate) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
@@ -121,6 +130,14 @@ pub(crate) struct DevOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_collector_is_reached_without_tls() {
+        assert_eq!(collector("http://127.0.0.1:4317").unwrap(), "http://127.0.0.1:4317");
+        for bad in ["127.0.0.1:4317", "https://127.0.0.1:4317", "http://", ""] {
+            assert!(collector(bad).unwrap_err().contains("http://127.0.0.1:4317"), "{bad}");
+        }
+    }
 
     #[test]
     fn a_port_range_names_what_would_be_right() {

@@ -9,11 +9,11 @@ use anyhow::Context;
 use carillon_acd::route::Target;
 use carillon_store::config::{self, Access, Center, Loaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::cluster::config::NodeFile;
-use crate::node::Node;
-use crate::options::{DevOptions, LogFormat, NodeOptions, ServeOptions};
+use crate::log;
+use crate::node::{NODE, Node};
+use crate::options::{DevOptions, NodeOptions, ServeOptions};
 
 /// The exit code of a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -75,12 +75,15 @@ fn run(
     file: Option<&NodeFile>,
     ready: impl FnOnce(&Center, &Node),
 ) -> anyhow::Result<ExitCode> {
-    log_to_stderr(options.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // One thread for all actors: a call's messages then wake nobody. It carries thousands of calls a second.
         .worker_threads(1)
         .build()?;
+    let traces = {
+        let _inside = runtime.enter();
+        log::start(options.log_format, options.otlp.as_deref(), file.map_or(NODE, NodeFile::id).0)?
+    };
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -100,6 +103,7 @@ fn run(
             }
         }
     });
+    drop(traces);
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
 }
@@ -116,15 +120,6 @@ async fn second_signal(interrupt: &mut Signal, terminate: &mut Signal) {
         if first.elapsed() >= SAME_SIGNAL {
             return;
         }
-    }
-}
-
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ractor=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }
 

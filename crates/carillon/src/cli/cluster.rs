@@ -87,6 +87,7 @@ struct NodeRow {
     linked: bool,
     draining: bool,
     shards: u32,
+    trouble: String,
 }
 
 #[derive(Serialize)]
@@ -124,6 +125,10 @@ pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
                 output::add(&mut table, row);
             }
             output::write_table(&mut out, &table, "no nodes")?;
+            // Too long for a column, and rare.
+            for node in nodes.iter().filter(|node| !node.trouble.is_empty()) {
+                writeln!(out, "no link to node {}: {}", node.node, node.trouble)?;
+            }
         }
     }
     Ok(())
@@ -195,8 +200,8 @@ pub(super) async fn undrain(args: UndrainArgs) -> anyhow::Result<()> {
 
 impl From<v1::Node> for NodeRow {
     fn from(it: v1::Node) -> Self {
-        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards } = it;
-        NodeRow { node, roles, zone, version, link, sip, api, linked, draining, shards }
+        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble } = it;
+        NodeRow { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble }
     }
 }
 

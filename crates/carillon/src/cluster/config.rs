@@ -8,16 +8,21 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use carillon_acd::ids::NodeId;
 use carillon_cluster::coordinator::Coordinator;
-use carillon_cluster::etcd::{Etcd, Options, Tls, User};
+use carillon_cluster::etcd::{self, Etcd, Options, User};
 use carillon_cluster::member::{Addresses, Node, Roles};
 use carillon_cluster::ownership::Timing;
 use carillon_cluster::space::{PREFIX, Space};
+use carillon_rpc::cluster::link::transport::Transport;
+use carillon_rpc::cluster::link::{Tls, TlsFiles};
 use serde::Deserialize;
 
 use crate::options::{NodeOptions, port_range};
 
 /// A shorter one ends when etcd only elects a leader; with a longer one, callers would wait too long when a node freezes.
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(60);
+
+/// The DNS name in the nodes' certificates, unless the file says another.
+const LINK_NAME: &str = "carillon";
 
 /// What stands in the file. See docs/cluster.md.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +43,7 @@ pub(crate) struct NodeFile {
     api: Option<SocketAddr>,
     link: SocketAddr,
     link_advertise: Option<SocketAddr>,
+    link_tls: Option<LinkTlsFile>,
     etcd: EtcdFile,
 }
 
@@ -66,6 +72,16 @@ struct EtcdFile {
     server_name: Option<String>,
 }
 
+/// The certificates of links; without them links are plain text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkTlsFile {
+    authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    name: Option<String>,
+}
+
 /// A secret comes from the environment, or from a file that the orchestrator mounts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +103,11 @@ impl NodeFile {
         let etcd = &mut file.etcd;
         for path in [&mut etcd.authority, &mut etcd.certificate, &mut etcd.key].into_iter().flatten() {
             *path = folder.join(&*path);
+        }
+        if let Some(tls) = &mut file.link_tls {
+            for path in [&mut tls.authority, &mut tls.certificate, &mut tls.key] {
+                *path = folder.join(&*path);
+            }
         }
         file.check().with_context(|| format!("{} cannot be used", path.display()))?;
         Ok(file)
@@ -137,6 +158,16 @@ impl NodeFile {
     /// Where other nodes' links come in.
     pub(crate) const fn link(&self) -> SocketAddr {
         self.link
+    }
+
+    /// What links travel over.
+    pub(crate) fn transport(&self) -> anyhow::Result<Transport> {
+        let tls = self.link_tls.as_ref().map(|it| {
+            let name = it.name.clone().unwrap_or_else(|| LINK_NAME.to_owned());
+            let (authority, certificate, key) = (it.authority.clone(), it.certificate.clone(), it.key.clone());
+            Tls::new(TlsFiles { authority, certificate, key, name })
+        });
+        Ok(Transport::tcp(tls.transpose().context("`link_tls` cannot be used")?))
     }
 
     /// What it does.
@@ -191,7 +222,7 @@ impl EtcdFile {
                 (None, None) => None,
                 (Some(_), None) | (None, Some(_)) => bail!("`etcd.certificate` and `etcd.key` go together"),
             };
-            options.tls = Some(Tls { authority, identity, server_name: self.server_name.clone() });
+            options.tls = Some(etcd::Tls { authority, identity, server_name: self.server_name.clone() });
         }
         options.user = match (&self.user, &self.password) {
             (Some(name), Some(password)) => Some(User { name: name.clone(), password: password.read()? }),
@@ -257,10 +288,21 @@ mod tests {
             ("node: 3", "node: 3\nlease: soon", "`lease: soon`"),
             ("21000-21998", "21998-21000", "20000-29998"),
             ("center: center", "center: center\nroles: [queen]", "queen"),
+            ("center: center", "center: center\nlink_tls: { authority: ca.crt }", "certificate"),
         ];
         for (right, wrong, said) in bad {
             let error = format!("{:#}", written(&GOOD.replace(right, wrong)).unwrap_err());
             assert!(error.contains(said), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_used_are_named_with_their_field() {
+        let plain = written(GOOD).unwrap();
+        assert!(plain.transport().unwrap().tls.is_none());
+        let tls = "center: center\nlink_tls: { authority: ca.crt, certificate: tls.crt, key: tls.key }";
+        let secured = written(&GOOD.replace("center: center", tls)).unwrap();
+        let error = format!("{:#}", secured.transport().err().expect("there is no such file"));
+        assert!(error.contains("`link_tls` cannot be used: `authority: /") && error.contains("ca.crt"), "{error}");
     }
 }

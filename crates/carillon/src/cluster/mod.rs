@@ -25,9 +25,9 @@ use carillon_cluster::space::Space;
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::held;
-use carillon_rpc::cluster::link::{Inbox, Links, Myself, probe};
+use carillon_rpc::cluster::link::transport::{Listener, Transport};
+use carillon_rpc::cluster::link::{Inbox, Links, Myself, NotUnderstood};
 use carillon_rpc::cluster::wire::{Envelope, envelope::Message as Wire};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -80,9 +80,9 @@ impl Works {
 }
 
 /// How a member is started; see [`Member::begin`].
-pub(crate) struct Beginning {
+pub(crate) struct Beginning<L> {
     pub(crate) membership: Membership,
-    listener: TcpListener,
+    listener: L,
     inputs: mpsc::Receiver<Input>,
     links_changed: Arc<Notify>,
     servant: Servant,
@@ -99,12 +99,18 @@ struct Servant {
 impl Member {
     /// Joins the cluster of `space` as `me`, whose links come in at `listener`. Owners start with [`Beginning::run`]: the
     /// center that they live in needs the membership to reach other nodes.
-    pub(crate) fn begin(me: Node, timing: Timing, space: Space, listener: TcpListener) -> anyhow::Result<Beginning> {
+    pub(crate) fn begin<L: Listener>(
+        me: Node,
+        timing: Timing,
+        space: Space,
+        listener: L,
+        transport: Transport,
+    ) -> anyhow::Result<Beginning<L>> {
         let (heard, inputs) = mpsc::channel(UNHEARD);
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
         let links_changed: Arc<Notify> = Arc::default();
         let myself = Myself { node: me.id, boot: me.boot };
-        let links = Links::new(myself, inbox(heard, works.clone(), links_changed.clone()));
+        let links = Links::new(myself, inbox(heard, works.clone(), links_changed.clone()), transport);
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
@@ -120,7 +126,7 @@ impl Member {
     }
 }
 
-impl Beginning {
+impl<L: Listener> Beginning<L> {
     /// Does what the cluster asks of this node from now on.
     pub(crate) fn run(self, center: Center, edge: Option<Edge>, everything: impl IntoIterator<Item = Owned>) -> Member {
         let Beginning { membership, listener, inputs, links_changed, servant } = self;
@@ -220,7 +226,8 @@ impl Servant {
     async fn report(&self, to: NodeId, tenures: &[Tenure]) {
         let held = self.held_here(tenures).await;
         for piece in held::pieces(&wire::shard_epochs(tenures), &held) {
-            if let Err(error) = self.membership.links.send(to, Envelope { message: Some(Wire::Held(piece)) }) {
+            let envelope = Envelope { message: Some(Wire::Held(piece)), ..Default::default() };
+            if let Err(error) = self.membership.links.send(to, envelope) {
                 // Without the answer the announcement is repeated. A link that fails later breaks the answer's promise too.
                 return tracing::debug!(%error, "not reported");
             }
@@ -235,11 +242,12 @@ impl Servant {
     }
 
     fn probe(&self, node: NodeId) {
-        let (cluster, patience) = (self.membership.cluster.clone(), self.timing.probe);
+        let (cluster, links) = (self.membership.cluster.clone(), self.membership.links.clone());
+        let patience = self.timing.probe;
         tokio::spawn(async move {
             let addr = link_address(&cluster, node);
             let lives = match addr {
-                Some(addr) => probe(addr, patience).await,
+                Some(addr) => links.probe(addr, patience).await,
                 None => false,
             };
             let input = if lives { Input::ProbeAnswered(node) } else { Input::ProbeFailed(node) };
@@ -318,26 +326,30 @@ impl Membership {
 fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) -> Inbox {
     let (links, late) = (heard.clone(), works.clone());
     Inbox {
-        on_message: Arc::new(move |from, message| match (message, works.get().map(|works| &works.membership)) {
-            (Wire::Core(it), _) => {
-                if let Some(message) = wire::from_wire(it) {
+        on_message: Arc::new(move |from, message| {
+            // Links come in once the node works.
+            let membership = works.get().map(|works| &works.membership);
+            match message {
+                Wire::Core(it) => {
+                    let message = wire::from_wire(it).ok_or(NotUnderstood)?;
                     // A core that does not keep up hears it again.
                     let _ = heard.try_send(Input::Received(from, message));
                 }
-            }
-            (Wire::Held(it), Some(membership)) => {
-                if let Some(tenures) = wire::read_tenures(&it.tenures) {
+                Wire::Held(it) => {
+                    let tenures = wire::read_tenures(&it.tenures).ok_or(NotUnderstood)?;
                     let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
-                    membership.take_report(&tenures, messages);
+                    if let Some(membership) = membership {
+                        membership.take_report(&tenures, messages);
+                    }
+                }
+                message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
+                    let message = Message::from_wire(message).ok_or(NotUnderstood)?;
+                    if let Some(membership) = membership {
+                        membership.deliver(from, message);
+                    }
                 }
             }
-            (message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)), Some(membership)) => {
-                if let Some(message) = Message::from_wire(message) {
-                    membership.deliver(from, message);
-                }
-            }
-            // No link works before.
-            (Wire::Held(_) | Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_), None) => {}
+            Ok(())
         }),
         on_link: Arc::new(move |node, boot| {
             // As above: the core also hears who is registered.
@@ -372,10 +384,8 @@ fn link_address(cluster: &Cluster, node: NodeId) -> Option<SocketAddr> {
     known?.parse().ok()
 }
 
-async fn serve(listener: TcpListener, links: Links) {
-    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-    let served = tonic::transport::Server::builder().add_service(links.service()).serve_with_incoming(incoming).await;
-    if let Err(error) = served {
+async fn serve(listener: impl Listener, links: Links) {
+    if let Err(error) = links.serve(listener).await {
         tracing::error!(%error, "links are no longer served");
     }
 }

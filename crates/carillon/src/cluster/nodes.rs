@@ -49,12 +49,13 @@ impl Nodes for KnownNodes {
     fn nodes(&self) -> Vec<v1::Node> {
         let cluster = self.membership.cluster();
         let linked = self.membership.links.up();
+        let mut trouble = self.membership.links.troubles();
         let mut shards: HashMap<NodeId, u32> = HashMap::new();
         for owner in Shard::all().filter_map(|shard| cluster.directory().owner(shard)) {
             *shards.entry(owner.node).or_default() += 1;
         }
         let known = cluster.nodes().borrow().clone();
-        let shown = |Registered { node, .. }: &Registered| v1::Node {
+        let mut shown = |Registered { node, .. }: &Registered| v1::Node {
             node: node.id.0,
             roles: roles(node.roles),
             zone: node.zone.clone().unwrap_or_default(),
@@ -65,8 +66,9 @@ impl Nodes for KnownNodes {
             linked: node.id == cluster.id() || linked.contains(&node.id),
             draining: node.draining,
             shards: shards.get(&node.id).copied().unwrap_or_default(),
+            trouble: trouble.remove(&node.id).unwrap_or_default(),
         };
-        known.iter().map(shown).collect()
+        known.iter().map(&mut shown).collect()
     }
 
     fn owners(&self) -> Vec<Ownership> {

@@ -18,7 +18,7 @@ pub(super) fn to_wire(message: &Message) -> wire::Envelope {
         Message::Join(node) => Core::Join(serde_json::to_vec(node).expect("a node has only string keys")),
         Message::Welcome { boot } => Core::Welcome(*boot),
     };
-    wire::Envelope { message: Some(Envelope::Core(wire::Core { message: Some(message) })) }
+    wire::Envelope { message: Some(Envelope::Core(wire::Core { message: Some(message) })), ..Default::default() }
 }
 
 /// `None` for what this version does not understand.

@@ -2,39 +2,50 @@
 //! envelopes in order while it lives, and loses what was on its way when it breaks; what it carries tolerates that. Its
 //! queue is bounded: a full link refuses, and counts what it refused.
 
+mod accept;
+mod certificates;
 mod dial;
 mod outgoing;
+mod peer;
 mod probe;
+mod queue;
 mod serve;
+mod tls;
+pub mod transport;
+mod version;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use prost::Message;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tonic::Streaming;
 
-pub use probe::probe;
+pub use peer::{LinkStats, PeerStats};
+pub use tls::{Tls, TlsError, TlsFiles};
+pub use version::{OLDEST, PROTOCOL};
 
+use super::trace;
 use super::wire::link_service_server::LinkServiceServer;
 use super::wire::{self, envelope::Message as Wire};
+use peer::{Peer, add};
+use queue::{NotTaken, Queue};
+use transport::{Listener, Transport};
 
-/// The version of the messages that this program writes.
-pub const PROTOCOL: u32 = 1;
-/// Envelopes that wait for one link. At 100 calls a second a link carries some 2,000 a second, so this is seconds of
-/// silence, after which the link is dead anyway.
-const QUEUE: usize = 8_192;
 /// A link says that it lives so often, when it has nothing else to say.
 const HEARTBEAT: Duration = Duration::from_millis(300);
 /// A link from which nothing has come for so long is dead.
 const SILENCE: Duration = Duration::from_millis(1_500);
-/// The largest frame. 256 envelopes are a hundredth of it, but for an answer to a new owner.
+/// The largest frame that is taken in.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// What may be on its way before the receiver has said that it has room: with gRPC's usual 64 KiB a link of 50 ms would
+/// carry 1 MB a second.
+const WINDOW: u32 = 1024 * 1024;
 
 /// This node, as it introduces itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +60,15 @@ pub struct Myself {
 #[derive(Clone)]
 pub struct Inbox {
     /// A message of another node, in the order in which that node sent it.
-    pub on_message: Arc<dyn Fn(NodeId, Wire) + Send + Sync>,
+    pub on_message: Arc<dyn Fn(NodeId, Wire) -> Result<(), NotUnderstood> + Send + Sync>,
     /// A link came up (with the boot of the other node) or broke (`None`).
     pub on_link: Arc<dyn Fn(NodeId, Option<u32>) + Send + Sync>,
 }
+
+/// A message holds what this version does not know: it is counted and dropped, as any message may be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this version does not understand the message")]
+pub struct NotUnderstood;
 
 /// Why an envelope was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,36 +79,19 @@ pub enum LinkError {
     /// The link does not keep up: its queue is full.
     #[error("the link to node {} is full", .0.0)]
     Full(NodeId),
-}
-
-/// What the links have done since the node's start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkStats {
-    /// Links that are up.
-    pub up: usize,
-    /// Envelopes taken for sending.
-    pub sent: u64,
-    /// Envelopes received.
-    pub received: u64,
-    /// Envelopes refused because a queue was full.
-    pub refused: u64,
-    /// Envelopes for nodes without a link.
-    pub unlinked: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    sent: AtomicU64,
-    received: AtomicU64,
-    refused: AtomicU64,
-    unlinked: AtomicU64,
+    /// No frame could hold it; its size in bytes.
+    #[error("too large for the link to node {}: {} bytes", .0.0, .1)]
+    Oversized(NodeId, usize),
 }
 
 /// A link that is up. It ends when this is dropped.
 struct Link {
     /// Tells it from one that replaced it.
     id: u64,
-    queue: Sender<wire::Envelope>,
+    queue: Queue,
+    /// What it speaks.
+    version: u32,
+    peer: Arc<Peer>,
     _cut: oneshot::Sender<()>,
 }
 
@@ -111,9 +110,12 @@ impl Drop for Dialled {
 struct Shared {
     myself: Myself,
     inbox: Inbox,
+    transport: Transport,
     up: RwLock<HashMap<NodeId, Link>>,
+    peers: RwLock<BTreeMap<NodeId, Arc<Peer>>>,
     next_id: AtomicU64,
-    counters: Counters,
+    unaddressed: AtomicU64,
+    strangers: AtomicU64,
 }
 
 /// All links of a node. Clones share them; they end with the last clone.
@@ -124,16 +126,36 @@ pub struct Links {
 }
 
 impl Links {
-    /// No link yet: see [`Links::set_peers`] and [`Links::service`].
-    pub fn new(myself: Myself, inbox: Inbox) -> Self {
-        let shared =
-            Shared { myself, inbox, up: RwLock::default(), next_id: AtomicU64::new(1), counters: Counters::default() };
+    /// No link yet: see [`Links::set_peers`] and [`Links::serve`].
+    pub fn new(myself: Myself, inbox: Inbox, transport: Transport) -> Self {
+        let shared = Shared {
+            myself,
+            inbox,
+            transport,
+            up: RwLock::default(),
+            peers: RwLock::default(),
+            next_id: AtomicU64::new(1),
+            unaddressed: AtomicU64::new(0),
+            strangers: AtomicU64::new(0),
+        };
         Links { shared: Arc::new(shared), dialled: Arc::default() }
     }
 
-    /// The service behind which other nodes reach this one; to be put behind the node's cluster listener.
-    pub fn service(&self) -> LinkServiceServer<impl wire::link_service_server::LinkService> {
-        LinkServiceServer::new(serve::Service::new(self.shared.clone())).max_decoding_message_size(MOST_BYTES)
+    /// Takes in the links of nodes with lower numbers, and answers probes, until it is dropped.
+    ///
+    /// # Errors
+    /// Those of gRPC's server.
+    pub async fn serve(&self, listener: impl Listener) -> Result<(), tonic::transport::Error> {
+        let service = serve::Service::new(self.shared.clone());
+        let service = LinkServiceServer::new(service).max_decoding_message_size(MOST_BYTES);
+        let server = tonic::transport::Server::builder().initial_stream_window_size(WINDOW);
+        let mut server = server.initial_connection_window_size(WINDOW);
+        server.add_service(service).serve_with_incoming(accept::accepted(self.shared.clone(), listener)).await
+    }
+
+    /// Asks the node at `addr`, over a connection of its own, whether it lives; `true` when it answers within `patience`.
+    pub async fn probe(&self, addr: SocketAddr, patience: Duration) -> bool {
+        probe::probe(&self.shared.transport, addr, patience).await
     }
 
     /// The other nodes and where they listen. Links to nodes that are not among them end; those with a higher number are
@@ -153,33 +175,31 @@ impl Links {
             up.keys().filter(|node| peers.iter().all(|(peer, _)| peer != *node)).copied().collect()
         };
         gone.into_iter().for_each(|node| self.shared.cut(node));
+        let mut known = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|node, _| peers.iter().any(|(peer, _)| peer == node));
     }
 
-    /// Puts an envelope on its way, without waiting.
+    /// Puts an envelope on its way, without waiting; the trace that the caller is in goes with it.
     ///
     /// # Errors
     /// See [`LinkError`]; the envelope is lost then, as it could have been on its way.
-    pub fn send(&self, to: NodeId, envelope: wire::Envelope) -> Result<(), LinkError> {
+    pub fn send(&self, to: NodeId, mut envelope: wire::Envelope) -> Result<(), LinkError> {
         let up = self.shared.up.read().unwrap_or_else(PoisonError::into_inner);
-        let counters = &self.shared.counters;
         let Some(link) = up.get(&to) else {
-            counters.unlinked.fetch_add(1, Ordering::Relaxed);
+            drop(up);
+            let peers = self.shared.peers.read().unwrap_or_else(PoisonError::into_inner);
+            add(peers.get(&to).map_or(&self.shared.unaddressed, |peer| &peer.unlinked), 1);
             return Err(LinkError::NoLink(to));
         };
-        match link.queue.try_send(envelope) {
-            Ok(()) => {
-                counters.sent.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                counters.refused.fetch_add(1, Ordering::Relaxed);
-                Err(LinkError::Full(to))
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                counters.unlinked.fetch_add(1, Ordering::Relaxed);
-                Err(LinkError::NoLink(to))
-            }
-        }
+        envelope.traceparent = trace::here();
+        let (counter, outcome) = match link.queue.put(envelope) {
+            Ok(()) => (&link.peer.sent, Ok(())),
+            Err(NotTaken::Full) => (&link.peer.refused, Err(LinkError::Full(to))),
+            Err(NotTaken::Oversized(bytes)) => (&link.peer.oversized, Err(LinkError::Oversized(to, bytes))),
+            Err(NotTaken::Closed) => (&link.peer.unlinked, Err(LinkError::NoLink(to))),
+        };
+        add(counter, 1);
+        outcome
     }
 
     /// The nodes with a link.
@@ -190,16 +210,26 @@ impl Links {
         nodes
     }
 
-    /// What they have done.
+    /// Why there is no link to these nodes, as far as is known here.
+    pub fn troubles(&self) -> HashMap<NodeId, String> {
+        let stats = self.stats().peers.into_iter();
+        stats.filter_map(|peer| Some((peer.node, peer.trouble.filter(|_| peer.version.is_none())?))).collect()
+    }
+
+    /// What they have done, and how they are.
     pub fn stats(&self) -> LinkStats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.shared.counters;
+        let up = self.shared.up.read().unwrap_or_else(PoisonError::into_inner);
+        let peers = self.shared.peers.read().unwrap_or_else(PoisonError::into_inner);
+        let one = |(node, peer): (&NodeId, &Arc<Peer>)| {
+            let link = up.get(node);
+            let (waiting, waiting_bytes) = link.map(|link| link.queue.depth()).unwrap_or_default();
+            let version = link.map(|link| link.version);
+            PeerStats { version, waiting, waiting_bytes, ..peer.stats(*node) }
+        };
         LinkStats {
-            up: self.up().len(),
-            sent: count(&counters.sent),
-            received: count(&counters.received),
-            refused: count(&counters.refused),
-            unlinked: count(&counters.unlinked),
+            peers: peers.iter().map(one).collect(),
+            unaddressed: self.shared.unaddressed.load(Ordering::Relaxed),
+            strangers: self.shared.strangers.load(Ordering::Relaxed),
         }
     }
 }
@@ -207,44 +237,58 @@ impl Links {
 impl Shared {
     fn hello(&self) -> wire::Frame {
         let Myself { node, boot } = self.myself;
-        wire::Frame { hello: Some(wire::Hello { node: node.0, boot, protocol: PROTOCOL }), envelopes: Vec::new() }
+        let hello = wire::Hello { node: node.0, boot, protocol: PROTOCOL, oldest: Some(OLDEST) };
+        wire::Frame { hello: Some(hello), envelopes: Vec::new() }
+    }
+
+    /// What is known of a node.
+    fn peer(&self, node: NodeId) -> Arc<Peer> {
+        self.peers.write().unwrap_or_else(PoisonError::into_inner).entry(node).or_default().clone()
     }
 
     /// Lives as long as the link: makes its queue known, in the place of an older link to the same node, and reads what comes
     /// in.
-    async fn live(
-        self: Arc<Self>,
-        hello: wire::Hello,
-        queue: Sender<wire::Envelope>,
-        incoming: Streaming<wire::Frame>,
-    ) {
+    async fn live(self: Arc<Self>, hello: &wire::Hello, version: u32, queue: Queue, incoming: Streaming<wire::Frame>) {
         let (node, id) = (NodeId(hello.node), self.next_id.fetch_add(1, Ordering::Relaxed));
         self.cut(node);
         let (cut, is_cut) = oneshot::channel();
-        let link = Link { id, queue, _cut: cut };
+        let peer = self.peer(node);
+        peer.complain(node, None);
+        add(&peer.opened, 1);
+        let link = Link { id, queue, version, peer: peer.clone(), _cut: cut };
         self.up.write().unwrap_or_else(PoisonError::into_inner).insert(node, link);
-        tracing::info!(node = node.0, "link up");
+        tracing::info!(node = node.0, version, "link up");
         (self.inbox.on_link)(node, Some(hello.boot));
         // Also when this future is dropped half way.
         let _down = Down { shared: &self, node, id };
         tokio::select! {
-            () = self.read(node, incoming) => {}
+            () = self.read(node, &peer, incoming) => {}
             _ = is_cut => {}
         }
     }
 
-    async fn read(&self, node: NodeId, mut incoming: Streaming<wire::Frame>) {
+    async fn read(&self, node: NodeId, peer: &Peer, mut incoming: Streaming<wire::Frame>) {
         loop {
             match tokio::time::timeout(SILENCE, incoming.message()).await {
                 Ok(Ok(Some(frame))) => {
-                    self.counters.received.fetch_add(frame.envelopes.len() as u64, Ordering::Relaxed);
-                    let messages = frame.envelopes.into_iter().filter_map(|envelope| envelope.message);
-                    messages.for_each(|message| (self.inbox.on_message)(node, message));
+                    add(&peer.received, frame.envelopes.len());
+                    add(&peer.bytes_received, frame.encoded_len());
+                    for envelope in frame.envelopes {
+                        self.take_in(node, peer, envelope);
+                    }
                 }
                 Ok(Ok(None)) => return tracing::info!(node = node.0, "link closed by the other side"),
                 Ok(Err(status)) => return tracing::info!(node = node.0, %status, "link broken"),
                 Err(_) => return tracing::warn!(node = node.0, "link silent"),
             }
+        }
+    }
+
+    fn take_in(&self, node: NodeId, peer: &Peer, envelope: wire::Envelope) {
+        let _within = trace::carried(envelope.traceparent, node).entered();
+        let read = envelope.message.ok_or(NotUnderstood).and_then(|message| (self.inbox.on_message)(node, message));
+        if read == Err(NotUnderstood) {
+            add(&peer.unknown, 1);
         }
     }
 
@@ -274,19 +318,4 @@ impl Drop for Down<'_> {
     fn drop(&mut self) {
         self.shared.take_down(self.node, |link| link.id == self.id);
     }
-}
-
-/// Refuses a node that speaks a version too far from ours.
-fn check(hello: &wire::Hello) -> Result<(), tonic::Status> {
-    if hello.protocol.abs_diff(PROTOCOL) <= 1 {
-        return Ok(());
-    }
-    Err(tonic::Status::failed_precondition(format!(
-        "node {} speaks version {} of the cluster's protocol, this node version {PROTOCOL}: they may differ by one",
-        hello.node, hello.protocol
-    )))
-}
-
-fn queue() -> (Sender<wire::Envelope>, Receiver<wire::Envelope>) {
-    mpsc::channel(QUEUE)
 }

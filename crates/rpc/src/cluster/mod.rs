@@ -9,6 +9,7 @@ pub mod held;
 mod ids;
 pub mod link;
 mod queue;
+pub mod trace;
 
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::{agent as agents, call as calls, queue as queues};
@@ -40,7 +41,7 @@ impl Message {
             Message::Agent(agent, event) => Wire::ToAgent(agent::to_wire(agent, event)?),
             Message::Queue(queue, event) => Wire::ToQueue(queue::to_wire(queue, event)?),
         };
-        Some(wire::Envelope { message: Some(message) })
+        Some(wire::Envelope { message: Some(message), ..Default::default() })
     }
 
     /// Reads a message for a machine; `None` for one that this version does not understand.

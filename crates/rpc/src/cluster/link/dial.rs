@@ -5,32 +5,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
-use tokio::sync::mpsc::Sender;
-use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 
 use super::outgoing::Outgoing;
+use super::queue::{Queue, queue};
+use super::transport::reason;
 use super::wire::link_service_client::LinkServiceClient;
-use super::{MOST_BYTES, SILENCE, Shared, check, queue, wire};
+use super::{MOST_BYTES, SILENCE, Shared, version, wire};
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long the other node may take to accept the connection, and to introduce itself.
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// Ends only when it is aborted.
 pub(super) async fn forever(shared: Arc<Shared>, node: NodeId, addr: SocketAddr) {
     let mut pause = FIRST_PAUSE;
     loop {
-        match open(&shared, addr).await {
-            Ok(link) if link.hello.node == node.0 => {
+        let trouble = match open(&shared, node, addr).await {
+            Ok(Opened { hello, version, queue, incoming }) => {
                 pause = FIRST_PAUSE;
-                shared.clone().live(link.hello, link.queue, link.incoming).await;
+                shared.clone().live(&hello, version, queue, incoming).await;
+                None
             }
-            Ok(link) => tracing::warn!(node = node.0, %addr, other = link.hello.node, "another node answers there"),
-            Err(status) => tracing::debug!(node = node.0, %addr, %status, "no link"),
+            Err(reason) => Some(format!("{addr}: {reason}")),
+        };
+        if trouble.is_some() {
+            shared.peer(node).complain(node, trouble);
         }
         // Nodes that lost the same peer do not all come back in the same moment.
         tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
@@ -40,25 +41,37 @@ pub(super) async fn forever(shared: Arc<Shared>, node: NodeId, addr: SocketAddr)
 
 struct Opened {
     hello: wire::Hello,
-    queue: Sender<wire::Envelope>,
+    version: u32,
+    queue: Queue,
     incoming: Streaming<wire::Frame>,
 }
 
-async fn open(shared: &Arc<Shared>, addr: SocketAddr) -> Result<Opened, Status> {
-    let endpoint =
-        Endpoint::from_shared(format!("http://{addr}")).map_err(|error| Status::internal(error.to_string()))?;
-    let endpoint = endpoint.connect_timeout(CONNECT).tcp_nodelay(true);
-    let channel = endpoint.connect().await.map_err(|error| Status::unavailable(format!("{error:?}")))?;
+async fn open(shared: &Arc<Shared>, node: NodeId, addr: SocketAddr) -> Result<Opened, String> {
+    let channel = shared.transport.channel(addr).await?;
     let mut client = LinkServiceClient::new(channel).max_decoding_message_size(MOST_BYTES);
-    let (queue, receiver) = queue();
+    let (queue, waiting) = queue();
     let opening = async {
-        let mut incoming = client.open(Outgoing::new(shared.hello(), receiver)).await?.into_inner();
+        let outgoing = Outgoing::new(shared.hello(), waiting, shared.peer(node));
+        let mut incoming = client.open(outgoing).await?.into_inner();
         let hello = incoming.message().await?.and_then(|frame| frame.hello);
         Ok::<_, Status>((hello, incoming))
     };
-    let opened = tokio::time::timeout(SILENCE, opening).await;
-    let (hello, incoming) = opened.map_err(|_| Status::deadline_exceeded("no hello"))??;
-    let hello = hello.ok_or_else(|| Status::invalid_argument("the first frame must hold a `hello`"))?;
-    check(&hello)?;
-    Ok(Opened { hello, queue, incoming })
+    let opened = tokio::time::timeout(SILENCE, opening).await.map_err(|_| "no hello in time".to_owned())?;
+    let (hello, incoming) = opened.map_err(|status| refusal(&status, shared.transport.tls.is_some()))?;
+    let hello = hello.ok_or("the first frame must hold a `hello`")?;
+    let version = version::agree(&hello).map_err(|status| status.message().to_owned())?;
+    if hello.node != node.0 {
+        return Err(format!("node {} answers there", hello.node));
+    }
+    Ok(Opened { hello, version, queue, incoming })
+}
+
+/// What the other node has said, or what may be behind a connection that broke before it could say anything.
+fn refusal(status: &Status, tls: bool) -> String {
+    let no_word = matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Internal);
+    match (no_word, tls) {
+        (false, _) => status.message().to_owned(),
+        (true, false) => format!("the connection broke before a hello ({}); that node may ask for TLS", reason(status)),
+        (true, true) => format!("the connection broke before a hello ({})", reason(status)),
+    }
 }

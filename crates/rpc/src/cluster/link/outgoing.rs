@@ -1,42 +1,64 @@
-//! What one side of a link sends: a hello, then everything that waits in its queue, as much at once as there is.
+//! What one side of a link sends: a hello, then everything that waits in its queue, as much at once as there is and fits.
 
+use std::iter::Peekable;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::vec;
 
-use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
 
+use super::peer::{Peer, add};
+use super::queue::{Queued, Waiting};
 use super::{HEARTBEAT, wire};
 
 /// Envelopes of one frame. More make it no cheaper, and hold back the first.
 const BATCH: usize = 256;
+/// A frame holds one envelope, or several that are no more bytes than this.
+const FRAME: usize = 256 * 1024;
 
 pub(super) struct Outgoing {
     hello: Option<wire::Frame>,
-    queue: Receiver<wire::Envelope>,
+    queue: Waiting,
+    /// Taken from the queue for a frame in which there was no more room.
+    taken: Peekable<vec::IntoIter<Queued>>,
     heartbeat: Pin<Box<Sleep>>,
+    peer: Arc<Peer>,
 }
 
 impl Outgoing {
-    pub(super) fn new(hello: wire::Frame, queue: Receiver<wire::Envelope>) -> Self {
-        Outgoing { hello: Some(hello), queue, heartbeat: Box::pin(tokio::time::sleep(HEARTBEAT)) }
+    pub(super) fn new(hello: wire::Frame, queue: Waiting, peer: Arc<Peer>) -> Self {
+        let heartbeat = Box::pin(tokio::time::sleep(HEARTBEAT));
+        Outgoing { hello: Some(hello), queue, taken: Vec::new().into_iter().peekable(), heartbeat, peer }
     }
 
     fn next_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<wire::Frame>> {
         if let Some(hello) = self.hello.take() {
             return Poll::Ready(Some(hello));
         }
-        let mut envelopes = Vec::new();
-        match self.queue.poll_recv_many(cx, &mut envelopes, BATCH) {
-            // The link was cut.
-            Poll::Ready(0) => Poll::Ready(None),
-            Poll::Ready(_) => Poll::Ready(Some(wire::Frame { hello: None, envelopes })),
-            Poll::Pending => {
-                std::task::ready!(self.heartbeat.as_mut().poll(cx));
-                Poll::Ready(Some(wire::Frame::default()))
+        if self.taken.peek().is_none() {
+            match self.queue.poll_take(cx, BATCH) {
+                // The link was cut.
+                Poll::Ready(taken) if taken.is_empty() => return Poll::Ready(None),
+                Poll::Ready(taken) => self.taken = taken.into_iter().peekable(),
+                Poll::Pending => {
+                    std::task::ready!(self.heartbeat.as_mut().poll(cx));
+                    return Poll::Ready(Some(wire::Frame::default()));
+                }
             }
         }
+        Poll::Ready(Some(self.full_frame()))
+    }
+
+    fn full_frame(&mut self) -> wire::Frame {
+        let (mut bytes, mut envelopes) = (0, Vec::new());
+        while let Some(next) = self.taken.next_if(|next| envelopes.is_empty() || bytes + next.bytes <= FRAME) {
+            bytes += next.bytes;
+            envelopes.push(next.envelope);
+        }
+        add(&self.peer.bytes_sent, bytes);
+        wire::Frame { hello: None, envelopes }
     }
 }
 

@@ -4,12 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carillon_acd::ids::NodeId;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::outgoing::Outgoing;
+use super::queue::queue;
 use super::wire::link_service_server::LinkService;
-use super::{Shared, check, queue, wire};
+use super::{Shared, version, wire};
 
 /// How long a node that dials may take to introduce itself.
 const HELLO: Duration = Duration::from_secs(2);
@@ -34,14 +36,18 @@ impl LinkService for Service {
         let first = first.map_err(|_| Status::deadline_exceeded("no hello within 2 s"))??;
         let hello = first.and_then(|frame| frame.hello);
         let hello = hello.ok_or_else(|| Status::invalid_argument("the first frame must hold a `hello`"))?;
-        check(&hello)?;
-        if hello.node >= self.shared.myself.node.0 {
-            let text = format!("node {} is dialled, it does not dial node {}", hello.node, self.shared.myself.node.0);
+        let node = NodeId(hello.node);
+        if node >= self.shared.myself.node {
+            let text = format!("node {} is dialled, it does not dial node {}", node.0, self.shared.myself.node.0);
             return Err(Status::failed_precondition(text));
         }
-        let (sender, receiver) = queue();
-        let outgoing = Outgoing::new(self.shared.hello(), receiver);
-        tokio::spawn(self.shared.clone().live(hello, sender, incoming));
+        let version = version::agree(&hello).inspect_err(|refused| {
+            self.shared.peer(node).complain(node, Some(refused.message().to_owned()));
+        })?;
+        let (queue, waiting) = queue();
+        let outgoing = Outgoing::new(self.shared.hello(), waiting, self.shared.peer(node));
+        let shared = self.shared.clone();
+        tokio::spawn(async move { shared.live(&hello, version, queue, incoming).await });
         Ok(Response::new(Box::pin(outgoing.map(Ok))))
     }
 
