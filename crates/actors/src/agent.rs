@@ -6,11 +6,12 @@ use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event};
 use carillon_acd::ids::AgentId;
 use carillon_acd::stats::Sheet;
 use carillon_acd::view::{AgentCommand, AgentView};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
+use crate::owner::{OwnerRef, Shell};
 
 /// What an agent's mailbox takes.
 pub(crate) enum AgentMessage {
@@ -24,9 +25,7 @@ pub(crate) enum AgentMessage {
     Alarm,
 }
 
-/// The shell; all state is in [`AgentState`].
-pub(crate) struct AgentActor;
-
+/// The shell.
 pub(crate) struct AgentState {
     id: AgentId,
     title: Title,
@@ -36,49 +35,33 @@ pub(crate) struct AgentState {
     sheet: Sheet,
 }
 
-impl Actor for AgentActor {
-    type Msg = AgentMessage;
-    type State = AgentState;
-    type Arguments = (AgentId, Box<Agent>, Title, Arc<Addresses>);
+impl Shell for AgentState {
+    type Message = AgentMessage;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<AgentMessage>,
-        (id, machine, title, addresses): Self::Arguments,
-    ) -> Result<AgentState, ActorProcessingErr> {
-        let (alarm, sheet) = (Alarm::default(), Sheet::default());
-        let mut state = AgentState { id, title, machine, addresses, alarm, sheet };
-        state.handle(Event::Start);
-        state.set_alarm(&myself);
-        Ok(state)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<AgentMessage>,
-        message: AgentMessage,
-        state: &mut AgentState,
-    ) -> Result<(), ActorProcessingErr> {
+    fn handle(&mut self, myself: &OwnerRef<AgentMessage>, message: AgentMessage) {
         match message {
-            AgentMessage::Event(event) => state.handle(event),
+            AgentMessage::Event(event) => self.event(event),
             // Who asked is told that nobody answers.
-            AgentMessage::Command(..) if !state.title.holds() => {}
+            AgentMessage::Command(..) if !self.title.holds() => {}
             AgentMessage::Alarm => {
-                if state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment()) {
-                    state.handle(Event::Wake);
+                if self.alarm.fired(self.machine.deadline(), self.addresses.clock.moment()) {
+                    self.event(Event::Wake);
                 }
             }
             // A reader that has gone away does not concern the agent, here and below.
-            AgentMessage::Command(command, reply) => drop(reply.send(state.command(command))),
-            AgentMessage::View(reply) => drop(reply.send(state.machine.view(state.addresses.clock.now()))),
+            AgentMessage::Command(command, reply) => drop(reply.send(self.command(command))),
+            AgentMessage::View(reply) => drop(reply.send(self.machine.view(self.addresses.clock.now()))),
         }
-        state.set_alarm(&myself);
-        Ok(())
+        self.set_alarm(myself);
     }
 }
 
 impl AgentState {
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn new(id: AgentId, machine: Box<Agent>, title: Title, addresses: Arc<Addresses>) -> Self {
+        AgentState { id, title, machine, addresses, alarm: Alarm::default(), sheet: Sheet::default() }
+    }
+
+    fn event(&mut self, event: Event) {
         if !self.title.holds() {
             return;
         }
@@ -118,7 +101,7 @@ impl AgentState {
         }
     }
 
-    fn set_alarm(&mut self, myself: &ActorRef<AgentMessage>) {
+    fn set_alarm(&mut self, myself: &OwnerRef<AgentMessage>) {
         self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
     }
 }

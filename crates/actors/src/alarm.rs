@@ -2,9 +2,9 @@
 //! already set and not too late is left alone; when it fires early, it is set again.
 
 use carillon_acd::time::Moment;
-use ractor::ActorRef;
 
 use crate::clock::Clock;
+use crate::owner::Addressee;
 
 /// When the actor will be woken, if it will.
 #[derive(Debug, Default)]
@@ -14,11 +14,11 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     /// Sees to it that the actor gets `wake` at `deadline` or before.
-    pub(crate) fn set<M: ractor::Message>(
+    pub(crate) fn set<M>(
         &mut self,
         deadline: Option<Moment>,
         clock: &Clock,
-        actor: &ActorRef<M>,
+        actor: &impl Addressee<M>,
         wake: fn() -> M,
     ) {
         let Some(deadline) = deadline else { return };
@@ -26,7 +26,7 @@ impl Alarm {
             return;
         }
         self.set_for = Some(deadline);
-        drop(actor.send_after(deadline.since(clock.moment()), wake));
+        actor.tell_after(deadline.since(clock.moment()), wake);
     }
 
     /// The timer fired. Tells whether the deadline has really passed.

@@ -13,14 +13,14 @@ use carillon_acd::time::Now;
 use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message as Carried;
-use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef, ActorRuntime, Message, RpcReplyPort};
+use ractor::{Actor, ActorRef, ActorRuntime, RpcReplyPort};
 
 use crate::address::{Addresses, LivingCall};
 use crate::agent::AgentMessage;
 use crate::call::{CallActor, CallMessage, NewOwners};
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned};
+use crate::owner::{Addressee, OwnerRef};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
@@ -154,7 +154,7 @@ impl Center {
     pub fn edge_gone(&self, edge: NodeId) {
         for (_, agent) in self.addresses.agents() {
             // One that ends at this moment need not know.
-            let _ = agent.send_message(AgentMessage::Event(agent::Event::EdgeGone { edge }));
+            agent.tell(AgentMessage::Event(agent::Event::EdgeGone { edge }));
         }
     }
 
@@ -284,12 +284,12 @@ impl Center {
         &self.routing
     }
 
-    pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
+    pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<OwnerRef<AgentMessage>, CenterError> {
         let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
         self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
     }
 
-    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
+    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<OwnerRef<QueueMessage>, CenterError> {
         let all = || self.addresses.queues().into_iter().map(|(id, _)| id.to_string());
         self.addresses.queue(queue).ok_or_else(|| not_found(queue.to_string(), all()))
     }
@@ -324,35 +324,32 @@ fn base(name: &str) -> &str {
 }
 
 pub(crate) async fn ask<M, R>(
-    actor: &ActorRef<M>,
+    actor: &impl Addressee<M>,
     who: &impl std::fmt::Display,
     question: impl FnOnce(RpcReplyPort<R>) -> M,
-) -> Result<R, CenterError>
-where
-    M: Message,
-    R: Send + 'static,
-{
-    match actor.call(question, Some(ANSWER_WITHIN)).await {
-        Ok(CallResult::Success(answer)) => Ok(answer),
-        Ok(CallResult::Timeout) => Err(CenterError::Timeout(who.to_string())),
+) -> Result<R, CenterError> {
+    let (reply, answer) = ractor::concurrency::oneshot();
+    if !actor.tell(question(reply.into())) {
+        return Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() });
+    }
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Err(_) => Err(CenterError::Timeout(who.to_string())),
         // The actor ended between the look-up and the question.
-        Ok(CallResult::SenderError) | Err(_) => {
-            Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() })
-        }
+        Ok(Err(_)) => Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() }),
     }
 }
 
 /// Asks all at once; those that end meanwhile or do not answer in time are left out.
-pub(crate) async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
+pub(crate) async fn ask_all<I, A, M, R>(actors: Vec<(I, A)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
 where
-    M: Message,
-    R: Send + 'static,
+    A: Addressee<M>,
 {
     let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
     let mut asked = Vec::with_capacity(actors.len());
     for (_, actor) in &actors {
         let (reply, answer) = ractor::concurrency::oneshot();
-        if actor.send_message(question(reply.into())).is_ok() {
+        if actor.tell(question(reply.into())) {
             asked.push(answer);
         }
     }

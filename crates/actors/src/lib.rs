@@ -9,6 +9,7 @@ mod center;
 mod clock;
 mod explain;
 mod owned;
+mod owner;
 mod owning;
 mod pickup;
 mod ports;

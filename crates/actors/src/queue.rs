@@ -6,11 +6,12 @@ use carillon_acd::explain::{AgentInQueue, QueueExplained};
 use carillon_acd::ids::{AgentId, CallId};
 use carillon_acd::queue::{Effect, Event, PickupRefusal, Queue, RingingCall};
 use carillon_acd::view::{Place, QueueView};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
+use crate::owner::{OwnerRef, Shell};
 
 /// What a queue's mailbox takes.
 pub(crate) enum QueueMessage {
@@ -34,9 +35,7 @@ pub(crate) enum QueueMessage {
     Alarm,
 }
 
-/// The shell; all state is in [`QueueState`].
-pub(crate) struct QueueActor;
-
+/// The shell.
 pub(crate) struct QueueState {
     title: Title,
     machine: Box<Queue>,
@@ -44,61 +43,47 @@ pub(crate) struct QueueState {
     alarm: Alarm,
 }
 
-impl Actor for QueueActor {
-    type Msg = QueueMessage;
-    type State = QueueState;
-    type Arguments = (Box<Queue>, Title, Arc<Addresses>);
+impl Shell for QueueState {
+    type Message = QueueMessage;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<QueueMessage>,
-        (machine, title, addresses): Self::Arguments,
-    ) -> Result<QueueState, ActorProcessingErr> {
-        let mut state = QueueState { title, machine, addresses, alarm: Alarm::default() };
-        state.set_alarm(&myself);
-        Ok(state)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<QueueMessage>,
-        message: QueueMessage,
-        state: &mut QueueState,
-    ) -> Result<(), ActorProcessingErr> {
+    fn handle(&mut self, myself: &OwnerRef<QueueMessage>, message: QueueMessage) {
         match message {
-            QueueMessage::Event(event) => state.handle(event),
+            QueueMessage::Event(event) => self.event(event),
             QueueMessage::Alarm => {
-                if state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment()) {
-                    state.handle(Event::Wake);
+                if self.alarm.fired(self.machine.deadline(), self.addresses.clock.moment()) {
+                    self.event(Event::Wake);
                 }
             }
             QueueMessage::View(reply) => {
                 // A reader that has gone away does not concern the queue.
-                let _ = reply.send(state.machine.view(state.addresses.clock.now()));
+                let _ = reply.send(self.machine.view(self.addresses.clock.now()));
             }
             // As above.
-            QueueMessage::Places(reply) => drop(reply.send(state.machine.places(state.addresses.clock.now()))),
+            QueueMessage::Places(reply) => drop(reply.send(self.machine.places(self.addresses.clock.now()))),
             QueueMessage::Explain(most, reply) => {
-                let _ = reply.send(state.machine.explain(state.addresses.clock.now(), most));
+                let _ = reply.send(self.machine.explain(self.addresses.clock.now(), most));
             }
             QueueMessage::ExplainCaller(call, reply) => {
-                let _ = reply.send(state.machine.explain_caller(state.addresses.clock.now(), call));
+                let _ = reply.send(self.machine.explain_caller(self.addresses.clock.now(), call));
             }
             QueueMessage::ExplainAgent(agent, reply) => {
-                let _ = reply.send(state.machine.explain_agent(state.addresses.clock.now(), &agent));
+                let _ = reply.send(self.machine.explain_agent(self.addresses.clock.now(), &agent));
             }
             QueueMessage::Rings(agent, only, reply) => {
-                drop(reply.send(state.machine.rings(state.addresses.clock.now(), &agent, only)));
+                drop(reply.send(self.machine.rings(self.addresses.clock.now(), &agent, only)));
             }
-            QueueMessage::PickUp(call, agent, reply) => drop(reply.send(state.pick_up(call, &agent))),
+            QueueMessage::PickUp(call, agent, reply) => drop(reply.send(self.pick_up(call, &agent))),
         }
-        state.set_alarm(&myself);
-        Ok(())
+        self.set_alarm(myself);
     }
 }
 
 impl QueueState {
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn new(machine: Box<Queue>, title: Title, addresses: Arc<Addresses>) -> Self {
+        QueueState { title, machine, addresses, alarm: Alarm::default() }
+    }
+
+    fn event(&mut self, event: Event) {
         if !self.title.holds() {
             return;
         }
@@ -123,7 +108,7 @@ impl QueueState {
         }
     }
 
-    fn set_alarm(&mut self, myself: &ActorRef<QueueMessage>) {
+    fn set_alarm(&mut self, myself: &OwnerRef<QueueMessage>) {
         self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || QueueMessage::Alarm);
     }
 }

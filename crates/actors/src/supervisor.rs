@@ -11,18 +11,21 @@ use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::queue::Queue;
 use carillon_acd::{agent, queue};
 use carillon_rpc::cluster::Message;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::address::{Addresses, LivingCall};
-use crate::agent::AgentActor;
+use crate::agent::{AgentMessage, AgentState};
 use crate::center::Objects;
 use crate::owned::{Owned, Title};
-use crate::queue::QueueActor;
+use crate::owner::{Addressee, OwnerNumber, OwnerRef};
+use crate::queue::{QueueMessage, QueueState};
 
 /// What the supervisor is told.
 pub(crate) enum Order {
     /// Start owners. Answered when they all have an address.
     Own(Vec<Appointment>, RpcReplyPort<()>),
+    /// An owner has failed, and says why.
+    Failed(OwnerNumber, String),
     /// End owners: another node owns these from now on. Answered when none has an address any more.
     Disown(Vec<Owned>, RpcReplyPort<()>),
 }
@@ -82,9 +85,10 @@ impl Actor for Supervisor {
         // Who gave the order may have gone away, which changes nothing.
         match order {
             Order::Own(appointments, reply) => {
-                state.own(appointments, &myself.get_cell());
+                state.own(appointments, &myself);
                 let _ = reply.send(());
             }
+            Order::Failed(who, why) => state.replace(who, &why, &myself),
             Order::Disown(what, reply) => {
                 state.disown(what);
                 let _ = reply.send(());
@@ -95,12 +99,12 @@ impl Actor for Supervisor {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Order>,
+        _: ActorRef<Order>,
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, &myself.get_cell()),
+            SupervisionEvent::ActorFailed(who, error) => state.call_failed(who.get_id(), &error),
             SupervisionEvent::ActorTerminated(..)
             | SupervisionEvent::ActorStarted(_)
             | SupervisionEvent::ProcessGroupChanged(_) => {}
@@ -110,7 +114,7 @@ impl Actor for Supervisor {
 }
 
 impl SupervisorState {
-    fn own(&mut self, appointments: Vec<Appointment>, supervisor: &ActorCell) {
+    fn own(&mut self, appointments: Vec<Appointment>, supervisor: &ActorRef<Order>) {
         for Appointment { owned, title, mut held } in appointments {
             self.retire(&owned);
             self.start(owned, title, supervisor);
@@ -132,48 +136,50 @@ impl SupervisorState {
     /// Ends an owner, if there is one. What is in its mailbox is lost, as any message may be.
     fn retire(&self, owned: &Owned) {
         match owned {
-            Owned::Queue(queue) => self.addresses.queue_leaves(queue).inspect(|actor| actor.stop(None)).map(drop),
-            Owned::Agent(agent) => self.addresses.agent_leaves(agent).inspect(|actor| actor.stop(None)).map(drop),
+            Owned::Queue(queue) => self.addresses.queue_leaves(queue).inspect(|actor| actor.stop()).map(drop),
+            Owned::Agent(agent) => self.addresses.agent_leaves(agent).inspect(|actor| actor.stop()).map(drop),
         };
     }
 
-    fn start(&mut self, owned: Owned, title: Title, supervisor: &ActorCell) {
+    fn start(&mut self, owned: Owned, title: Title, supervisor: &ActorRef<Order>) {
         let started = match &owned {
             Owned::Queue(queue) => self.start_queue(queue, title.clone(), supervisor),
             Owned::Agent(agent) => self.start_agent(agent, title.clone(), supervisor),
         };
-        match started {
-            Ok(()) => drop(self.titles.insert(owned, title)),
-            Err(error) => tracing::error!(%owned, %error, "no owner"),
+        if started.is_some() {
+            self.titles.insert(owned, title);
         }
     }
 
-    fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
-        // A shard may hold names that this node's configuration does not have.
-        let Some(config) = self.agents.get(id).cloned() else { return Ok(()) };
+    /// `None` for a name that this node's configuration does not have: a shard may hold such, here and below.
+    fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorRef<Order>) -> Option<()> {
+        let config = self.agents.get(id).cloned()?;
         self.addresses.announce_owner(id, title.epoch);
         let saved = (self.addresses.ports.saved)(id);
         let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, title.epoch));
-        let arguments = (id.clone(), machine, title, self.addresses.clone());
-        let (actor, _) = ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor.clone())?;
-        self.addresses.agent_lives(id.clone(), actor);
-        Ok(())
+        let shell = AgentState::new(id.clone(), machine, title, self.addresses.clone());
+        let owner = OwnerRef::begin(shell, supervisor.clone());
+        // Before anybody else can say something.
+        owner.tell(AgentMessage::Event(agent::Event::Start));
+        self.addresses.agent_lives(id.clone(), owner);
+        Some(())
     }
 
-    fn start_queue(&self, id: &QueueId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
-        let Some(config) = self.queues.get(id).cloned() else { return Ok(()) };
+    fn start_queue(&self, id: &QueueId, title: Title, supervisor: &ActorRef<Order>) -> Option<()> {
+        let config = self.queues.get(id).cloned()?;
         let (epoch, now) = (title.epoch, self.addresses.clock.now());
         let machine = Box::new(Queue::new(now, id.clone(), config, epoch, self.seed ^ epoch.0));
-        let arguments = (machine, title, self.addresses.clone());
-        let (actor, _) = ractor::ActorRuntime::spawn_linked_instant(None, QueueActor, arguments, supervisor.clone())?;
-        self.addresses.queue_lives(id.clone(), actor);
-        Ok(())
+        let owner = OwnerRef::begin(QueueState::new(machine, title, self.addresses.clone()), supervisor.clone());
+        // It sets its timer.
+        owner.tell(QueueMessage::Event(queue::Event::Wake));
+        self.addresses.queue_lives(id.clone(), owner);
+        Some(())
     }
 
     /// Failures are rare, so who it was is searched for, not kept.
-    fn replace(&mut self, failed: ActorId, error: &ActorProcessingErr, supervisor: &ActorCell) {
-        if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
-            tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
+    fn replace(&mut self, failed: OwnerNumber, error: &str, supervisor: &ActorRef<Order>) {
+        if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.number() == failed) {
+            tracing::error!(%agent, error, "an agent's owner failed: a new one starts");
             let Some(epoch) = self.start_again(Owned::Agent(agent.clone()), supervisor) else { return };
             // First his devices, or a call whose phone rings would be refused for want of one.
             (self.addresses.ports.announce)(&agent);
@@ -183,11 +189,13 @@ impl SupervisorState {
             }
             return;
         }
-        if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
-            tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");
+        if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.number() == failed) {
+            tracing::error!(%queue, error, "a queue's owner failed: a new one starts");
             self.start_again(Owned::Queue(queue), supervisor);
-            return;
         }
+    }
+
+    fn call_failed(&self, failed: ActorId, error: &ActorProcessingErr) {
         if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
             tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
             (self.addresses.ports.abandon)(call);
@@ -200,7 +208,7 @@ impl SupervisorState {
     }
 
     /// The epoch of the new owner.
-    fn start_again(&mut self, owned: Owned, supervisor: &ActorCell) -> Option<Epoch> {
+    fn start_again(&mut self, owned: Owned, supervisor: &ActorRef<Order>) -> Option<Epoch> {
         let title = self.titles.get(&owned).map(Title::renewed)?;
         let epoch = title.epoch;
         self.start(owned, title, supervisor);
