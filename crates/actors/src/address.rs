@@ -111,14 +111,14 @@ impl Addresses {
     pub(crate) fn deliver(&self, message: Message) -> Result<(), NotHere> {
         match message {
             Message::Call(call, event) if call.node == self.node => self.tell_call_here(call, event),
-            message @ Message::Call(..) => return Err(NotHere(message)),
+            message @ Message::Call(..) => return Err(NotHere(Box::new(message))),
             Message::Agent(id, event) => match self.agent(&id) {
                 Some(actor) => drop(actor.tell(AgentMessage::Event(event))),
-                None => return Err(NotHere(Message::Agent(id, event))),
+                None => return Err(NotHere(Box::new(Message::Agent(id, event)))),
             },
             Message::Queue(id, event) => match self.queue(&id) {
                 Some(actor) => drop(actor.tell(QueueMessage::Event(event))),
-                None => return Err(NotHere(Message::Queue(id, event))),
+                None => return Err(NotHere(Box::new(Message::Queue(id, event)))),
             },
         }
         Ok(())

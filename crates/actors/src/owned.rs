@@ -75,7 +75,7 @@ impl fmt::Debug for Title {
 /// A message came to a node that does not have the call, or the owner, that it is for. Here it is again.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("a message for {} came to a node that does not have it", addressee(.0))]
-pub struct NotHere(pub Message);
+pub struct NotHere(pub Box<Message>);
 
 fn addressee(message: &Message) -> String {
     match message {

@@ -273,6 +273,7 @@ impl Membership {
     /// sender has not heard yet. But two nodes that take each other for it do not play ball.
     fn deliver(&self, from: NodeId, message: Message) {
         let Some(Err(NotHere(message))) = self.works.get().map(|works| works.center.deliver(message)) else { return };
+        let message = *message;
         let owner = self.owner(&message).filter(|owner| ![self.me, from].contains(owner));
         if is_news(&message) && owner.is_some() { self.carry(message) } else { self.keep(message) }
     }
