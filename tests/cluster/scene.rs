@@ -22,22 +22,29 @@ pub(crate) struct Scene {
     nodes: BTreeMap<u8, Carillon>,
     /// The folders of those that were killed.
     graves: Vec<TempDir>,
+    agents: usize,
 }
 
 impl Scene {
-    /// Three nodes, one queue `support`, the agent `anna`; everything has an owner.
+    /// With the agent `anna`.
     pub(crate) async fn start() -> Result<Scene> {
+        Scene::of(&["anna"]).await
+    }
+
+    /// Three nodes, one queue `support` of these agents, who may pick up; everything has an owner.
+    pub(crate) async fn of(agents: &[&str]) -> Result<Scene> {
         let block = Block::fresh();
         let etcd = Etcd::start(block.etcd(), 1).await?;
-        let fields = ["wrap_up: 0s", "waiting_sound: music"];
-        let yaml =
-            Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101).yaml();
+        let fields = ["wrap_up: 0s", "waiting_sound: music", "pickup: true"];
+        let names: Vec<String> = agents.iter().map(|&name| name.to_owned()).collect();
+        let center = Center::new(block).queue("support", "in_order", &names, &fields);
+        let yaml = (101..).zip(agents).fold(center, |center, (extension, name)| center.agent(name, extension)).yaml();
         let mut nodes = BTreeMap::new();
         for node in 1..=3 {
             let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints());
             nodes.insert(node, Carillon::start(launch).await?);
         }
-        let scene = Scene { block, etcd, nodes, graves: Vec::new() };
+        let scene = Scene { block, etcd, nodes, graves: Vec::new(), agents: agents.len() };
         scene.until_all_own().await?;
         Ok(scene)
     }
@@ -114,10 +121,11 @@ impl Scene {
         })
     }
 
-    /// Until the queue and the agent have their owners, and these answer for them.
+    /// Until the queue and the agents have their owners, and these answer for them.
     pub(crate) async fn until_all_own(&self) -> Result<()> {
         self.until("one queue", &["get", "queues", "-o", "json"], |all| (all.len() == 1).then_some(())).await?;
-        self.until("one agent", &["get", "agents", "-o", "json"], |all| (all.len() == 1).then_some(())).await
+        let complete = |all: &[Value]| (all.len() == self.agents).then_some(());
+        self.until("all agents", &["get", "agents", "-o", "json"], complete).await
     }
 
     /// The living node that owns a queue or an agent.
