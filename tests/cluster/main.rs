@@ -1,6 +1,7 @@
 //! Several nodes with a real etcd on loopback, real phones, and what happens when a part of it dies.
 
 mod elsewhere;
+mod operate;
 mod pickup;
 mod scene;
 

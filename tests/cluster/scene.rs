@@ -49,6 +49,10 @@ impl Scene {
         Ok(scene)
     }
 
+    pub(crate) const fn block(&self) -> Block {
+        self.block
+    }
+
     pub(crate) const fn etcd(&self) -> &Etcd {
         &self.etcd
     }
@@ -63,8 +67,13 @@ impl Scene {
         *self.nodes.keys().find(|node| !these.contains(node)).expect("three nodes")
     }
 
-    fn node(&self, node: u8) -> &Carillon {
+    pub(crate) fn node(&self, node: u8) -> &Carillon {
         &self.nodes[&node]
+    }
+
+    /// A node that will end by itself.
+    pub(crate) fn let_go(&mut self, node: u8) -> Result<Carillon> {
+        self.nodes.remove(&node).context("it lives")
     }
 
     /// An agent's phone, registered at `node`.
@@ -96,7 +105,12 @@ impl Scene {
     }
 
     /// Asks the living nodes in turn until the answer of one is as wanted. Each answers for all of them.
-    async fn until<T>(&self, what: &str, args: &[&str], mut look: impl FnMut(&[Value]) -> Option<T>) -> Result<T> {
+    pub(crate) async fn until<T>(
+        &self,
+        what: &str,
+        args: &[&str],
+        mut look: impl FnMut(&[Value]) -> Option<T>,
+    ) -> Result<T> {
         let mut poll = tokio::time::interval(Duration::from_millis(50));
         let mut last = Vec::new();
         let looking = async {

@@ -21,6 +21,7 @@ use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
 use crate::story::Story;
+use crate::survey::{Refusals, count};
 
 /// Calls come and go hundreds of times a second: so many locks share their table.
 const CALL_SHARDS: usize = 16;
@@ -40,6 +41,7 @@ pub(crate) struct Addresses {
     pub(crate) clock: Clock,
     pub(crate) ports: Ports,
     pub(crate) statistics: Statistics,
+    pub(crate) refusals: Refusals,
     agents: RwLock<HashMap<AgentId, OwnerRef<AgentMessage>>>,
     queues: RwLock<HashMap<QueueId, OwnerRef<QueueMessage>>>,
     fence: RwLock<Fence>,
@@ -53,6 +55,7 @@ impl Addresses {
             clock,
             ports,
             statistics,
+            refusals: Refusals::default(),
             agents: RwLock::default(),
             queues: RwLock::default(),
             fence: RwLock::default(),
@@ -74,6 +77,7 @@ impl Addresses {
     fn tell_call_here(&self, call: CallId, event: call::Event) {
         if !self.fence.read().unwrap_or_else(PoisonError::into_inner).admits(&event) {
             tracing::debug!(call_id = %call, "a replaced owner of an agent is not believed");
+            count(&self.refusals.grants, 1);
             return;
         }
         let actor = self.shard(call).get(&call).map(|living| living.actor.clone());
@@ -153,6 +157,17 @@ impl Addresses {
             all.extend(shard.iter().map(|(id, living)| (*id, living.actor.clone())));
         }
         all
+    }
+
+    /// How many calls live, and when the oldest of them began.
+    pub(crate) fn count_calls(&self) -> (usize, Option<WallTime>) {
+        let (mut count, mut oldest) = (0, None);
+        for shard in &self.calls {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            count += shard.len();
+            oldest = shard.values().map(|living| living.started).chain(oldest).min();
+        }
+        (count, oldest)
     }
 
     /// The agent gets an owner of this epoch; no older one is believed any more.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event};
+use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event, Refusal};
+use carillon_acd::call::{Event as CallEvent, FromAgent};
 use carillon_acd::ids::AgentId;
 use carillon_acd::stats::Sheet;
 use carillon_acd::view::{AgentCommand, AgentView};
@@ -12,6 +13,7 @@ use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
 use crate::owner::{OwnerRef, Shell};
+use crate::survey::count;
 
 /// What an agent's mailbox takes.
 pub(crate) enum AgentMessage {
@@ -63,7 +65,7 @@ impl AgentState {
 
     fn event(&mut self, event: Event) {
         if !self.title.holds() {
-            return;
+            return count(&self.addresses.refusals.without_title, 1);
         }
         // Of thousands of agents few have something to do at a time, so none keeps room for it.
         let mut effects = Vec::new();
@@ -83,7 +85,10 @@ impl AgentState {
         self.note_time();
         for effect in effects {
             match effect {
-                Effect::ToCall(call, event) => self.addresses.tell_call(call, event),
+                Effect::ToCall(call, event) => {
+                    count(&self.addresses.refusals.offers_by_agents, u32::from(is_stale(&event)));
+                    self.addresses.tell_call(call, event);
+                }
                 Effect::ToQueue(queue, event) => self.addresses.tell_queue(&queue, event),
                 Effect::Save(saved) => (self.addresses.ports.save)(self.id.clone(), saved),
             }
@@ -104,4 +109,9 @@ impl AgentState {
     fn set_alarm(&mut self, myself: &OwnerRef<AgentMessage>) {
         self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
     }
+}
+
+/// Whether an agent refuses the offer of a queue's replaced owner with this.
+const fn is_stale(said: &CallEvent) -> bool {
+    matches!(said, CallEvent::Agent(_, _, FromAgent::Refused { why: Refusal::StaleEpoch, .. }))
 }

@@ -14,6 +14,7 @@ use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Owned;
 use crate::story::Story;
+use crate::survey::count;
 
 /// The epoch of the new owner of something; `None` for what has no new owner.
 pub(crate) type NewOwners = Arc<dyn Fn(&Owned) -> Option<Epoch> + Send + Sync>;
@@ -100,7 +101,9 @@ impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
         let _within = self.span.clone().entered();
         let mut effects = std::mem::take(&mut self.effects);
+        let refused = self.machine.refused();
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
+        count(&self.addresses.refusals.offers_by_calls, self.machine.refused() - refused);
         self.story.follow(&self.addresses.statistics, &self.machine);
         for effect in effects.drain(..) {
             self.perform(myself, effect);

@@ -9,7 +9,7 @@ use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
 use carillon_acd::stats::Definitions;
-use carillon_acd::time::Now;
+use carillon_acd::time::{Now, WallTime};
 use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message as Carried;
@@ -50,6 +50,15 @@ pub enum CenterError {
     /// The actor did not answer within its deadline (2 s): the node is overloaded or stops.
     #[error("{0} did not answer in time")]
     Timeout(String),
+}
+
+/// How many calls are not over on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InProgress {
+    /// All of them, callbacks that wait included.
+    pub calls: usize,
+    /// How long ago the oldest of them began; `None` without calls.
+    pub oldest: Option<Duration>,
 }
 
 /// What a center consists of at its start.
@@ -265,9 +274,11 @@ impl Center {
         &self.addresses.statistics
     }
 
-    /// How many calls are not over.
-    pub fn calls_in_progress(&self) -> usize {
-        self.addresses.calls().len()
+    /// The calls that are not over.
+    pub fn in_progress(&self) -> InProgress {
+        let now = self.addresses.clock.now().wall;
+        let (calls, oldest) = self.addresses.count_calls();
+        InProgress { calls, oldest: oldest.map(|started| since(started, now)) }
     }
 
     /// Hangs up every call, and waits until each has done so (2 s at most): a callback has no leg that the edge could
@@ -307,6 +318,11 @@ fn first<I: Ord, A>(mut all: Vec<(I, A)>, wanted: impl Fn(&I) -> bool, most: usi
         all.truncate(most);
     }
     all
+}
+
+/// The time from `a` to `b`, by clocks that may have been set between.
+fn since(a: WallTime, b: WallTime) -> Duration {
+    Duration::from_micros(u64::try_from(b.0.saturating_sub(a.0)).unwrap_or(0))
 }
 
 fn not_found(what: String, all: impl Iterator<Item = String>) -> CenterError {

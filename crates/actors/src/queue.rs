@@ -12,6 +12,7 @@ use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
 use crate::owner::{OwnerRef, Shell};
+use crate::survey::count;
 
 /// What a queue's mailbox takes.
 pub(crate) enum QueueMessage {
@@ -85,7 +86,7 @@ impl QueueState {
 
     fn event(&mut self, event: Event) {
         if !self.title.holds() {
-            return;
+            return count(&self.addresses.refusals.without_title, 1);
         }
         // As with agents, most have nothing to do.
         let mut effects = Vec::new();

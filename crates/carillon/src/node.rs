@@ -10,16 +10,18 @@ use carillon_acd::ids::{Epoch, LegId, NodeId};
 use carillon_actors::{Center, Clock, Owned, Ports, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
-use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
+use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{KnownNodes, Member, Membership};
+use crate::cluster::{KnownNodes, Member, Membership, intake};
+use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
+use crate::vitals::{Parts, Vitals};
 use crate::wishes::Wishes;
 
 /// The only node's number.
@@ -38,6 +40,7 @@ pub(crate) struct Node {
     store: Store,
     api: Option<Api>,
     member: Option<Member>,
+    vitals: Arc<Vitals>,
     /// Where SIP is spoken, with the real port; `None` without the edge role.
     pub(crate) sip_addr: Option<SocketAddr>,
     /// Where the API listens, with the real port; `None` without the api role.
@@ -60,6 +63,10 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let roles = file.map_or(Roles { edge: true, acd: true, api: true }, NodeFile::roles);
         let boot = boot()?;
+        let vitals: Arc<Vitals> = Arc::default();
+        if let Some(addr) = options.metrics {
+            vitals.serve(listen(addr, "health and metrics", "--metrics").await?)?;
+        }
         let api = if roles.api { Some(listen(options.api, "the API", "--api").await?) } else { None };
         let api_addr = api.as_ref().map(TcpListener::local_addr).transpose()?;
         let store = Store::open(data).await.context("cannot open the call records: see --data")?;
@@ -88,6 +95,9 @@ impl Node {
             // It was empty: nobody else sets it, here and below.
             let _ = late_edge.set(edge.clone());
         }
+        if let (Some(edge), Some(_)) = (&edge, file) {
+            edge.set_intake(Intake::Nothing);
+        }
         let sip_addr = edge.as_ref().map(Edge::local_addr);
         let member = match file {
             Some(file) => {
@@ -99,25 +109,40 @@ impl Node {
                 let _ = late_member.set(beginning.membership.clone());
                 let member = beginning.run(center.clone(), edge.clone(), everything(objects));
                 wishes.share(member.membership.cluster().space());
+                if let Some(edge) = &edge {
+                    tokio::spawn(intake::follow(edge.clone(), member.membership.cluster().clone()));
+                }
                 Some(member)
             }
             None => None,
         };
+        let membership = member.as_ref().map(|member| member.membership.clone());
+        let (writer, acd) = (store.writer(), roles.acd);
+        vitals.started(Parts { center: center.clone(), edge: edge.clone(), writer, membership, acd });
         let api = api.map(|listener| {
             let (stop, stopped) = oneshot::channel();
             let nodes = member.as_ref().map(|member| -> Arc<dyn Nodes> {
                 Arc::new(KnownNodes::new(member.membership.clone(), everything(objects)))
             });
-            let served = tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), nodes, async {
+            let (center, store, vitals) = (center.clone(), store.clone(), vitals.clone());
+            let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, async {
                 let _ = stopped.await;
             }));
             Api { served, stop }
         });
-        Ok(Node { edge, center, store, api, member, sip_addr, api_addr })
+        Ok(Node { edge, center, store, api, member, vitals, sip_addr, api_addr })
+    }
+
+    /// Takes nothing new, hands over what it owns, and waits until its calls have ended, for at most `limit` (Spec: CL-6).
+    pub(crate) async fn drain(&self, limit: Duration) {
+        self.vitals.ending();
+        let membership = self.member.as_ref().map(|member| &member.membership);
+        Draining { center: &self.center, edge: self.edge.as_ref(), membership }.run(limit).await;
     }
 
     /// Ends cleanly: the API refuses, calls are hung up and recorded, sockets and files are closed.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.vitals.ending();
         if let Some(member) = self.member {
             member.leave().await;
         }

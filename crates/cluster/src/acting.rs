@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use carillon_acd::ids::Epoch;
 use carillon_acd::time::Moment;
@@ -38,6 +39,11 @@ impl Acting {
         may.then_some(Epoch(epoch))
     }
 
+    /// Until when it may act on what it serves.
+    pub fn until(&self) -> Moment {
+        Moment::at(Duration::from_nanos(self.0.until.load(Ordering::Acquire)))
+    }
+
     pub(crate) fn serve(&self, shard: Shard, epoch: Epoch) {
         self.0.epochs[shard.index()].store(epoch.0, Ordering::Release);
     }
@@ -57,8 +63,6 @@ fn nanoseconds(moment: Moment) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     // spec: CL-5

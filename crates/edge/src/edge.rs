@@ -24,6 +24,7 @@ use crate::config::{Callbacks, EdgeConfig, EdgeError, Stats};
 use crate::datapath::{Datapath, DatapathConfig};
 use crate::directory::{Device, Directory};
 use crate::inbox::{Inbox, Push};
+use crate::intake::{Intake, SharedIntake};
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::router::Router;
@@ -79,6 +80,7 @@ impl Edge {
             transactions: polls.iter().map(|_| AtomicU64::new(0)).collect(),
             remembered: polls.iter().map(|_| AtomicU64::new(0)).collect(),
             stopping: AtomicBool::new(false),
+            intake: SharedIntake::default(),
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
             done: Source::once(Arc::new(tone::done())),
@@ -157,6 +159,12 @@ impl Edge {
         let peers = Arc::new(Peers::new(others));
         let before = self.shared.peers.swap(peers.clone());
         before.gone_from(&peers).for_each(|address| self.shared.router.edge_gone(address));
+    }
+
+    /// Takes less, or everything again; calls in progress, dialogs and registrations that are there go on in any case.
+    /// Spec: CL-6.
+    pub fn set_intake(&self, intake: Intake) {
+        self.shared.intake.set(intake);
     }
 
     /// Reports all devices of an agent again, for an owner who begins without knowing them.

@@ -13,4 +13,4 @@ pub mod records;
 pub use config::Center;
 pub use db::{Store, StoreError};
 pub use periods::PeriodsAfter;
-pub use records::{Cursor, Filter, Order, RecordWriter};
+pub use records::{Cursor, Filter, Order, RecordWriter, WriterStats};

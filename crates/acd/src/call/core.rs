@@ -52,6 +52,8 @@ pub(super) struct Core {
     pub(super) own: Option<Own>,
     pub(super) ledger: Ledger,
     pub(super) out: Vec<Effect>,
+    /// What replaced owners of its queues have said, and was refused.
+    pub(super) refused: u32,
     /// The leg of the caller: the one he came by, or the one that called him back.
     caller: LegId,
     answered: bool,
@@ -90,6 +92,7 @@ impl Core {
             own: None,
             ledger: Ledger::new(now),
             out: Vec::new(),
+            refused: 0,
             answered: false,
             legs: 0,
             reservations: 0,

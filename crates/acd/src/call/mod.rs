@@ -104,6 +104,11 @@ impl Call {
         std::mem::swap(&mut self.core.out, out);
     }
 
+    /// How often a replaced owner of its queue was refused so far (Spec: CL-3).
+    pub fn refused(&self) -> u32 {
+        self.core.refused
+    }
+
     /// When [`Event::Wake`] is due; `None` once it has ended.
     pub fn deadline(&self) -> Option<Moment> {
         if self.is_over() {
@@ -290,7 +295,7 @@ impl Call {
                 FromQueue::Enqueued { sequence } => queued.enqueued(&mut self.core, sequence),
                 FromQueue::Offer(offer) => queued.offered(&mut self.core, offer),
                 FromQueue::Overflow { epoch, overflow } => {
-                    if queued.heeds(epoch) {
+                    if queued.heeds(&mut self.core, epoch) {
                         self.overflow(overflow);
                     }
                 }

@@ -100,14 +100,16 @@ impl Queued {
     }
 
     /// Whether this owner may still speak: none that is newer has been heard (Spec: CL-3).
-    pub(super) fn heeds(&mut self, epoch: Epoch) -> bool {
+    pub(super) fn heeds(&mut self, core: &mut Core, epoch: Epoch) -> bool {
         self.epoch = self.epoch.max(epoch);
-        self.epoch == epoch || mutant!(OfferWithoutEpoch)
+        let heeds = self.epoch == epoch || mutant!(OfferWithoutEpoch);
+        core.refused += u32::from(!heeds);
+        heeds
     }
 
     /// Announces itself to a new owner of the queue.
     pub(super) fn announce_to(&mut self, core: &mut Core, epoch: Epoch) {
-        if self.heeds(epoch) {
+        if self.heeds(core, epoch) {
             self.announce(core);
         }
     }
@@ -131,7 +133,7 @@ impl Queued {
     }
 
     pub(super) fn offered(&mut self, core: &mut Core, offer: Offer) {
-        if !self.heeds(offer.id.epoch) {
+        if !self.heeds(core, offer.id.epoch) {
             return;
         }
         let last = self.last_offer();

@@ -416,7 +416,7 @@ fn cl_3_a_replaced_owner_is_not_obeyed() {
         ring_for: Duration::ZERO,
     };
     line.queue(FromQueue::Overflow { epoch: Epoch(4), overflow });
-    assert_eq!(line.out, []);
+    assert_eq!((&line.out[..], line.call.refused()), (&[][..], 2));
     line.offer(6, 1, &["anna"]);
     assert_eq!(line.agents_told().len(), 1);
 }

@@ -3,5 +3,6 @@
 
 mod center;
 mod explain;
+mod health;
 mod node;
 mod server;

@@ -7,6 +7,7 @@ mod cluster;
 mod explain;
 mod get;
 mod hang_up;
+mod missing;
 mod output;
 mod records;
 mod row;

@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod holdings;
+pub(crate) mod intake;
 mod nodes;
 mod steps;
 mod wire;
@@ -26,7 +27,7 @@ use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::held;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
-use carillon_rpc::cluster::link::{Inbox, Links, Myself, NotUnderstood};
+use carillon_rpc::cluster::link::{Inbox, LinkStats, Links, Myself, NotUnderstood};
 use carillon_rpc::cluster::wire::{Envelope, envelope::Message as Wire};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -315,6 +316,11 @@ impl Membership {
             Message::Agent(agent, _) => self.cluster.directory().of_agent(agent).map(|owner| owner.node),
             Message::Queue(queue, _) => self.cluster.directory().of_queue(queue).map(|owner| owner.node),
         }
+    }
+
+    /// What its links have carried.
+    pub(crate) fn link_stats(&self) -> LinkStats {
+        self.links.stats()
     }
 
     /// The cluster as this node knows it.

@@ -48,6 +48,7 @@ impl Worker {
 
     /// Who calls, and whether the way back is pinned to the flow; or why the call is refused.
     fn admit(&self, now: Moment, flow: &Flow, request: &Request) -> Result<(Source, bool), Rejection> {
+        self.shared.intake.get().call().inspect_err(|_| count(&self.shared.counters.refused))?;
         let admitted = match self.identify(flow, request) {
             Sender::Trunk(trunk) => (Source::Trunk(trunk), false),
             Sender::Device(device) => (Source::Device(device), false),

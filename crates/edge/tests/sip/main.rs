@@ -5,6 +5,7 @@
 mod adoption;
 mod calls;
 mod dialling;
+mod drain;
 mod early;
 mod hold;
 mod races;

@@ -78,6 +78,8 @@ pub struct Carillon {
     pub sip: SocketAddr,
     /// Where its API listens.
     pub api: SocketAddr,
+    /// Where health and metrics are served over plain HTTP.
+    pub http: SocketAddr,
     /// How long it took until both answered.
     pub start_up: Duration,
     child: Child,
@@ -117,7 +119,7 @@ impl Carillon {
             Some(port) => SocketAddr::new(ip, port),
             None => free_port(ip)?,
         };
-        let api = free_port(ip)?;
+        let (api, http) = (free_port(ip)?, free_port(ip)?);
         let mut command = Command::new(binary()?);
         match &launch.center {
             Some(yaml) => {
@@ -141,6 +143,7 @@ impl Carillon {
             .arg("--data")
             .arg(folder.path().join("data"))
             .args(["--sip", &sip.to_string(), "--api", &api.to_string(), "--advertise", &ip.to_string()])
+            .args(["--metrics", &http.to_string()])
             .args(&launch.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("the log file")?)
@@ -148,7 +151,7 @@ impl Carillon {
             .kill_on_drop(true);
         let began = Instant::now();
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
-        let mut running = Carillon { sip, api, start_up: Duration::ZERO, child, folder };
+        let mut running = Carillon { sip, api, http, start_up: Duration::ZERO, child, folder };
         running.wait_until_ready(began).await?;
         Ok(running)
     }
@@ -224,15 +227,25 @@ impl Carillon {
         serde_json::from_str(&text).with_context(|| format!("carillon {} printed {text:?}", args.join(" ")))
     }
 
+    /// What it answers to `GET path`: status and body.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        super::http::get(self.http, path).await
+    }
+
     /// Interrupts it, as Ctrl-C does, and waits for its clean end. Returns its log.
-    pub async fn stop(mut self) -> Result<String> {
+    pub async fn stop(self) -> Result<String> {
         process::signal(&self.child, "INT").await?;
-        let status = process::wait(&mut self.child, "carillon after SIGINT", END).await;
+        Ok(self.ended("carillon after SIGINT", END).await?.0)
+    }
+
+    /// Waits for its clean end. Returns its log, and its folder, which stays until it is dropped.
+    pub async fn ended(mut self, what: &str, within: Duration) -> Result<(String, TempDir)> {
+        let status = process::wait(&mut self.child, what, within).await;
         let log = self.log();
         let status = status.with_context(|| log.clone())?;
         ensure!(status.success(), "carillon ended with {status}:\n{log}");
         ensure!(!log.contains("panicked"), "a thread panicked:\n{log}");
-        Ok(log)
+        Ok((log, self.folder))
     }
 }
 
