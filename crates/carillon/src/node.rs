@@ -200,6 +200,7 @@ fn callbacks(center: &Center) -> Callbacks {
         on_incoming: Arc::new(move |call| incoming.incoming(call)),
         on_leg_event: Arc::new(move |leg, event| legs.leg_event(leg, event)),
         on_reachability: Arc::new(move |change| devices.reachability(change)),
+        on_image: None,
     }
 }
 

@@ -130,6 +130,15 @@ impl Edge {
         }
     }
 
+    /// Another edge has taken this call over: its legs in conversation are forgotten without a message or an event, and
+    /// their audio stops. Later requests in their dialogs are answered as in unknown ones (481). A phone that still rings
+    /// for the call has not been taken over: its ringing is cancelled; and so is a caller refused whom nobody has answered.
+    pub fn forsake(&self, call: CallId) {
+        if self.shared.router.forsake(call) == Push::Full {
+            tracing::error!(call_id = %call, "legs of a call that has gone elsewhere are left to their deadlines: the inbox is full");
+        }
+    }
+
     /// Replaces the directory. Calls in progress go on; registrations of devices that are gone end, and fixed contacts
     /// that came or went are reported.
     pub fn update_directory(&self, directory: Arc<Directory>) {
