@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event, Refusal};
 use carillon_acd::call::{Event as CallEvent, FromAgent};
-use carillon_acd::ids::AgentId;
+use carillon_acd::ids::{AgentId, QueueId};
 use carillon_acd::stats::Sheet;
 use carillon_acd::view::{AgentCommand, AgentView};
+use carillon_rpc::cluster::Message;
 use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
-use crate::owned::Title;
+use crate::call::NewOwners;
+use crate::owned::{Owned, Title};
 use crate::owner::{OwnerRef, Shell};
 use crate::survey::count;
 
@@ -21,6 +23,8 @@ pub(crate) enum AgentMessage {
     Event(Event),
     /// A person or a service wants something; the answer is the state after it.
     Command(AgentCommand, RpcReplyPort<Result<AgentView, CommandRefusal>>),
+    /// There are new owners: what they need to know of him, please.
+    Held(NewOwners, RpcReplyPort<Vec<Message>>),
     /// A snapshot, please.
     View(RpcReplyPort<AgentView>),
     /// The timer fired.
@@ -50,6 +54,7 @@ impl Shell for AgentState {
                     self.event(Event::Wake);
                 }
             }
+            AgentMessage::Held(new, reply) => drop(reply.send(self.held(&new))),
             // A reader that has gone away does not concern the agent, here and below.
             AgentMessage::Command(command, reply) => drop(reply.send(self.command(command))),
             AgentMessage::View(reply) => drop(reply.send(self.machine.view(self.addresses.clock.now()))),
@@ -71,6 +76,23 @@ impl AgentState {
         let mut effects = Vec::new();
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.perform(effects);
+    }
+
+    fn held(&mut self, new: &NewOwners) -> Vec<Message> {
+        let (mut effects, mut held) = (Vec::new(), Vec::new());
+        if self.title.holds() {
+            let is_new = |queue: &QueueId| new(&Owned::Queue(queue.clone())).is_some();
+            self.machine.tell_new_owners(self.addresses.clock.now(), is_new, &mut effects);
+            effects.retain(|effect| match effect {
+                Effect::ToQueue(queue, event) if is_new(queue) => {
+                    held.push(Message::Queue(queue.clone(), event.clone()));
+                    false
+                }
+                Effect::ToQueue(..) | Effect::ToCall(..) | Effect::Save(_) => true,
+            });
+            self.perform(effects);
+        }
+        held
     }
 
     fn command(&mut self, command: AgentCommand) -> Result<AgentView, CommandRefusal> {

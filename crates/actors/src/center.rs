@@ -113,12 +113,13 @@ impl Center {
         self.addresses.announce_owner(agent, epoch);
     }
 
-    /// What the calls of this node hold of those who have new owners: their tickets and reservations. From now on they heed
-    /// no older owner. `new` tells the epoch of a new owner, `None` for everything else.
+    /// What the calls and agents of this node hold of those who have new owners: tickets, reservations, and how the agents of
+    /// a queue are. From now on the calls heed no older owner. `new` tells the epoch of a new owner, `None` for everything else.
     pub async fn held(&self, new: impl Fn(&Owned) -> Option<Epoch> + Send + Sync + 'static) -> Vec<Carried> {
         let new: NewOwners = Arc::new(new);
-        let held = ask_all(self.addresses.calls(), |reply| CallMessage::Held(new.clone(), reply)).await;
-        held.into_iter().flatten().collect()
+        let calls = ask_all(self.addresses.calls(), |reply| CallMessage::Held(new.clone(), reply)).await;
+        let agents = ask_all(self.addresses.agents(), |reply| AgentMessage::Held(new.clone(), reply)).await;
+        calls.into_iter().chain(agents).flatten().collect()
     }
 
     /// Hands on what came from another node. Never blocks.

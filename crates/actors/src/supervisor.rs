@@ -216,11 +216,14 @@ impl SupervisorState {
     }
 }
 
-/// In which order a new owner hears what is held of it: where an agent can be reached, who talks with him, who reserved him.
+/// In which order a new owner hears what is held of it: where an agent can be reached, who talks with him, who reserved him. And
+/// a queue: who waits, who is free.
 const fn precedence(message: &Message) -> u8 {
     match message {
         Message::Agent(_, agent::Event::Reachable { .. }) => 0,
         Message::Agent(_, agent::Event::Connected { .. }) => 1,
+        // Not before the callers have come back: the first of them in line gets him.
+        Message::Queue(_, queue::Event::Availability(_)) => 3,
         Message::Agent(..) | Message::Queue(..) | Message::Call(..) => 2,
     }
 }

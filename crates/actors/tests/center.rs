@@ -414,3 +414,20 @@ async fn a_page_of_agents_is_the_first_of_those_that_are_wanted() {
     let names: Vec<&str> = page.iter().map(|view| view.agent.name.as_str()).collect();
     assert_eq!(names, ["eva", "ivan"]);
 }
+
+// spec: CL-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_4_a_new_owner_of_a_queue_hears_at_once_who_is_free() {
+    let (one, two) = two_nodes(&["anna"]).await;
+    let owned = |owned, epoch| vec![(owned, Title::forever(Epoch(epoch)))];
+    two.center.own(owned(Owned::Queue(support()), 10), Vec::new()).await.unwrap();
+    one.center.own(owned(Owned::Agent(agent_id("anna")), 10), Vec::new()).await.unwrap();
+    one.phone("anna", true);
+    until("she is free", async || two.center.queue(&support()).await.ok().filter(|v| v.free == 1)).await;
+
+    two.center.disown(vec![Owned::Queue(support())]).await.unwrap();
+    let held = one.center.held(|owned| matches!(owned, Owned::Queue(_)).then_some(Epoch(20))).await;
+    assert_eq!(held.len(), 1, "{held:?}");
+    one.center.own(owned(Owned::Queue(support()), 20), held).await.unwrap();
+    assert_eq!(one.center.queue(&support()).await.unwrap().free, 1);
+}

@@ -6,7 +6,7 @@ use super::activity::Doing;
 use super::{Agent, AgentStatus, Effect, IdleReset, Membership, Standing, Version};
 use crate::ids::{AgentId, Epoch, QueueId};
 use crate::queue::Event as QueueEvent;
-use crate::time::Moment;
+use crate::time::{Moment, Now};
 use crate::view::Availability;
 
 /// How often he repeats himself, so that a lost message is made good and a new owner of a queue hears of him.
@@ -86,6 +86,12 @@ pub(super) fn first_refresh(now: Moment, agent: &AgentId) -> Moment {
 }
 
 impl Agent {
+    /// These of his queues have new owners, who know nothing of him: they are told how he is.
+    pub fn tell_new_owners(&mut self, now: Now, queue: impl Fn(&QueueId) -> bool, out: &mut Vec<Effect>) {
+        self.members.iter_mut().filter(|member| queue(&member.queue)).for_each(|member| member.told = None);
+        self.announce(now.mono, out);
+    }
+
     /// Tells each queue what has changed for it, and everything when a refresh is due.
     pub(super) fn announce(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let refresh = self.refresh_at <= now;
