@@ -4,6 +4,7 @@ mod cluster;
 mod decision;
 mod figures;
 mod rtpsink;
+mod scale;
 mod workload;
 
 use std::path::PathBuf;
@@ -55,6 +56,15 @@ enum What {
     },
     /// Time to start, and memory of a center in which nothing happens.
     Startup,
+    /// A large center, alone and as a cluster of three nodes of which one is killed: start, memory, take-over.
+    Scale {
+        /// Queues, each with a number.
+        #[arg(long, default_value_t = 10_000)]
+        queues: usize,
+        /// Agents, each with a phone.
+        #[arg(long, default_value_t = 20_000)]
+        agents: usize,
+    },
     /// What a decision of a queue costs; reads what the benchmarks of `acd` and `simulate` have measured.
     Decision {
         /// Where it was told to write to, by CRITERION_HOME.
@@ -74,6 +84,7 @@ async fn main() -> Result<ExitCode> {
         What::Bridged { calls } => workload::bridged(&mut figures, calls).await?,
         What::Cluster { seconds, rate } => cluster::cluster(&mut figures, seconds, rate).await?,
         What::Startup => workload::startup(&mut figures).await?,
+        What::Scale { queues, agents } => scale::scale(&mut figures, scale::Size { queues, agents }).await?,
         What::Decision { samples } => decision::decision(&mut figures, &samples)?,
         What::All => {
             workload::startup(&mut figures).await?;

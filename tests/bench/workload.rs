@@ -22,7 +22,7 @@ pub(crate) const AGENTS: usize = 200;
 pub(crate) const AUDIO_PORT: u16 = 7_000;
 
 /// Waits without work: a measured interval.
-async fn pass(seconds: u64) {
+pub(crate) async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 

@@ -3,6 +3,7 @@
 mod config;
 mod elsewhere;
 mod operate;
+mod pickup;
 mod scene;
 mod survival;
 

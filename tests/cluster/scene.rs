@@ -26,19 +26,30 @@ pub(crate) struct Scene {
     nodes: BTreeMap<u8, Carillon>,
     /// The folders of those that were killed.
     graves: Vec<TempDir>,
+    agents: usize,
 }
 
 impl Scene {
-    /// Three nodes, one queue `support`, the agent `anna`; everything has an owner.
+    /// With the agent `anna`.
     pub(crate) async fn start() -> Result<Scene> {
         Scene::start_with(&[(1, ALL), (2, ALL), (3, ALL)]).await
     }
 
     /// The same with these roles.
     pub(crate) async fn start_with(roles: &[(u8, &'static str)]) -> Result<Scene> {
+        Scene::with(roles, &["anna"]).await
+    }
+
+    /// Three nodes, one queue `support` of these agents, who may pick up; everything has an owner.
+    pub(crate) async fn of(agents: &[&str]) -> Result<Scene> {
+        Scene::with(&[(1, ALL), (2, ALL), (3, ALL)], agents).await
+    }
+
+    async fn with(roles: &[(u8, &'static str)], agents: &[&str]) -> Result<Scene> {
         let block = Block::fresh();
-        let center = Scene::center(block).yaml();
-        let scene = Scene::of_nodes(block, Some(center), roles).await?;
+        let center = Scene::center_of(block, agents).yaml();
+        let mut scene = Scene::of_nodes(block, Some(center), roles).await?;
+        scene.agents = agents.len();
         scene.until_all_own().await?;
         Ok(scene)
     }
@@ -55,8 +66,14 @@ impl Scene {
 
     /// The center of [`Scene::start`].
     pub(crate) fn center(block: Block) -> Center {
-        let fields = ["wrap_up: 0s", "waiting_sound: music"];
-        Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101)
+        Scene::center_of(block, &["anna"])
+    }
+
+    fn center_of(block: Block, agents: &[&str]) -> Center {
+        let fields = ["wrap_up: 0s", "waiting_sound: music", "pickup: true"];
+        let names: Vec<String> = agents.iter().map(|&name| name.to_owned()).collect();
+        let center = Center::new(block).queue("support", "in_order", &names, &fields);
+        (101..).zip(agents).fold(center, |center, (extension, name)| center.agent(name, extension))
     }
 
     async fn of_nodes(block: Block, center: Option<String>, roles: &[(u8, &'static str)]) -> Result<Scene> {
@@ -66,7 +83,7 @@ impl Scene {
             let launch = Launch::member(block, center.clone(), node, etcd.endpoints()).roles(roles);
             nodes.insert(node, Carillon::start(launch).await?);
         }
-        Ok(Scene { block, etcd, center, nodes, graves: Vec::new() })
+        Ok(Scene { block, etcd, center, nodes, graves: Vec::new(), agents: 1 })
     }
 
     /// Applies objects at a node.
@@ -175,10 +192,11 @@ impl Scene {
         })
     }
 
-    /// Until the queue and the agent have their owners, and these answer for them.
+    /// Until the queue and the agents have their owners, and these answer for them.
     pub(crate) async fn until_all_own(&self) -> Result<()> {
         self.until("one queue", &["get", "queues", "-o", "json"], |all| (all.len() == 1).then_some(())).await?;
-        self.until("one agent", &["get", "agents", "-o", "json"], |all| (all.len() == 1).then_some(())).await
+        let complete = |all: &[Value]| (all.len() == self.agents).then_some(());
+        self.until("all agents", &["get", "agents", "-o", "json"], complete).await
     }
 
     /// The living node that owns a queue or an agent.

@@ -50,6 +50,11 @@ impl Skills {
         )
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each skill with its level, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, u8)> {
         self.0.iter().map(|(name, level)| (name, *level))

@@ -19,6 +19,7 @@ use crate::agent::AgentMessage;
 use crate::call::CallMessage;
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned};
+use crate::owner::{Addressee, OwnerRef};
 use crate::ports::{Ports, Survival};
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
@@ -48,8 +49,8 @@ pub(crate) struct Addresses {
     pub(crate) ports: Ports,
     pub(crate) statistics: Statistics,
     pub(crate) refusals: Refusals,
-    agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
-    queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
+    agents: RwLock<HashMap<AgentId, OwnerRef<AgentMessage>>>,
+    queues: RwLock<HashMap<QueueId, OwnerRef<QueueMessage>>>,
     /// The queues that are configured, on whatever node.
     configured: ArcSwap<HashSet<QueueId>>,
     /// Since when callers ask for queues that are not.
@@ -138,7 +139,7 @@ impl Addresses {
     /// Tells an agent's owner, on whatever node that is.
     pub(crate) fn tell_agent(&self, agent: &AgentId, event: agent::Event) {
         match self.agent(agent) {
-            Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
+            Some(actor) => drop(actor.tell(AgentMessage::Event(event))),
             None => (self.ports.elsewhere)(Message::Agent(agent.clone(), event)),
         }
     }
@@ -146,7 +147,7 @@ impl Addresses {
     /// Tells a queue's owner; see [`Addresses::tell_agent`].
     pub(crate) fn tell_queue(&self, queue: &QueueId, event: queue::Event) {
         match self.queue(queue) {
-            Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
+            Some(actor) => drop(actor.tell(QueueMessage::Event(event))),
             None if self.is_stray(queue) => match queue::gone(queue, &event) {
                 Some(queue::Effect::ToCall(call, event)) => self.tell_call(call, event),
                 None => {}
@@ -175,24 +176,32 @@ impl Addresses {
     pub(crate) fn deliver(&self, message: Message) -> Result<(), NotHere> {
         match message {
             Message::Call(call, event) if self.node_of(call) == self.node => self.tell_call_here(call, event),
-            Message::Call(call, _) => return Err(NotHere::Call(call)),
+            message @ Message::Call(..) => return Err(NotHere(Box::new(message))),
             Message::Agent(id, event) => match self.agent(&id) {
-                Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
-                None => return Err(NotHere::Owned(Owned::Agent(id))),
+                Some(actor) => drop(actor.tell(AgentMessage::Event(event))),
+                None => return Err(NotHere(Box::new(Message::Agent(id, event)))),
             },
             Message::Queue(id, event) => match self.queue(&id) {
-                Some(actor) => drop(actor.send_message(QueueMessage::Event(event))),
-                None => return Err(NotHere::Owned(Owned::Queue(id))),
+                Some(actor) => drop(actor.tell(QueueMessage::Event(event))),
+                None => return Err(NotHere(Box::new(Message::Queue(id, event)))),
             },
         }
         Ok(())
     }
 
-    pub(crate) fn agent(&self, agent: &AgentId) -> Option<ActorRef<AgentMessage>> {
+    /// Whether it has an owner here.
+    pub(crate) fn has_owner(&self, owned: &Owned) -> bool {
+        match owned {
+            Owned::Queue(queue) => self.queue(queue).is_some(),
+            Owned::Agent(agent) => self.agent(agent).is_some(),
+        }
+    }
+
+    pub(crate) fn agent(&self, agent: &AgentId) -> Option<OwnerRef<AgentMessage>> {
         self.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
     }
 
-    pub(crate) fn queue(&self, queue: &QueueId) -> Option<ActorRef<QueueMessage>> {
+    pub(crate) fn queue(&self, queue: &QueueId) -> Option<OwnerRef<QueueMessage>> {
         self.queues.read().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
     }
 
@@ -200,12 +209,12 @@ impl Addresses {
         self.shard(call).get(&call).map(|living| living.actor.clone())
     }
 
-    pub(crate) fn agents(&self) -> Vec<(AgentId, ActorRef<AgentMessage>)> {
+    pub(crate) fn agents(&self) -> Vec<(AgentId, OwnerRef<AgentMessage>)> {
         let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
         agents.iter().map(|(id, actor)| (id.clone(), actor.clone())).collect()
     }
 
-    pub(crate) fn queues(&self) -> Vec<(QueueId, ActorRef<QueueMessage>)> {
+    pub(crate) fn queues(&self) -> Vec<(QueueId, OwnerRef<QueueMessage>)> {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         queues.iter().map(|(id, actor)| (id.clone(), actor.clone())).collect()
     }
@@ -235,21 +244,21 @@ impl Addresses {
         self.fence.write().unwrap_or_else(PoisonError::into_inner).announce(id, epoch);
     }
 
-    pub(crate) fn agent_lives(&self, id: AgentId, actor: ActorRef<AgentMessage>) {
+    pub(crate) fn agent_lives(&self, id: AgentId, actor: OwnerRef<AgentMessage>) {
         self.agents.write().unwrap_or_else(PoisonError::into_inner).insert(id, actor);
     }
 
-    pub(crate) fn queue_lives(&self, id: QueueId, actor: ActorRef<QueueMessage>) {
+    pub(crate) fn queue_lives(&self, id: QueueId, actor: OwnerRef<QueueMessage>) {
         self.queues.write().unwrap_or_else(PoisonError::into_inner).insert(id, actor);
     }
 
     /// `None` when it had no owner here.
-    pub(crate) fn agent_leaves(&self, id: &AgentId) -> Option<ActorRef<AgentMessage>> {
+    pub(crate) fn agent_leaves(&self, id: &AgentId) -> Option<OwnerRef<AgentMessage>> {
         self.agents.write().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
     /// `None` when it had no owner here.
-    pub(crate) fn queue_leaves(&self, id: &QueueId) -> Option<ActorRef<QueueMessage>> {
+    pub(crate) fn queue_leaves(&self, id: &QueueId) -> Option<OwnerRef<QueueMessage>> {
         self.queues.write().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 

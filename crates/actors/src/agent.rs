@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event, Refusal};
 use carillon_acd::call::{Event as CallEvent, FromAgent};
-use carillon_acd::ids::AgentId;
-use carillon_acd::stats::{Period, Sheet};
+use carillon_acd::ids::{AgentId, QueueId};
+use carillon_acd::stats::Sheet;
 use carillon_acd::view::{AgentCommand, AgentView};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use carillon_rpc::cluster::Message;
+use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
-use crate::owned::Title;
+use crate::call::NewOwners;
+use crate::owned::{Owned, Title};
+use crate::owner::{OwnerRef, Shell};
 use crate::survey::count;
 
 /// What an agent's mailbox takes.
@@ -20,92 +23,92 @@ pub(crate) enum AgentMessage {
     Event(Event),
     /// A person or a service wants something; the answer is the state after it.
     Command(AgentCommand, RpcReplyPort<Result<AgentView, CommandRefusal>>),
+    /// There are new owners: what they need to know of him, please.
+    Held(NewOwners, RpcReplyPort<Vec<Message>>),
     /// A snapshot, please.
     View(RpcReplyPort<AgentView>),
     /// The timer fired.
     Alarm,
 }
 
-/// The shell; all state is in [`AgentState`].
-pub(crate) struct AgentActor;
-
+/// The shell.
 pub(crate) struct AgentState {
     id: AgentId,
     title: Title,
     machine: Box<Agent>,
     addresses: Arc<Addresses>,
     alarm: Alarm,
-    effects: Vec<Effect>,
     sheet: Sheet,
-    periods: Vec<Period>,
 }
 
-impl Actor for AgentActor {
-    type Msg = AgentMessage;
-    type State = AgentState;
-    type Arguments = (AgentId, Box<Agent>, Title, Arc<Addresses>);
+impl Shell for AgentState {
+    type Message = AgentMessage;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<AgentMessage>,
-        (id, machine, title, addresses): Self::Arguments,
-    ) -> Result<AgentState, ActorProcessingErr> {
-        let (alarm, sheet) = (Alarm::default(), Sheet::default());
-        let (effects, periods) = (Vec::new(), Vec::new());
-        let mut state = AgentState { id, title, machine, addresses, alarm, effects, sheet, periods };
-        state.handle(Event::Start);
-        state.set_alarm(&myself);
-        Ok(state)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<AgentMessage>,
-        message: AgentMessage,
-        state: &mut AgentState,
-    ) -> Result<(), ActorProcessingErr> {
+    fn handle(&mut self, myself: &OwnerRef<AgentMessage>, message: AgentMessage) {
         match message {
-            AgentMessage::Event(event) => state.handle(event),
+            AgentMessage::Event(event) => self.event(event),
             // Who asked is told that nobody answers.
-            AgentMessage::Command(..) if !state.title.holds() => {}
+            AgentMessage::Command(..) if !self.title.holds() => {}
             AgentMessage::Alarm => {
-                if state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment()) {
-                    state.handle(Event::Wake);
+                if self.alarm.fired(self.machine.deadline(), self.addresses.clock.moment()) {
+                    self.event(Event::Wake);
                 }
             }
+            AgentMessage::Held(new, reply) => drop(reply.send(self.held(&new))),
             // A reader that has gone away does not concern the agent, here and below.
-            AgentMessage::Command(command, reply) => drop(reply.send(state.command(command))),
-            AgentMessage::View(reply) => drop(reply.send(state.machine.view(state.addresses.clock.now()))),
+            AgentMessage::Command(command, reply) => drop(reply.send(self.command(command))),
+            AgentMessage::View(reply) => drop(reply.send(self.machine.view(self.addresses.clock.now()))),
         }
-        if state.machine.is_over() {
-            myself.stop(None);
+        if self.machine.is_over() {
+            myself.leave();
         }
-        state.set_alarm(&myself);
-        Ok(())
+        self.set_alarm(myself);
     }
 }
 
 impl AgentState {
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn new(id: AgentId, machine: Box<Agent>, title: Title, addresses: Arc<Addresses>) -> Self {
+        AgentState { id, title, machine, addresses, alarm: Alarm::default(), sheet: Sheet::default() }
+    }
+
+    fn event(&mut self, event: Event) {
         if !self.title.holds() {
             return count(&self.addresses.refusals.without_title, 1);
         }
-        let mut effects = std::mem::take(&mut self.effects);
+        // Of thousands of agents few have something to do at a time, so none keeps room for it.
+        let mut effects = Vec::new();
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.perform(effects);
     }
 
+    fn held(&mut self, new: &NewOwners) -> Vec<Message> {
+        let (mut effects, mut held) = (Vec::new(), Vec::new());
+        if self.title.holds() {
+            let is_new = |queue: &QueueId| new(&Owned::Queue(queue.clone())).is_some();
+            self.machine.tell_new_owners(self.addresses.clock.now(), is_new, &mut effects);
+            effects.retain(|effect| match effect {
+                Effect::ToQueue(queue, event) if is_new(queue) => {
+                    held.push(Message::Queue(queue.clone(), event.clone()));
+                    false
+                }
+                Effect::ToQueue(..) | Effect::ToCall(..) | Effect::Save(_) => true,
+            });
+            self.perform(effects);
+        }
+        held
+    }
+
     fn command(&mut self, command: AgentCommand) -> Result<AgentView, CommandRefusal> {
         let now = self.addresses.clock.now();
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = Vec::new();
         let done = self.machine.command(now, &command, &mut effects);
         self.perform(effects);
         done.map(|()| self.machine.view(now))
     }
 
-    fn perform(&mut self, mut effects: Vec<Effect>) {
+    fn perform(&mut self, effects: Vec<Effect>) {
         self.note_time();
-        for effect in effects.drain(..) {
+        for effect in effects {
             match effect {
                 Effect::ToCall(call, event) => {
                     count(&self.addresses.refusals.offers_by_agents, u32::from(is_stale(&event)));
@@ -115,20 +118,20 @@ impl AgentState {
                 Effect::Save(saved) => (self.addresses.ports.save)(self.id.clone(), saved),
             }
         }
-        self.effects = effects;
     }
 
     /// Every event comes by here, and one comes every 10 s at least: so his time is cut near the quarters of the hour.
     fn note_time(&mut self) {
         let (does, queues) = (self.machine.spends(), self.machine.logged_in_to().cloned());
-        self.sheet.note(self.addresses.clock.now().wall, &self.id, does, queues, &mut self.periods);
-        for period in self.periods.drain(..) {
+        let mut periods = Vec::new();
+        self.sheet.note(self.addresses.clock.now().wall, &self.id, does, queues, &mut periods);
+        for period in periods {
             self.addresses.statistics.spent(&period);
             (self.addresses.ports.note)(period);
         }
     }
 
-    fn set_alarm(&mut self, myself: &ActorRef<AgentMessage>) {
+    fn set_alarm(&mut self, myself: &OwnerRef<AgentMessage>) {
         self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
     }
 }

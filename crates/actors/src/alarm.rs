@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use carillon_acd::time::Moment;
-use ractor::ActorRef;
 
 use crate::clock::Clock;
+use crate::owner::Addressee;
 
 /// When the actor will be woken, if it will.
 #[derive(Debug, Default)]
@@ -16,11 +16,11 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     /// Sees to it that the actor gets `wake` at `deadline` or before.
-    pub(crate) fn set<M: ractor::Message>(
+    pub(crate) fn set<M>(
         &mut self,
         deadline: Option<Moment>,
         clock: &Clock,
-        actor: &ActorRef<M>,
+        actor: &impl Addressee<M>,
         wake: fn() -> M,
     ) {
         let Some(deadline) = deadline else { return };
@@ -28,17 +28,11 @@ impl Alarm {
             return;
         }
         self.set_for = Some(deadline);
-        drop(actor.send_after(deadline.since(clock.moment()), wake));
+        actor.tell_after(deadline.since(clock.moment()), wake);
     }
 
     /// Sees to it that the actor gets `wake` after `pause`, not before.
-    pub(crate) fn put_off<M: ractor::Message>(
-        &mut self,
-        pause: Duration,
-        clock: &Clock,
-        actor: &ActorRef<M>,
-        wake: fn() -> M,
-    ) {
+    pub(crate) fn put_off<M>(&mut self, pause: Duration, clock: &Clock, actor: &impl Addressee<M>, wake: fn() -> M) {
         self.set_for = None;
         self.set(Some(clock.moment() + pause), clock, actor, wake);
     }

@@ -15,14 +15,14 @@ use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, St
 use carillon_acd::whereabouts::Taken;
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message as Carried;
-use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef, ActorRuntime, Message, RpcReplyPort};
+use ractor::{Actor, ActorRef, ActorRuntime, RpcReplyPort};
 
 use crate::address::{Addresses, LivingCall};
 use crate::agent::AgentMessage;
 use crate::call::{CallActor, CallMessage, NewOwners};
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned, Title};
+use crate::owner::{Addressee, OwnerRef};
 use crate::ports::Ports;
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
@@ -84,7 +84,7 @@ pub struct Center {
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) routing: Arc<ArcSwap<Routing>>,
     call_config: Arc<call::Config>,
-    supervisor: ActorRef<Order>,
+    pub(crate) supervisor: ActorRef<Order>,
     /// Calls begin on the edge's threads, which are not the runtime's.
     runtime: tokio::runtime::Handle,
 }
@@ -112,34 +112,20 @@ impl Center {
         Ok(Center { addresses, routing, call_config, supervisor, runtime })
     }
 
-    /// Starts owners on this node, and hands them what living calls and registrars hold of them ([`Center::held`]). Epochs
-    /// must be higher than those of all owners before.
-    ///
-    /// # Errors
-    /// [`CenterError::Timeout`].
-    pub async fn own(&self, what: Vec<(Owned, Title)>, held: Vec<Carried>) -> Result<(), CenterError> {
-        ask(&self.supervisor, &"the supervisor", |reply| Order::Own(what, held, reply)).await
-    }
-
-    /// Ends owners of this node: another node owns these from now on.
-    ///
-    /// # Errors
-    /// [`CenterError::Timeout`].
-    pub async fn disown(&self, what: Vec<Owned>) -> Result<(), CenterError> {
-        ask(&self.supervisor, &"the supervisor", |reply| Order::Disown(what, reply)).await
-    }
-
     /// Takes up a changed configuration. Owners of this node whose objects are changed go on with the new settings, those
     /// whose objects are gone end when nobody needs them any more, and `added` start. Calls that came before keep their
     /// routing; the time limits of calls stay as they were at the start.
     ///
     /// # Errors
     /// [`CenterError::Timeout`].
-    pub async fn configure(&self, objects: Objects, added: Vec<(Owned, Title)>) -> Result<(), CenterError> {
+    pub async fn configure(&self, objects: Objects, mut added: Vec<(Owned, Title)>) -> Result<(), CenterError> {
         let Objects { routing, agents, queues, definitions, calls: _ } = objects;
         self.addresses.configured(queues.iter().map(|(queue, _)| queue.clone()));
         let configured = Configured { agents: agents.into_iter().collect(), queues: queues.into_iter().collect() };
-        ask(&self.supervisor, &"the supervisor", |reply| Order::Configure(configured, added, reply)).await?;
+        ask(&self.supervisor, &"the supervisor", |reply| Order::Configure(configured, reply)).await?;
+        // Who was removed and comes back before he has ended goes on.
+        added.retain(|(owned, _)| !self.addresses.has_owner(owned));
+        self.own(added, Vec::new()).await?;
         self.addresses.statistics.define(definitions);
         // Last, so that a call finds the queue that it is led to.
         self.routing.store(Arc::new(routing));
@@ -151,18 +137,19 @@ impl Center {
         self.addresses.announce_owner(agent, epoch);
     }
 
-    /// What the calls of this node hold of those who have new owners: their tickets and reservations. From now on they heed
-    /// no older owner. `new` tells the epoch of a new owner, `None` for everything else.
+    /// What the calls and agents of this node hold of those who have new owners: tickets, reservations, and how the agents of
+    /// a queue are. From now on the calls heed no older owner. `new` tells the epoch of a new owner, `None` for everything else.
     pub async fn held(&self, new: impl Fn(&Owned) -> Option<Epoch> + Send + Sync + 'static) -> Vec<Carried> {
         let new: NewOwners = Arc::new(new);
-        let held = ask_all(self.addresses.calls(), |reply| CallMessage::Held(new.clone(), reply)).await;
-        held.into_iter().flatten().collect()
+        let calls = ask_all(self.addresses.calls(), |reply| CallMessage::Held(new.clone(), reply)).await;
+        let agents = ask_all(self.addresses.agents(), |reply| AgentMessage::Held(new.clone(), reply)).await;
+        calls.into_iter().chain(agents).flatten().collect()
     }
 
     /// Hands on what came from another node. Never blocks.
     ///
     /// # Errors
-    /// [`NotHere`], so that the sender can be told to look elsewhere.
+    /// [`NotHere`], with the message.
     pub fn deliver(&self, message: Carried) -> Result<(), NotHere> {
         self.addresses.deliver(message)
     }
@@ -259,18 +246,21 @@ impl Center {
         let calls = self.addresses.whereabouts();
         // One that ends at this moment need not know, here and below.
         for (_, agent) in self.addresses.agents() {
-            let gone = agent::Event::EdgeGone { edge, calls: calls.clone() };
-            let _ = agent.send_message(AgentMessage::Event(gone));
+            agent.tell(AgentMessage::Event(agent::Event::EdgeGone { edge, calls: calls.clone() }));
         }
         for (_, queue) in self.addresses.queues() {
-            let gone = queue::Event::EdgeGone { edge, calls: calls.clone() };
-            let _ = queue.send_message(QueueMessage::Event(gone));
+            queue.tell(QueueMessage::Event(queue::Event::EdgeGone { edge, calls: calls.clone() }));
         }
     }
 
     /// Every agent, by id.
     pub async fn agents(&self) -> Vec<AgentView> {
-        let mut views = ask_all(self.addresses.agents(), AgentMessage::View).await;
+        self.agents_among(|_| true, usize::MAX).await
+    }
+
+    /// The first `most` of those that are `wanted`, by id. Nobody else is asked.
+    pub async fn agents_among(&self, wanted: impl Fn(&AgentId) -> bool, most: usize) -> Vec<AgentView> {
+        let mut views = ask_all(first(self.addresses.agents(), wanted, most), AgentMessage::View).await;
         views.sort_by(|a, b| a.agent.cmp(&b.agent));
         views
     }
@@ -299,7 +289,12 @@ impl Center {
 
     /// Every queue, by id.
     pub async fn queues(&self) -> Vec<QueueView> {
-        let mut views = ask_all(self.addresses.queues(), QueueMessage::View).await;
+        self.queues_among(|_| true, usize::MAX).await
+    }
+
+    /// As [`Center::agents_among`].
+    pub async fn queues_among(&self, wanted: impl Fn(&QueueId) -> bool, most: usize) -> Vec<QueueView> {
+        let mut views = ask_all(first(self.addresses.queues(), wanted, most), QueueMessage::View).await;
         views.sort_by(|a, b| a.queue.cmp(&b.queue));
         views
     }
@@ -382,12 +377,12 @@ impl Center {
         ask_all(self.addresses.calls(), CallMessage::View).await;
     }
 
-    pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<ActorRef<AgentMessage>, CenterError> {
+    pub(crate) fn find_agent(&self, agent: &AgentId) -> Result<OwnerRef<AgentMessage>, CenterError> {
         let all = || self.addresses.agents().into_iter().map(|(id, _)| id.to_string());
         self.addresses.agent(agent).ok_or_else(|| not_found(agent.to_string(), all()))
     }
 
-    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<ActorRef<QueueMessage>, CenterError> {
+    pub(crate) fn find_queue(&self, queue: &QueueId) -> Result<OwnerRef<QueueMessage>, CenterError> {
         let all = || self.addresses.queues().into_iter().map(|(id, _)| id.to_string());
         self.addresses.queue(queue).ok_or_else(|| not_found(queue.to_string(), all()))
     }
@@ -395,6 +390,16 @@ impl Center {
     pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
         self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
+}
+
+/// Those with the smallest ids.
+fn first<I: Ord, A>(mut all: Vec<(I, A)>, wanted: impl Fn(&I) -> bool, most: usize) -> Vec<(I, A)> {
+    all.retain(|(id, _)| wanted(id));
+    if most < all.len() {
+        all.select_nth_unstable_by(most, |(a, _), (b, _)| a.cmp(b));
+        all.truncate(most);
+    }
+    all
 }
 
 /// The time from `a` to `b`, by clocks that may have been set between.
@@ -417,35 +422,32 @@ fn base(name: &str) -> &str {
 }
 
 pub(crate) async fn ask<M, R>(
-    actor: &ActorRef<M>,
+    actor: &impl Addressee<M>,
     who: &impl std::fmt::Display,
     question: impl FnOnce(RpcReplyPort<R>) -> M,
-) -> Result<R, CenterError>
-where
-    M: Message,
-    R: Send + 'static,
-{
-    match actor.call(question, Some(ANSWER_WITHIN)).await {
-        Ok(CallResult::Success(answer)) => Ok(answer),
-        Ok(CallResult::Timeout) => Err(CenterError::Timeout(who.to_string())),
+) -> Result<R, CenterError> {
+    let (reply, answer) = ractor::concurrency::oneshot();
+    if !actor.tell(question(reply.into())) {
+        return Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() });
+    }
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Err(_) => Err(CenterError::Timeout(who.to_string())),
         // The actor ended between the look-up and the question.
-        Ok(CallResult::SenderError) | Err(_) => {
-            Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() })
-        }
+        Ok(Err(_)) => Err(CenterError::NotFound { what: who.to_string(), nearest: Vec::new() }),
     }
 }
 
 /// Asks all at once; those that end meanwhile or do not answer in time are left out.
-pub(crate) async fn ask_all<I, M, R>(actors: Vec<(I, ActorRef<M>)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
+pub(crate) async fn ask_all<I, A, M, R>(actors: Vec<(I, A)>, question: impl Fn(RpcReplyPort<R>) -> M) -> Vec<R>
 where
-    M: Message,
-    R: Send + 'static,
+    A: Addressee<M>,
 {
     let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
     let mut asked = Vec::with_capacity(actors.len());
     for (_, actor) in &actors {
         let (reply, answer) = ractor::concurrency::oneshot();
-        if actor.send_message(question(reply.into())).is_ok() {
+        if actor.tell(question(reply.into())) {
             asked.push(answer);
         }
     }

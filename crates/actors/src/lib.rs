@@ -9,6 +9,8 @@ mod center;
 mod clock;
 mod explain;
 mod owned;
+mod owner;
+mod owning;
 mod pickup;
 mod ports;
 mod queue;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use carillon_acd::ids::{AgentId, CallId, Epoch, QueueId};
+use carillon_acd::ids::{AgentId, Epoch, QueueId};
+use carillon_rpc::cluster::Message;
 
 /// An agent or a queue: what has one owner in the cluster (Spec: CL-2).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +13,17 @@ pub enum Owned {
     Queue(QueueId),
     /// An agent.
     Agent(AgentId),
+}
+
+impl Owned {
+    /// Whose owner a message is for; `None` when it is for a call.
+    pub fn addressed(message: &Message) -> Option<Owned> {
+        match message {
+            Message::Queue(queue, _) => Some(Owned::Queue(queue.clone())),
+            Message::Agent(agent, _) => Some(Owned::Agent(agent.clone())),
+            Message::Call(..) => None,
+        }
+    }
 }
 
 impl fmt::Display for Owned {
@@ -65,13 +77,15 @@ impl fmt::Debug for Title {
     }
 }
 
-/// A message came to the wrong node.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotHere {
-    /// The call is of another node.
-    #[error("call {0} is not of this node")]
-    Call(CallId),
-    /// This node does not own it.
-    #[error("{0} is not owned by this node")]
-    Owned(Owned),
+/// A message came to a node that does not have the call, or the owner, that it is for. Here it is again.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("a message for {} came to a node that does not have it", addressee(.0))]
+pub struct NotHere(pub Box<Message>);
+
+fn addressee(message: &Message) -> String {
+    match message {
+        Message::Call(call, _) => format!("call {call}"),
+        Message::Agent(agent, _) => agent.to_string(),
+        Message::Queue(queue, _) => queue.to_string(),
+    }
 }

@@ -6,11 +6,12 @@ use carillon_acd::explain::{AgentInQueue, QueueExplained};
 use carillon_acd::ids::{AgentId, CallId};
 use carillon_acd::queue::{Effect, Event, PickupRefusal, Queue, RingingCall};
 use carillon_acd::view::{Place, QueueView};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
+use crate::owner::{OwnerRef, Shell};
 use crate::survey::count;
 
 /// What a queue's mailbox takes.
@@ -35,100 +36,83 @@ pub(crate) enum QueueMessage {
     Alarm,
 }
 
-/// The shell; all state is in [`QueueState`].
-pub(crate) struct QueueActor;
-
+/// The shell.
 pub(crate) struct QueueState {
     title: Title,
     machine: Box<Queue>,
     addresses: Arc<Addresses>,
     alarm: Alarm,
-    effects: Vec<Effect>,
 }
 
-impl Actor for QueueActor {
-    type Msg = QueueMessage;
-    type State = QueueState;
-    type Arguments = (Box<Queue>, Title, Arc<Addresses>);
+impl Shell for QueueState {
+    type Message = QueueMessage;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<QueueMessage>,
-        (machine, title, addresses): Self::Arguments,
-    ) -> Result<QueueState, ActorProcessingErr> {
-        let mut state = QueueState { title, machine, addresses, alarm: Alarm::default(), effects: Vec::new() };
-        state.set_alarm(&myself);
-        Ok(state)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<QueueMessage>,
-        message: QueueMessage,
-        state: &mut QueueState,
-    ) -> Result<(), ActorProcessingErr> {
+    fn handle(&mut self, myself: &OwnerRef<QueueMessage>, message: QueueMessage) {
         match message {
-            QueueMessage::Event(event) => state.handle(event),
+            QueueMessage::Event(event) => self.event(event),
             QueueMessage::Alarm => {
-                if state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment()) {
-                    state.handle(Event::Wake);
+                if self.alarm.fired(self.machine.deadline(), self.addresses.clock.moment()) {
+                    self.event(Event::Wake);
                 }
             }
             QueueMessage::View(reply) => {
                 // A reader that has gone away does not concern the queue.
-                let _ = reply.send(state.machine.view(state.addresses.clock.now()));
+                let _ = reply.send(self.machine.view(self.addresses.clock.now()));
             }
             // As above.
-            QueueMessage::Places(reply) => drop(reply.send(state.machine.places(state.addresses.clock.now()))),
+            QueueMessage::Places(reply) => drop(reply.send(self.machine.places(self.addresses.clock.now()))),
             QueueMessage::Explain(most, reply) => {
-                let _ = reply.send(state.machine.explain(state.addresses.clock.now(), most));
+                let _ = reply.send(self.machine.explain(self.addresses.clock.now(), most));
             }
             QueueMessage::ExplainCaller(call, reply) => {
-                let _ = reply.send(state.machine.explain_caller(state.addresses.clock.now(), call));
+                let _ = reply.send(self.machine.explain_caller(self.addresses.clock.now(), call));
             }
             QueueMessage::ExplainAgent(agent, reply) => {
-                let _ = reply.send(state.machine.explain_agent(state.addresses.clock.now(), &agent));
+                let _ = reply.send(self.machine.explain_agent(self.addresses.clock.now(), &agent));
             }
             QueueMessage::Rings(agent, only, reply) => {
-                drop(reply.send(state.machine.rings(state.addresses.clock.now(), &agent, only)));
+                drop(reply.send(self.machine.rings(self.addresses.clock.now(), &agent, only)));
             }
-            QueueMessage::PickUp(call, agent, reply) => drop(reply.send(state.pick_up(call, &agent))),
+            QueueMessage::PickUp(call, agent, reply) => drop(reply.send(self.pick_up(call, &agent))),
         }
-        if state.machine.is_over() {
-            myself.stop(None);
+        if self.machine.is_over() {
+            myself.leave();
         }
-        state.set_alarm(&myself);
-        Ok(())
+        self.set_alarm(myself);
     }
 }
 
 impl QueueState {
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn new(machine: Box<Queue>, title: Title, addresses: Arc<Addresses>) -> Self {
+        QueueState { title, machine, addresses, alarm: Alarm::default() }
+    }
+
+    fn event(&mut self, event: Event) {
         if !self.title.holds() {
             return count(&self.addresses.refusals.without_title, 1);
         }
-        let mut effects = std::mem::take(&mut self.effects);
+        // As with agents, most have nothing to do.
+        let mut effects = Vec::new();
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
         self.perform(effects);
     }
 
     fn pick_up(&mut self, call: CallId, agent: &AgentId) -> Result<(), PickupRefusal> {
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = Vec::new();
         let done = self.machine.pick_up(self.addresses.clock.now(), call, agent, &mut effects);
         self.perform(effects);
         done
     }
 
-    fn perform(&mut self, mut effects: Vec<Effect>) {
-        for effect in effects.drain(..) {
+    fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
             match effect {
                 Effect::ToCall(call, event) => self.addresses.tell_call(call, event),
             }
         }
-        self.effects = effects;
     }
 
-    fn set_alarm(&mut self, myself: &ActorRef<QueueMessage>) {
+    fn set_alarm(&mut self, myself: &OwnerRef<QueueMessage>) {
         self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || QueueMessage::Alarm);
     }
 }

@@ -11,20 +11,26 @@ use carillon_acd::ids::{AgentId, Epoch, QueueId};
 use carillon_acd::queue::Queue;
 use carillon_acd::{agent, queue};
 use carillon_rpc::cluster::Message;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::address::{Addresses, LivingCall};
-use crate::agent::{AgentActor, AgentMessage};
+use crate::agent::{AgentMessage, AgentState};
 use crate::center::Objects;
 use crate::owned::{Owned, Title};
-use crate::queue::{QueueActor, QueueMessage};
+use crate::owner::{Addressee, OwnerNumber, OwnerRef};
+use crate::queue::{QueueMessage, QueueState};
 
 /// What the supervisor is told.
 pub(crate) enum Order {
-    /// Start owners, and hand them what living calls and registrars hold of them. Answered when they all have an address.
-    Own(Vec<(Owned, Title)>, Vec<Message>, RpcReplyPort<()>),
-    /// Another configuration holds, and start these owners by it. Answered when those have an address.
-    Configure(Configured, Vec<(Owned, Title)>, RpcReplyPort<()>),
+    /// Start owners. Answered when they all have an address.
+    Own(Vec<Appointment>, RpcReplyPort<()>),
+    /// Another configuration holds: those who live and are in it hear of it, the others end when nobody needs them any more.
+    /// Answered when they have been told.
+    Configure(Configured, RpcReplyPort<()>),
+    /// An owner has failed, and says why.
+    Failed(OwnerNumber, String),
+    /// An owner has ended by itself.
+    Left(OwnerNumber),
     /// End owners: another node owns these from now on. Answered when none has an address any more.
     Disown(Vec<Owned>, RpcReplyPort<()>),
 }
@@ -35,6 +41,14 @@ pub(crate) struct Configured {
     pub(crate) queues: HashMap<QueueId, queue::Config>,
 }
 
+/// An owner that is to start.
+pub(crate) struct Appointment {
+    pub(crate) owned: Owned,
+    pub(crate) title: Title,
+    /// What living calls and registrars hold of it: the first that it hears.
+    pub(crate) held: Vec<Message>,
+}
+
 /// The shell; all state is in [`SupervisorState`].
 pub(crate) struct Supervisor;
 
@@ -42,7 +56,7 @@ pub(crate) struct SupervisorState {
     addresses: Arc<Addresses>,
     configured: Configured,
     /// Owners whose queue or agent is not configured any more, until they end.
-    leaving: HashMap<ActorId, Owned>,
+    leaving: HashMap<OwnerNumber, Owned>,
     titles: HashMap<Owned, Title>,
     seed: u64,
 }
@@ -85,17 +99,16 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         // Who gave the order may have gone away, which changes nothing.
         match order {
-            Order::Own(what, held, reply) => {
-                state.own(what, held, &myself.get_cell());
+            Order::Own(appointments, reply) => {
+                state.own(appointments, &myself);
                 let _ = reply.send(());
             }
-            Order::Configure(configured, mut added, reply) => {
+            Order::Configure(configured, reply) => {
                 state.configure(configured);
-                // Who was removed and comes back before he has ended goes on.
-                added.retain(|(owned, _)| !state.lives(owned));
-                state.own(added, Vec::new(), &myself.get_cell());
                 let _ = reply.send(());
             }
+            Order::Failed(who, why) => state.replace(who, &why, &myself),
+            Order::Left(who) => state.has_left(who),
             Order::Disown(what, reply) => {
                 state.disown(what);
                 let _ = reply.send(());
@@ -106,38 +119,30 @@ impl Actor for Supervisor {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Order>,
+        _: ActorRef<Order>,
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(who, error) => state.replace(who.get_id(), &error, &myself.get_cell()),
-            SupervisionEvent::ActorTerminated(who, ..) => state.has_left(who.get_id()),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+            SupervisionEvent::ActorFailed(who, error) => state.call_failed(who.get_id(), &error),
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
     }
 }
 
 impl SupervisorState {
-    /// Queues first: an agent who starts tells them at once how he is.
-    fn own(&mut self, mut what: Vec<(Owned, Title)>, mut held: Vec<Message>, supervisor: &ActorCell) {
-        what.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (owned, title) in what {
+    fn own(&mut self, appointments: Vec<Appointment>, supervisor: &ActorRef<Order>) {
+        for Appointment { owned, title, mut held } in appointments {
             self.retire(&owned);
             self.start(owned, title, supervisor);
-        }
-        held.sort_by_key(precedence);
-        for message in held {
-            // Whose owner could not be started hears nothing.
-            let _ = self.addresses.deliver(message);
-        }
-    }
-
-    fn lives(&self, owned: &Owned) -> bool {
-        match owned {
-            Owned::Queue(queue) => self.addresses.queue(queue).is_some(),
-            Owned::Agent(agent) => self.addresses.agent(agent).is_some(),
+            held.sort_by_key(precedence);
+            for message in held {
+                // Whose owner could not be started hears nothing.
+                let _ = self.addresses.deliver(message);
+            }
         }
     }
 
@@ -148,44 +153,44 @@ impl SupervisorState {
             let event = match self.configured.queues.get(&id) {
                 Some(config) if before.queues.get(&id) == Some(config) => continue,
                 Some(config) => {
-                    self.leaving.remove(&actor.get_id());
+                    self.leaving.remove(&actor.number());
                     queue::Event::Configured(Box::new(config.clone()))
                 }
-                None if self.leaving.contains_key(&actor.get_id()) => continue,
+                None if self.leaving.contains_key(&actor.number()) => continue,
                 None => {
-                    self.leaving.insert(actor.get_id(), Owned::Queue(id));
+                    self.leaving.insert(actor.number(), Owned::Queue(id));
                     queue::Event::Removed
                 }
             };
             // One that fails at this moment is replaced by one with the new settings.
-            let _ = actor.send_message(QueueMessage::Event(event));
+            actor.tell(QueueMessage::Event(event));
         }
         for (id, actor) in self.addresses.agents() {
             let event = match self.configured.agents.get(&id) {
                 Some(config) if before.agents.get(&id) == Some(config) => continue,
                 Some(config) => {
-                    self.leaving.remove(&actor.get_id());
+                    self.leaving.remove(&actor.number());
                     agent::Event::Configured(Box::new(config.clone()))
                 }
-                None if self.leaving.contains_key(&actor.get_id()) => continue,
+                None if self.leaving.contains_key(&actor.number()) => continue,
                 None => {
-                    self.leaving.insert(actor.get_id(), Owned::Agent(id));
+                    self.leaving.insert(actor.number(), Owned::Agent(id));
                     agent::Event::Removed
                 }
             };
             // As above.
-            let _ = actor.send_message(AgentMessage::Event(event));
+            actor.tell(AgentMessage::Event(event));
         }
     }
 
     /// An owner has ended by itself. Its title stays: should its object be configured again, its next owner counts on.
-    fn has_left(&mut self, who: ActorId) {
+    fn has_left(&mut self, who: OwnerNumber) {
         let addresses = &self.addresses;
         match self.leaving.remove(&who) {
-            Some(Owned::Queue(id)) if addresses.queue(&id).is_some_and(|actor| actor.get_id() == who) => {
+            Some(Owned::Queue(id)) if addresses.queue(&id).is_some_and(|actor| actor.number() == who) => {
                 addresses.queue_leaves(&id);
             }
-            Some(Owned::Agent(id)) if addresses.agent(&id).is_some_and(|actor| actor.get_id() == who) => {
+            Some(Owned::Agent(id)) if addresses.agent(&id).is_some_and(|actor| actor.number() == who) => {
                 addresses.agent_leaves(&id);
             }
             Some(_) | None => {}
@@ -202,12 +207,12 @@ impl SupervisorState {
     /// Ends an owner, if there is one. What is in its mailbox is lost, as any message may be.
     fn retire(&self, owned: &Owned) {
         match owned {
-            Owned::Queue(queue) => self.addresses.queue_leaves(queue).inspect(|actor| actor.stop(None)).map(drop),
-            Owned::Agent(agent) => self.addresses.agent_leaves(agent).inspect(|actor| actor.stop(None)).map(drop),
+            Owned::Queue(queue) => self.addresses.queue_leaves(queue).inspect(|actor| actor.stop()).map(drop),
+            Owned::Agent(agent) => self.addresses.agent_leaves(agent).inspect(|actor| actor.stop()).map(drop),
         };
     }
 
-    fn start(&mut self, owned: Owned, title: Title, supervisor: &ActorCell) {
+    fn start(&mut self, owned: Owned, title: Title, supervisor: &ActorRef<Order>) {
         let title = match self.titles.get(&owned) {
             Some(before) if title.epoch <= before.epoch => title.after(before),
             Some(_) | None => title,
@@ -216,38 +221,40 @@ impl SupervisorState {
             Owned::Queue(queue) => self.start_queue(queue, title.clone(), supervisor),
             Owned::Agent(agent) => self.start_agent(agent, title.clone(), supervisor),
         };
-        match started {
-            Ok(()) => drop(self.titles.insert(owned, title)),
-            Err(error) => tracing::error!(%owned, %error, "no owner"),
+        if started.is_some() {
+            self.titles.insert(owned, title);
         }
     }
 
-    fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
-        // A shard may hold names that this node's configuration does not have.
-        let Some(config) = self.configured.agents.get(id).cloned() else { return Ok(()) };
+    /// `None` for a name that this node's configuration does not have: a shard may hold such, here and below.
+    fn start_agent(&self, id: &AgentId, title: Title, supervisor: &ActorRef<Order>) -> Option<()> {
+        let config = self.configured.agents.get(id).cloned()?;
         self.addresses.announce_owner(id, title.epoch);
         let saved = (self.addresses.ports.saved)(id);
         let machine = Box::new(Agent::new(self.addresses.clock.now(), id.clone(), config, saved, title.epoch));
-        let arguments = (id.clone(), machine, title, self.addresses.clone());
-        let (actor, _) = ractor::ActorRuntime::spawn_linked_instant(None, AgentActor, arguments, supervisor.clone())?;
-        self.addresses.agent_lives(id.clone(), actor);
-        Ok(())
+        let shell = AgentState::new(id.clone(), machine, title, self.addresses.clone());
+        let owner = OwnerRef::begin(shell, supervisor.clone());
+        // Before anybody else can say something.
+        owner.tell(AgentMessage::Event(agent::Event::Start));
+        self.addresses.agent_lives(id.clone(), owner);
+        Some(())
     }
 
-    fn start_queue(&self, id: &QueueId, title: Title, supervisor: &ActorCell) -> Result<(), ractor::SpawnErr> {
-        let Some(config) = self.configured.queues.get(id).cloned() else { return Ok(()) };
+    fn start_queue(&self, id: &QueueId, title: Title, supervisor: &ActorRef<Order>) -> Option<()> {
+        let config = self.configured.queues.get(id).cloned()?;
         let (epoch, now) = (title.epoch, self.addresses.clock.now());
         let machine = Box::new(Queue::new(now, id.clone(), config, epoch, self.seed ^ epoch.0));
-        let arguments = (machine, title, self.addresses.clone());
-        let (actor, _) = ractor::ActorRuntime::spawn_linked_instant(None, QueueActor, arguments, supervisor.clone())?;
-        self.addresses.queue_lives(id.clone(), actor);
-        Ok(())
+        let owner = OwnerRef::begin(QueueState::new(machine, title, self.addresses.clone()), supervisor.clone());
+        // It sets its timer.
+        owner.tell(QueueMessage::Event(queue::Event::Wake));
+        self.addresses.queue_lives(id.clone(), owner);
+        Some(())
     }
 
     /// Failures are rare, so who it was is searched for, not kept.
-    fn replace(&mut self, failed: ActorId, error: &ActorProcessingErr, supervisor: &ActorCell) {
-        if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.get_id() == failed) {
-            tracing::error!(%agent, %error, "an agent's owner failed: a new one starts");
+    fn replace(&mut self, failed: OwnerNumber, error: &str, supervisor: &ActorRef<Order>) {
+        if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.number() == failed) {
+            tracing::error!(%agent, error, "an agent's owner failed: a new one starts");
             let Some(epoch) = self.start_again(Owned::Agent(agent.clone()), supervisor) else { return };
             // First his devices, or a call whose phone rings would be refused for want of one.
             (self.addresses.ports.announce)(&agent);
@@ -257,11 +264,13 @@ impl SupervisorState {
             }
             return;
         }
-        if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.get_id() == failed) {
-            tracing::error!(%queue, %error, "a queue's owner failed: a new one starts");
+        if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.number() == failed) {
+            tracing::error!(%queue, error, "a queue's owner failed: a new one starts");
             self.start_again(Owned::Queue(queue), supervisor);
-            return;
         }
+    }
+
+    fn call_failed(&self, failed: ActorId, error: &ActorProcessingErr) {
         if let Some((call, _)) = self.addresses.calls().into_iter().find(|(_, c)| c.get_id() == failed) {
             tracing::error!(call_id = %call, %error, "a call's actor failed: the call is ended");
             (self.addresses.ports.abandon)(call);
@@ -274,7 +283,7 @@ impl SupervisorState {
     }
 
     /// The epoch of the new owner.
-    fn start_again(&mut self, owned: Owned, supervisor: &ActorCell) -> Option<Epoch> {
+    fn start_again(&mut self, owned: Owned, supervisor: &ActorRef<Order>) -> Option<Epoch> {
         let title = self.titles.get(&owned).map(Title::renewed)?;
         let epoch = title.epoch;
         self.start(owned, title, supervisor);
@@ -282,11 +291,14 @@ impl SupervisorState {
     }
 }
 
-/// In which order a new owner hears what is held of it: where an agent can be reached, who talks with him, who reserved him.
+/// In which order a new owner hears what is held of it: where an agent can be reached, who talks with him, who reserved him. And
+/// a queue: who waits, who is free.
 const fn precedence(message: &Message) -> u8 {
     match message {
         Message::Agent(_, agent::Event::Reachable { .. }) => 0,
         Message::Agent(_, agent::Event::Connected { .. }) => 1,
+        // Not before the callers have come back: the first of them in line gets him.
+        Message::Queue(_, queue::Event::Availability(_)) => 3,
         Message::Agent(..) | Message::Queue(..) | Message::Call(..) => 2,
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use carillon_acd::view::{Activity, AgentView, Availability, CallView, QueueView, Stage};
-use ractor::{ActorRef, Message, RpcReplyPort};
+use ractor::RpcReplyPort;
 
 use crate::agent::AgentMessage;
 use crate::call::CallMessage;
 use crate::center::{Center, ask_all};
+use crate::owner::Addressee;
 use crate::queue::QueueMessage;
 
 /// Actors that are asked at once. Between two such rounds everybody else has his turn: asking 20,000 agents delays a call
@@ -60,15 +61,11 @@ impl Center {
     }
 }
 
-async fn ask_in_turn<I, M, R>(
-    actors: Vec<(I, ActorRef<M>)>,
+async fn ask_in_turn<I, A: Addressee<M>, M, R>(
+    actors: Vec<(I, A)>,
     question: impl Fn(RpcReplyPort<R>) -> M + Copy,
     silent: &mut u64,
-) -> Vec<R>
-where
-    M: Message,
-    R: Send + 'static,
-{
+) -> Vec<R> {
     let mut answers = Vec::with_capacity(actors.len());
     let mut rest = actors.into_iter();
     loop {

@@ -387,3 +387,49 @@ async fn a_wrong_name_is_answered_with_near_ones() {
     let refused = node.center.command_agent(&agent_id("anna"), AgentCommand::EndWrapUp).await;
     assert!(matches!(refused, Err(CenterError::Refused(_))), "{refused:?}");
 }
+
+// spec: CL-4
+#[tokio::test]
+async fn cl_4_a_thousand_owners_that_start_let_others_have_their_turn() {
+    let names: Vec<String> = (0..2_000).map(|n| format!("a{n}")).collect();
+    let agents: Vec<&str> = names.iter().map(String::as_str).collect();
+    let node = idle_node(NodeId(1), &agents, Arc::new(|_| {})).await;
+    let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    node.owns_everything(&agents, Epoch(1), Vec::new()).await;
+    let turns = turns.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(turns >= 20, "one in a hundred owners, not {turns} in all");
+    other.abort();
+    assert_eq!(node.center.agents().await.len(), 2_000);
+}
+
+#[tokio::test]
+async fn a_page_of_agents_is_the_first_of_those_that_are_wanted() {
+    let node = node(&["eva", "anna", "ivan", "piotr", "maria"]).await;
+    let page = node.center.agents_among(|agent| *agent > agent_id("anna"), 2).await;
+    let names: Vec<&str> = page.iter().map(|view| view.agent.name.as_str()).collect();
+    assert_eq!(names, ["eva", "ivan"]);
+}
+
+// spec: CL-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_4_a_new_owner_of_a_queue_hears_at_once_who_is_free() {
+    let (one, two) = two_nodes(&["anna"]).await;
+    let owned = |owned, epoch| vec![(owned, Title::forever(Epoch(epoch)))];
+    two.center.own(owned(Owned::Queue(support()), 10), Vec::new()).await.unwrap();
+    one.center.own(owned(Owned::Agent(agent_id("anna")), 10), Vec::new()).await.unwrap();
+    one.phone("anna", true);
+    until("she is free", async || two.center.queue(&support()).await.ok().filter(|v| v.free == 1)).await;
+
+    two.center.disown(vec![Owned::Queue(support())]).await.unwrap();
+    let held = one.center.held(|owned| matches!(owned, Owned::Queue(_)).then_some(Epoch(20))).await;
+    assert_eq!(held.len(), 1, "{held:?}");
+    one.center.own(owned(Owned::Queue(support()), 20), held).await.unwrap();
+    assert_eq!(one.center.queue(&support()).await.unwrap().free, 1);
+}

@@ -42,8 +42,8 @@ impl AgentService for Agents {
         let request = request.into_inner();
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::agent)?;
-        let mut agents = self.center.agents().await;
-        agents.retain(|view| parent.holds(&view.agent.tenant));
+        let wanted = |agent: &AgentId| parent.holds(&agent.tenant) && page.may_hold(agent);
+        let agents = self.center.agents_among(wanted, page.look_ahead()).await;
         let (agents, next_page_token) = page.cut(agents, |view| &view.agent, AgentId::to_string);
         let own = (agents.into_iter().map(v1::Agent::from).collect(), next_page_token);
         let pages = ask_all(others, |channel| {

@@ -33,6 +33,16 @@ impl<K: Ord> PageRequest<K> {
         Ok(PageRequest { size: read_size("page_size", size, default)?, after })
     }
 
+    /// Whether an item with this key is not before the page.
+    pub(crate) fn may_hold(&self, key: &K) -> bool {
+        self.after.as_ref().is_none_or(|after| key > after)
+    }
+
+    /// How many items that the page may hold are enough: one more tells that there is a next page.
+    pub(crate) const fn look_ahead(&self) -> usize {
+        self.size + 1
+    }
+
     /// Cuts the page out of `all`, which is in order of key; with it comes the token of the next, empty after the last.
     pub(crate) fn cut<T>(
         &self,

@@ -34,8 +34,8 @@ impl QueueService for Queues {
         let request = request.into_inner();
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::queue)?;
-        let mut queues = self.center.queues().await;
-        queues.retain(|view| parent.holds(&view.queue.tenant));
+        let wanted = |queue: &QueueId| parent.holds(&queue.tenant) && page.may_hold(queue);
+        let queues = self.center.queues_among(wanted, page.look_ahead()).await;
         let (queues, next_page_token) = page.cut(queues, |view| &view.queue, QueueId::to_string);
         let own = (queues.into_iter().map(v1::Queue::from).collect(), next_page_token);
         let pages = ask_all(others, |channel| {

@@ -11,7 +11,6 @@ use carillon_acd::record::Record;
 use carillon_actors::{Center, Clock, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
-use carillon_cluster::ownership::Timing;
 use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, OnImage, SipTimers};
 use carillon_store::config::{self, LookUp, Objects};
 use carillon_store::{RecordWriter, Store};
@@ -123,7 +122,7 @@ impl Node {
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
                 let transport = file.transport()?;
-                let beginning = Member::begin(me, Timing::default(), space, listener, transport)?;
+                let beginning = Member::begin(me, file.timing()?, space, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
                 let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
                 wishes.share(member.membership.cluster().space());

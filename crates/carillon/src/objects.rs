@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, DeviceId};
-use carillon_acd::stats::Definitions;
+use carillon_acd::skills::Skills;
+use carillon_acd::stats::{Definitions, ServiceLevel};
 use carillon_acd::{call, queue, route};
 use carillon_actors::Objects;
 use carillon_edge::{Credentials, Directory};
@@ -20,6 +21,7 @@ const RING: Duration = Duration::from_secs(5);
 /// What the actors start from.
 pub(crate) fn objects(center: &Center) -> anyhow::Result<Objects> {
     let mut memberships = memberships(center);
+    let skills: HashMap<&AgentId, &Skills> = center.agents.iter().map(|a| (&a.id, &a.skills)).collect();
     let agents = center
         .agents
         .iter()
@@ -28,9 +30,10 @@ pub(crate) fn objects(center: &Center) -> anyhow::Result<Objects> {
             (a.id.clone(), agent_config(a, queues))
         })
         .collect();
-    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(center, q))).collect();
+    let queues = center.queues.iter().map(|q| (q.id.clone(), queue_config(q, &skills))).collect();
     let routing = route::Routing::new(tables(center)).context("the configuration cannot be routed")?;
-    let definitions = Definitions::new(center.queues.iter().map(|q| (q.id.clone(), q.service_level)));
+    let own = center.queues.iter().filter(|q| q.service_level != ServiceLevel::default());
+    let definitions = Definitions::new(own.map(|q| (q.id.clone(), q.service_level)));
     Ok(Objects { routing, agents, queues, calls: call::Config::default(), definitions })
 }
 
@@ -94,17 +97,21 @@ fn agent_config(agent: &config::Agent, queues: Vec<agent::Membership>) -> agent:
     }
 }
 
-fn skill_rule(center: &Center, queue: &config::Queue) -> queue::SkillRule {
-    let serves = center.agents.iter().filter(|agent| queue.agents.contains(&agent.id));
+/// Who is not in the list can nothing, so it names only those who can something.
+fn skill_rule(queue: &config::Queue, skills: &HashMap<&AgentId, &Skills>) -> queue::SkillRule {
+    let skilled = |agent: &AgentId| {
+        let skills = skills.get(agent).filter(|skills| !skills.is_empty())?;
+        Some((agent.clone(), Skills::clone(skills)))
+    };
     queue::SkillRule {
         wanted: queue.skills.clone(),
         relax: queue.relax,
         least: queue.relax_to,
-        agents: serves.map(|agent| (agent.id.clone(), agent.skills.clone())).collect(),
+        agents: queue.agents.iter().filter_map(skilled).collect(),
     }
 }
 
-fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
+fn queue_config(queue: &config::Queue, skills: &HashMap<&AgentId, &Skills>) -> queue::Config {
     queue::Config {
         display_name: queue.display_name.clone(),
         extension: queue.extension.clone(),
@@ -115,7 +122,7 @@ fn queue_config(center: &Center, queue: &config::Queue) -> queue::Config {
         max_wait: queue.max_wait,
         nobody_grace: queue.nobody_grace,
         timeout: queue.timeout.clone(),
-        skills: skill_rule(center, queue),
+        skills: skill_rule(queue, skills),
         ranking: queue.ranking,
         max_waiting: queue.max_waiting,
         pickup: queue.pickup,

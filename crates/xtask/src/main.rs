@@ -65,7 +65,8 @@ enum Command {
         #[arg(long)]
         theory: bool,
     },
-    /// Measure against the budgets and the peers: calls, waiting, bridged, startup, or all; or what a decision costs.
+    /// Measure against the budgets and the peers: calls, waiting, bridged, startup, or all; a large center (scale); or what a
+    /// decision costs.
     Bench {
         /// What to measure, and options for it; see `cargo xtask bench -- --help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "all")]
@@ -95,7 +96,7 @@ fn main() -> Result<()> {
         Command::Lab { arguments } => lab(&arguments),
         Command::Bench { arguments } if arguments == ["decision"] => decision(),
         Command::Bench { arguments } => {
-            tools::install(&[tools::SIPP, tools::CC])?;
+            tools::install(&[tools::SIPP, tools::CC, tools::ETCD])?;
             let binary = build_for(BENCH)?;
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             cargo::run_built(BENCH, &arguments, &[(PRODUCT, binary.as_os_str())])

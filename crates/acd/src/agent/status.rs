@@ -6,7 +6,7 @@ use super::activity::Doing;
 use super::{Agent, AgentStatus, Effect, IdleReset, Membership, Standing, Version};
 use crate::ids::{AgentId, Epoch, QueueId};
 use crate::queue::Event as QueueEvent;
-use crate::time::Moment;
+use crate::time::{Moment, Now};
 use crate::view::Availability;
 
 /// How often he repeats himself, so that a lost message is made good and a new owner of a queue hears of him.
@@ -99,6 +99,12 @@ impl Agent {
     /// A queue on another node may hear of a new agent later than he does, and what he told it before is lost.
     pub(super) fn refresh_soon(&mut self, now: Moment) {
         self.refresh_at = self.refresh_at.min(now + SOON);
+    }
+
+    /// These of his queues have new owners, who know nothing of him: they are told how he is.
+    pub fn tell_new_owners(&mut self, now: Now, queue: impl Fn(&QueueId) -> bool, out: &mut Vec<Effect>) {
+        self.members.iter_mut().filter(|member| queue(&member.queue)).for_each(|member| member.told = None);
+        self.announce(now.mono, out);
     }
 
     /// Tells each queue what has changed for it, and everything when a refresh is due.

@@ -74,10 +74,10 @@ fn the_scenarios_happen_as_written() {
 }
 
 /// The rules that this room is to show by scenarios.
-const RULES: [&str; 32] = [
+const RULES: [&str; 33] = [
     "QU-1", "QU-2", "QU-3", "QU-4", "QU-5", "QU-6", "QU-7", "QU-8", "QU-9", "QU-10", "QU-11", "QU-12", "UN-1", "UN-2",
     "UN-3", "UN-4", "UN-5", "UN-6", "UN-7", "UN-8", "PL-4", "PL-5", "TR-4", "TR-5", "TR-6", "OB-4", "OB-5", "OB-6",
-    "RT-3", "RT-5", "RT-9", "AU-1",
+    "RT-3", "RT-5", "RT-9", "AU-1", "CL-3",
 ];
 
 #[test]

@@ -1,19 +1,25 @@
 //! A node's own file: who it is, what it does, where it is reached, and where the cluster's coordinator is.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use carillon_acd::ids::NodeId;
 use carillon_cluster::coordinator::Coordinator;
 use carillon_cluster::etcd::{self, Etcd, Options, User};
 use carillon_cluster::member::{Addresses, Node, Roles};
+use carillon_cluster::ownership::Timing;
 use carillon_cluster::space::{PREFIX, Space};
 use carillon_rpc::cluster::link::transport::Transport;
 use carillon_rpc::cluster::link::{Tls, TlsFiles};
 use serde::Deserialize;
 
 use crate::options::{NodeOptions, port_range};
+
+/// A shorter one ends when etcd only elects a leader; with a longer one, callers would wait too long when a node freezes.
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(60);
 
 /// The DNS name in the nodes' certificates, unless the file says another.
 const LINK_NAME: &str = "carillon";
@@ -26,6 +32,7 @@ pub(crate) struct NodeFile {
     #[serde(default = "all_roles")]
     roles: Vec<Role>,
     zone: Option<String>,
+    lease: Option<String>,
     /// What the cluster begins with when nothing is stored yet: a YAML file or a folder, relative to this file.
     pub(crate) center: Option<PathBuf>,
     /// Records, relative to this file.
@@ -123,6 +130,7 @@ impl NodeFile {
                 self.link
             );
         }
+        self.timing()?;
         if let Some(limit) = &self.drain_limit {
             humantime::parse_duration(limit)
                 .map_err(|error| anyhow::anyhow!("`drain_limit: {limit}` is not a duration like 1h or 90s: {error}"))?;
@@ -136,6 +144,20 @@ impl NodeFile {
     /// The node's number.
     pub(crate) const fn id(&self) -> NodeId {
         NodeId(self.node)
+    }
+
+    /// The cluster's times, by the lease that the coordinator gives this node.
+    ///
+    /// # Errors
+    /// When it is no whole number of seconds, or too short or too long.
+    pub(crate) fn timing(&self) -> anyhow::Result<Timing> {
+        let Some(lease) = &self.lease else { return Ok(Timing::default()) };
+        let ttl = humantime::parse_duration(lease).ok();
+        // etcd counts in seconds.
+        let ttl = ttl.filter(|ttl| LEASE.contains(ttl) && ttl.subsec_nanos() == 0).with_context(|| {
+            format!("`lease: {lease}` is not a number of whole seconds from 2s to 60s, like 3s or 10s")
+        })?;
+        Ok(Timing::with_lease(ttl))
     }
 
     /// Where other nodes' links come in.
@@ -259,6 +281,9 @@ mod tests {
         assert!(roles.edge && roles.acd && roles.api, "all of them unless it says otherwise");
         let only = written(&GOOD.replace("node: 3", "node: 3\nroles: [acd]")).unwrap().roles();
         assert!(only.acd && !only.edge && !only.api);
+        assert_eq!(file.timing().unwrap(), Timing::default());
+        let patient = written(&GOOD.replace("node: 3", "node: 3\nlease: 10s")).unwrap().timing().unwrap();
+        assert_eq!((patient.ttl, patient.keep_alive.as_millis()), (Duration::from_secs(10), 1_666));
     }
 
     #[test]
@@ -269,6 +294,9 @@ mod tests {
             ("127.0.0.3:7500", "0.0.0.0:7500", "link_advertise"),
             ("link: 127.0.0.3:7500", "link: 0.0.0.0:7500\nlink_advertise: node-3:7500", "link_advertise: node-3:7500"),
             ("[\"http://127.0.0.1:2379\"]", "[]", "http://127.0.0.1:2379"),
+            ("node: 3", "node: 3\nlease: 1s", "`lease: 1s`"),
+            ("node: 3", "node: 3\nlease: 2500ms", "whole seconds from 2s to 60s"),
+            ("node: 3", "node: 3\nlease: soon", "`lease: soon`"),
             ("21000-21998", "21998-21000", "20000-29998"),
             ("node: 3", "node: 3\ndrain_limit: soon", "1h"),
             ("center: center", "center: center\nroles: [queen]", "queen"),

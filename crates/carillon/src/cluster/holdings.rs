@@ -22,15 +22,6 @@ pub(super) fn shard(owned: &Owned) -> Shard {
     }
 }
 
-/// Whose owner a message is for; `None` when it is for a call.
-pub(super) fn subject(message: &Message) -> Option<Owned> {
-    match message {
-        Message::Queue(queue, _) => Some(Owned::Queue(queue.clone())),
-        Message::Agent(agent, _) => Some(Owned::Agent(agent.clone())),
-        Message::Call(..) => None,
-    }
-}
-
 /// The configured queues and agents, by shard. Another configuration is another of these.
 #[derive(Default)]
 pub(super) struct Holdings {
@@ -113,14 +104,19 @@ impl Reports {
         let newest: HashMap<Shard, Epoch> = messages.iter().map(|(it, _)| (it.shard, it.epoch)).collect();
         waiting.messages.retain(|known, _| newest.get(&known.shard).is_none_or(|newest| known.epoch >= *newest));
         let mut room = MOST.saturating_sub(waiting.messages.values().map(Vec::len).sum());
-        let mut now = Vec::new();
+        let (mut now, mut lost) = (Vec::new(), 0);
         for (tenure, message) in messages {
             if waiting.running.get(&tenure.shard) == Some(&tenure.epoch) {
                 now.push(message);
             } else if room > 0 {
                 room -= 1;
                 waiting.messages.entry(tenure).or_default().push(message);
+            } else {
+                lost += 1;
             }
+        }
+        if lost > 0 {
+            tracing::warn!(lost, "more is reported than owners that start can be told: they hear of it later");
         }
         now
     }

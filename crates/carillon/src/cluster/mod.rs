@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod holdings;
 pub(crate) mod intake;
 mod nodes;
+mod steps;
 mod survival;
 mod wire;
 
@@ -18,8 +19,7 @@ use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_acd::time::Moment;
-use carillon_actors::{Center, CenterError, Objects, Owned, Title};
-use carillon_cluster::directory::Directory;
+use carillon_actors::{Center, CenterError, NotHere, Objects, Owned, Title};
 use carillon_cluster::member::Node;
 use carillon_cluster::node::{Cluster, Input, Notice};
 use carillon_cluster::ownership::{Message as CoreMessage, Tenure, Timing};
@@ -27,15 +27,17 @@ use carillon_cluster::shard::Shard;
 use carillon_cluster::space::Space;
 use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
+use carillon_rpc::cluster::held;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
 use carillon_rpc::cluster::link::{Inbox, LinkStats, Links, Myself, NotUnderstood};
-use carillon_rpc::cluster::wire::{Envelope, Held, envelope::Message as Wire};
+use carillon_rpc::cluster::wire::{Envelope, envelope::Message as Wire};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use holdings::{Holdings, Reports};
 pub(crate) use nodes::KnownNodes;
+use steps::{Step, steps};
 pub(crate) use survival::Estate;
 use survival::Heirs;
 
@@ -51,8 +53,8 @@ pub(crate) struct Membership {
     cluster: Cluster,
     links: Links,
     me: NodeId,
-    /// It knows where calls are.
-    center: Arc<OnceLock<Center>>,
+    works: Arc<OnceLock<Works>>,
+    reports: Arc<Reports>,
     holdings: Arc<ArcSwap<Holdings>>,
     changes: mpsc::Sender<Changed>,
 }
@@ -75,7 +77,6 @@ pub(crate) struct Member {
 struct Works {
     center: Center,
     edge: Option<Edge>,
-    directory: Directory,
     membership: Membership,
     estate: Estate,
 }
@@ -84,60 +85,56 @@ impl Works {
     /// What was said of phones while there was no link to `node` is lost: it is said again for the agents that it owns.
     fn tell_where_phones_are(&self, node: NodeId) {
         let Some(edge) = &self.edge else { return };
-        let owned_there = |agent: &AgentId| self.directory.of_agent(agent).is_some_and(|owner| owner.node == node);
+        let directory = self.membership.cluster.directory();
+        let owned_there = |agent: &AgentId| directory.of_agent(agent).is_some_and(|owner| owner.node == node);
         for agent in self.membership.holdings.load_full().agents().filter(|agent| owned_there(agent)) {
             let reports = edge.reachability(agent).into_iter().filter(|report| !report.contacts.is_empty());
             reports.for_each(|report| self.membership.carry(reachability(report)));
         }
     }
-
-    /// The election that made this node the owner of a shard, if it is.
-    fn tenure(&self, shard: Shard) -> Option<Tenure> {
-        let owner = self.directory.owner(shard).filter(|owner| owner.node == self.membership.me)?;
-        Some(Tenure { shard, epoch: owner.epoch })
-    }
 }
 
 /// How a member is started; see [`Member::begin`].
-pub(crate) struct Beginning {
+pub(crate) struct Beginning<L> {
     pub(crate) membership: Membership,
+    listener: L,
+    inputs: mpsc::Receiver<Input>,
+    links_changed: Arc<Notify>,
+    servant: Servant,
+}
+
+/// Does what the cluster asks of this node.
+struct Servant {
+    membership: Membership,
     notices: mpsc::Receiver<Notice>,
     changes: mpsc::Receiver<Changed>,
     start: Instant,
-    works: Arc<OnceLock<Works>>,
-    reports: Arc<Reports>,
-    links_changed: Arc<Notify>,
-    tasks: Vec<JoinHandle<()>>,
     timing: Timing,
 }
 
 impl Member {
     /// Joins the cluster of `space` as `me`, whose links come in at `listener`. Owners start with [`Beginning::run`]: the
     /// center that they live in needs the membership to reach other nodes.
-    pub(crate) fn begin(
+    pub(crate) fn begin<L: Listener>(
         me: Node,
         timing: Timing,
         space: Space,
-        listener: impl Listener,
+        listener: L,
         transport: Transport,
-    ) -> anyhow::Result<Beginning> {
+    ) -> anyhow::Result<Beginning<L>> {
         let (heard, inputs) = mpsc::channel(UNHEARD);
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
         let links_changed: Arc<Notify> = Arc::default();
         let myself = Myself { node: me.id, boot: me.boot };
-        let inbox = inbox(heard, works.clone(), reports.clone(), links_changed.clone());
-        let links = Links::new(myself, inbox, transport);
+        let links = Links::new(myself, inbox(heard, works.clone(), links_changed.clone()), transport);
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
         let (changed, changes) = mpsc::channel(1);
         let holdings = Arc::default();
-        let membership = Membership { cluster, links, me: id, center: Arc::default(), holdings, changes: changed };
-        let tasks = vec![
-            tokio::spawn(serve(listener, membership.links.clone())),
-            tokio::spawn(hear(membership.cluster.clone(), inputs)),
-        ];
-        Ok(Beginning { membership, notices, changes, start, works, reports, links_changed, tasks, timing })
+        let membership = Membership { cluster, links, me: id, works, reports, holdings, changes: changed };
+        let servant = Servant { membership: membership.clone(), notices, changes, start, timing };
+        Ok(Beginning { membership, listener, inputs, links_changed, servant })
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
@@ -148,64 +145,56 @@ impl Member {
     }
 }
 
-impl Beginning {
+impl<L: Listener> Beginning<L> {
     /// Does what the cluster asks of this node from now on.
     pub(crate) fn run(
-        mut self,
+        self,
         center: Center,
         edge: Option<Edge>,
         everything: impl IntoIterator<Item = Owned>,
         estate: Estate,
     ) -> Member {
-        let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
-        let directory = membership.cluster.directory().clone();
+        let Beginning { membership, listener, inputs, links_changed, servant } = self;
         membership.holdings.store(Arc::new(Holdings::new(everything)));
-        let (acting, start) = (membership.cluster.acting().clone(), self.start);
+        let (acting, start) = (membership.cluster.acting().clone(), servant.start);
         let holds = move || acting.holds(Moment::at(start.elapsed()));
-        tasks.extend(estate.run(center.clone(), edge.clone(), membership.links.clone(), holds));
-        let works = Works { center, edge, directory, membership: membership.clone(), estate: estate.clone() };
-        // Nobody else sets it, here and below.
-        let _ = membership.center.set(works.center.clone());
-        let _ = self.works.set(works);
-        // What came over them before is lost: they begin anew.
-        membership.links.set_peers(&[]);
-        tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone(), self.links_changed.clone())));
-        tasks.push(tokio::spawn(self.obey()));
+        let survival = estate.run(center.clone(), edge.clone(), membership.links.clone(), holds);
+        let works = Works { center, edge, membership: membership.clone(), estate: estate.clone() };
+        // Nobody else sets it. No link comes in before, so nothing comes too early for an owner.
+        let _ = membership.works.set(works);
+        let mut tasks = vec![
+            tokio::spawn(serve(listener, membership.links.clone())),
+            tokio::spawn(hear(membership.cluster.clone(), inputs)),
+            tokio::spawn(follow_nodes(membership.clone(), links_changed)),
+            tokio::spawn(servant.obey()),
+        ];
+        tasks.extend(survival);
         Member { membership, estate, tasks }
     }
+}
 
+impl Servant {
     async fn obey(mut self) {
-        let mut notices = Vec::new();
+        let mut heard = Vec::new();
         loop {
             tokio::select! {
-                count = self.notices.recv_many(&mut notices, 1_024) => if count == 0 { return },
+                count = self.notices.recv_many(&mut heard, 1_024) => if count == 0 { return },
                 Some(changed) = self.changes.recv() => self.configure(changed).await,
             }
-            let (mut serve, mut stop) = (Vec::new(), Vec::new());
-            for notice in notices.drain(..) {
-                match notice {
-                    Notice::Serve(tenure, _) if stop.is_empty() => serve.push(tenure),
-                    Notice::Stop(shard) if serve.is_empty() => stop.push(shard),
-                    Notice::Serve(tenure, _) => {
-                        self.stop(std::mem::take(&mut stop)).await;
-                        serve.push(tenure);
-                    }
-                    Notice::Stop(shard) => {
-                        self.serve(std::mem::take(&mut serve)).await;
-                        stop.push(shard);
-                    }
-                    Notice::Report { to, tenures } => self.report(to, &tenures).await,
-                    Notice::Send(to, message) => self.send(to, &message),
-                    Notice::Probe(node) => self.probe(node),
+            for step in steps(heard.drain(..)) {
+                match step {
+                    Step::Serve(tenures) => self.serve(tenures).await,
+                    Step::Stop(shards) => self.stop(shards).await,
+                    Step::Report(to, tenures) => self.report(to, &tenures).await,
+                    Step::Send(to, message) => self.send(to, &message),
+                    Step::Probe(node) => self.probe(node),
                 }
             }
-            self.stop(stop).await;
-            self.serve(serve).await;
         }
     }
 
     fn works(&self) -> &Works {
-        self.works.get().expect("`run` sets it before it starts this task")
+        self.membership.works.get().expect("`run` sets it before it starts this task")
     }
 
     /// Takes up another configuration. Here, so that nobody begins or ends meanwhile to own what it adds.
@@ -213,13 +202,13 @@ impl Beginning {
         let works = self.works();
         let (holdings, added) = works.membership.holdings.load().changed(everything);
         let title = |owned: Owned| {
-            let tenure = self.reports.tenure(holdings::shard(&owned))?;
+            let tenure = self.membership.reports.tenure(holdings::shard(&owned))?;
             Some((owned, self.title(tenure)))
         };
         let titles = added.into_iter().filter_map(title).collect();
         works.membership.holdings.store(Arc::new(holdings));
         let configured = works.center.configure(objects, titles).await;
-        for message in self.reports.take_early() {
+        for message in self.membership.reports.take_early() {
             // Whom this configuration does not know either is not waited for any longer.
             let _ = works.center.deliver(message);
         }
@@ -229,13 +218,10 @@ impl Beginning {
 
     /// Starts the owners of these shards, with what this node's calls hold and what others have reported.
     async fn serve(&self, tenures: Vec<Tenure>) {
-        if tenures.is_empty() {
-            return;
-        }
         let works = self.works();
         let holdings = works.membership.holdings.load_full();
         let mut held = self.held_here(&tenures).await;
-        held.extend(self.reports.take(&tenures));
+        held.extend(self.membership.reports.take(&tenures));
         let titles = tenures.iter().flat_map(|tenure| {
             let title = self.title(*tenure);
             holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
@@ -245,21 +231,18 @@ impl Beginning {
         if let Err(error) = works.center.own(titles, held).await {
             tracing::error!(%error, shards = count, "owners did not start");
         }
-        for late in self.reports.running(&tenures) {
+        for late in self.membership.reports.running(&tenures) {
             // Whose owner did not start hears nothing.
             let _ = works.center.deliver(late);
         }
     }
 
     async fn stop(&self, shards: Vec<Shard>) {
-        if shards.is_empty() {
-            return;
-        }
         let works = self.works();
         let holdings = works.membership.holdings.load_full();
         let what: Vec<Owned> = shards.iter().flat_map(|shard| holdings.ever_of(*shard)).cloned().collect();
         tracing::info!(shards = shards.len(), owners = what.len(), "no longer serving");
-        self.reports.stopped(&shards);
+        self.membership.reports.stopped(&shards);
         if let Err(error) = works.center.disown(what).await {
             tracing::error!(%error, "owners did not end");
         }
@@ -287,7 +270,9 @@ impl Beginning {
         let mut held = works.center.held(move |owned| epochs.get(&holdings::shard(owned)).copied()).await;
         for owned in tenures.iter().flat_map(|tenure| holdings.of(tenure.shard)) {
             if let (Owned::Agent(agent), Some(edge)) = (owned, &works.edge) {
-                held.extend(edge.reachability(agent).into_iter().map(reachability));
+                // A new owner knows of no phone.
+                let reports = edge.reachability(agent).into_iter().filter(|report| !report.contacts.is_empty());
+                held.extend(reports.map(reachability));
             }
         }
         held
@@ -296,13 +281,14 @@ impl Beginning {
     /// Tells a new owner on another node what this node holds, then that it was all.
     async fn report(&self, to: NodeId, tenures: &[Tenure]) {
         let held = self.held_here(tenures).await;
-        let messages = held.iter().filter_map(Message::to_wire).collect();
-        let report = Held { tenures: wire::shard_epochs(tenures), messages };
-        // A link that fails now breaks the answer's promise too: then the announcement is repeated.
-        let sent = self.membership.links.send(to, Envelope { message: Some(Wire::Held(report)), ..Default::default() });
-        if sent.is_ok() {
-            self.send(to, &CoreMessage::Answer(tenures.to_vec()));
+        for piece in held::pieces(&wire::shard_epochs(tenures), &held) {
+            let envelope = Envelope { message: Some(Wire::Held(piece)), ..Default::default() };
+            if let Err(error) = self.membership.links.send(to, envelope) {
+                // Without the answer the announcement is repeated. A link that fails later breaks the answer's promise too.
+                return tracing::debug!(%error, "not reported");
+            }
         }
+        self.send(to, &CoreMessage::Answer(tenures.to_vec()));
     }
 
     fn send(&self, to: NodeId, message: &CoreMessage) {
@@ -340,16 +326,58 @@ impl Membership {
     }
 
     /// Sends a message to the node of its call or of its owner. Between two owners it is lost: whoever sent it has a
-    /// deadline.
+    /// deadline. Only where phones are is not said again for minutes: it waits for an owner that is about to start here.
     pub(crate) fn carry(&self, message: Message) {
-        let Some(to) = self.owner(&message).filter(|to| *to != self.me) else {
-            return tracing::debug!(?message, "nobody owns it at this moment");
-        };
+        let Some(to) = self.owner(&message).filter(|to| *to != self.me) else { return self.keep(message) };
         if let Some(envelope) = message.to_wire()
             && let Err(error) = self.links.send(to, envelope)
         {
             tracing::debug!(%error, ?message, "not sent");
         }
+    }
+
+    /// A message from another node, for an actor of this node. Where phones are goes on to the owner who is elsewhere: the
+    /// sender has not heard yet. But two nodes that take each other for it do not play ball.
+    fn deliver(&self, from: NodeId, message: Message) {
+        let Some(Err(NotHere(message))) = self.works.get().map(|works| works.center.deliver(message)) else { return };
+        let message = *message;
+        let owner = self.owner(&message).filter(|owner| ![self.me, from].contains(owner));
+        if is_news(&message) && owner.is_some() { self.carry(message) } else { self.keep(message) }
+    }
+
+    fn keep(&self, message: Message) {
+        let tenure = Owned::addressed(&message).and_then(|owned| self.tenure(holdings::shard(&owned)));
+        let Some(tenure) = tenure.filter(|_| is_news(&message)) else {
+            return tracing::debug!(?message, "a message went astray");
+        };
+        let Some(works) = self.works.get() else { return };
+        for message in self.reports.keep(vec![(tenure, message)]) {
+            if Owned::addressed(&message).is_some_and(|owned| self.holdings.load().hold(&owned)) {
+                // Its owner has started in this moment.
+                let _ = works.center.deliver(message);
+            } else {
+                self.reports.keep_early(message);
+            }
+        }
+    }
+
+    /// What is reported waits for the owners of its tenure, unless they run already.
+    fn take_report(&self, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
+        let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
+        let theirs = messages.filter_map(|message| {
+            let owned = Owned::addressed(&message)?;
+            Some((*tenures.get(&holdings::shard(&owned))?, message))
+        });
+        for message in self.reports.keep(theirs.collect()) {
+            // It runs, or it has just ended.
+            let _ = self.works.get().map(|works| works.center.deliver(message));
+        }
+    }
+
+    /// The election that made this node the owner of a shard, if it is.
+    fn tenure(&self, shard: Shard) -> Option<Tenure> {
+        let owner = self.cluster.directory().owner(shard).filter(|owner| owner.node == self.me)?;
+        Some(Tenure { shard, epoch: owner.epoch })
     }
 
     /// The node of a message's call, or that owns its agent or queue.
@@ -363,7 +391,7 @@ impl Membership {
 
     /// The node on which a call lives, if it lives.
     fn node_of(&self, call: CallId) -> NodeId {
-        self.center.get().map_or(call.node, |center| center.node_of(call))
+        self.works.get().map_or(call.node, |works| works.center.node_of(call))
     }
 
     /// What its links have carried.
@@ -378,15 +406,12 @@ impl Membership {
 }
 
 /// What links bring: for actors at once, for the core through a queue.
-fn inbox(
-    heard: mpsc::Sender<Input>,
-    works: Arc<OnceLock<Works>>,
-    reports: Arc<Reports>,
-    links_changed: Arc<Notify>,
-) -> Inbox {
+fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) -> Inbox {
     let (links, late) = (heard.clone(), works.clone());
     Inbox {
         on_message: Arc::new(move |from, message| {
+            // Links come in once the node works.
+            let membership = works.get().map(|works| &works.membership);
             match message {
                 Wire::Core(it) => {
                     let message = wire::from_wire(it).ok_or(NotUnderstood)?;
@@ -396,7 +421,9 @@ fn inbox(
                 Wire::Held(it) => {
                     let tenures = wire::read_tenures(&it.tenures).ok_or(NotUnderstood)?;
                     let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
-                    take_report(works.get(), &reports, &tenures, messages);
+                    if let Some(membership) = membership {
+                        membership.take_report(&tenures, messages);
+                    }
                 }
                 Wire::Checkpoints(it) => {
                     if let Some(works) = works.get() {
@@ -410,8 +437,8 @@ fn inbox(
                 }
                 message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
                     let message = Message::from_wire(message).ok_or(NotUnderstood)?;
-                    if let Some(works) = works.get() {
-                        deliver(works, &reports, from, message);
+                    if let Some(membership) = membership {
+                        membership.deliver(from, message);
                     }
                 }
             }
@@ -433,40 +460,9 @@ fn inbox(
     }
 }
 
-/// A message for an actor of this node. Where phones are is not said again for minutes: it waits for an owner that is about
-/// to start here, or goes on to the one that is elsewhere. Everything else is repeated by who said it.
-fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
-    let news = matches!(&message, Message::Agent(_, agent::Event::Reachable { .. })).then(|| message.clone());
-    let Err(not_here) = works.center.deliver(message) else { return };
-    let subject = news.as_ref().and_then(holdings::subject);
-    match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
-        (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]).into_iter().for_each(|news| {
-            let configured = holdings::subject(&news).is_some_and(|it| works.membership.holdings.load().hold(&it));
-            if configured {
-                // It has started in this moment.
-                let _ = works.center.deliver(news);
-            } else {
-                reports.keep_early(news);
-            }
-        }),
-        // The sender has not heard yet who the owner is; but two who take each other for it do not play ball.
-        (Some(news), None) if works.membership.owner(&news) != Some(from) => works.membership.carry(news),
-        (Some(_), None) => tracing::debug!(node = from.0, %not_here, "where a phone is, went astray"),
-        (None, _) => tracing::debug!(node = from.0, %not_here, "a message went astray"),
-    }
-}
-
-/// What is reported waits for the owners of its tenure, unless they run already.
-fn take_report(works: Option<&Works>, reports: &Reports, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
-    let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
-    let theirs = messages.filter_map(|message| {
-        let owned = holdings::subject(&message)?;
-        Some((*tenures.get(&holdings::shard(&owned))?, message))
-    });
-    for message in reports.keep(theirs.collect()) {
-        // It runs, or it has just ended.
-        let _ = works.map(|works| works.center.deliver(message));
-    }
+/// Where phones are: everything else is repeated by who said it.
+const fn is_news(message: &Message) -> bool {
+    matches!(message, Message::Agent(_, agent::Event::Reachable { .. }))
 }
 
 /// What the registrar reports of a device, for its owner.
@@ -515,7 +511,7 @@ fn heirs<'a>(membership: &Membership, present: impl Iterator<Item = &'a Node>, l
 
 /// Links and edges follow the list of nodes. Who has vanished from the list is still there as long as its link works: the
 /// coordinator may have lost its memory, and calls must not suffer for it.
-async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) {
+async fn follow_nodes(membership: Membership, links_changed: Arc<Notify>) {
     let mut nodes = membership.cluster.nodes();
     let mut present: HashMap<NodeId, Node> = HashMap::new();
     let mut handing_over: Option<JoinHandle<()>> = None;
@@ -527,7 +523,7 @@ async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links
         present.extend(others.map(|it| (it.node.id, it.node.clone())));
         let link = |node: &Node| Some((node.id, node.addresses.link.parse().ok()?));
         membership.links.set_peers(&present.values().filter_map(link).collect::<Vec<_>>());
-        if let Some(works) = works.get() {
+        if let Some(works) = membership.works.get() {
             if let Some(edge) = &works.edge {
                 edge.update_peers(present.values().filter_map(edge_of));
             }

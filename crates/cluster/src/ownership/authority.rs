@@ -1,8 +1,8 @@
 //! Until when this node may act as an owner: by its own lease, counted from when it asked (Spec: CL-5), or, while the
 //! coordinator is out of everybody's reach, by the word of all other owners.
 //!
-//! The second is a lease that the others grant. A node that vouches promises not to serve, for `ttl` from then, what the
-//! asker serves; the asker counts `ttl - margin` from when it asked. So it does not matter how late an answer comes, nor
+//! The second is a lease that the others grant. A node that vouches promises not to serve, for `vouch` from then, what the
+//! asker serves; the asker counts `vouch - margin` from when it asked. So it does not matter how late an answer comes, nor
 //! that the coordinator may be back a moment later.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,14 +128,14 @@ impl Authority {
 
     fn settle(&mut self) {
         if let Some(round) = self.round.take_if(|round| round.missing.is_empty()) {
-            let until = round.asked + self.timing.ttl.saturating_sub(self.timing.margin);
+            let until = round.asked + self.timing.vouch.saturating_sub(self.timing.margin);
             self.vouched = self.vouched.max(Some(until));
         }
     }
 
     /// Vouches for `node`: until the promise ends, nothing of its may be served here.
     pub(super) fn promise(&mut self, node: NodeId, now: Moment) {
-        self.promises.insert(node, now + self.timing.ttl);
+        self.promises.insert(node, now + self.timing.vouch);
     }
 
     /// To whom this node is bound at `now`.
@@ -177,7 +177,7 @@ mod tests {
         authority.answered(NodeId(2), round);
         assert!(!authority.is_vouched(at(2_000)), "one is missing");
         authority.answered(NodeId(3), round);
-        assert_eq!(authority.until(), at(2_000) + Timing::default().ttl - Timing::default().margin);
+        assert_eq!(authority.until(), at(2_000) + Timing::default().vouch - Timing::default().margin);
     }
 
     #[test]
@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_promise_outlasts_what_the_asker_counts_whenever_it_was_given() {
-        let (mut asker, mut voucher) = (Authority::new(Timing::default()), Authority::new(Timing::default()));
+        let slow = Timing::with_lease(Duration::from_secs(20));
+        let (mut asker, mut voucher) = (Authority::new(slow), Authority::new(Timing::default()));
         let round = asker.ask(at(100), BTreeSet::from([NodeId(2)]));
         voucher.promise(NodeId(1), at(100));
         asker.answered(NodeId(2), round);

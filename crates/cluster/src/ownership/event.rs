@@ -11,7 +11,7 @@ use crate::coordinator::LeaseId;
 use crate::member::{Node, Registered};
 use crate::shard::Shard;
 
-/// The times and rates of a cluster. All nodes should have the same.
+/// The times and rates of a cluster. All nodes must have the same `vouch`, and should have the same of the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long the coordinator waits for a node before it gives its place away. etcd gives no less than one and a half
@@ -30,6 +30,9 @@ pub struct Timing {
     /// For how long owners go on without the coordinator while all of them agree that none can reach it; also how long
     /// a new node waits when none is there to welcome it and some of those that were have not come back.
     pub outage: Duration,
+    /// How long the word of the other owners is worth while the coordinator is out of reach, less `margin`. Not a part of
+    /// `ttl`: both sides count it, so it has to be the same everywhere, also while a cluster changes its `ttl`.
+    pub vouch: Duration,
     /// How many shards an owner gives to nodes that have joined, a second.
     pub moves_per_second: u32,
 }
@@ -46,12 +49,20 @@ pub enum BadTiming {
         ttl: Duration,
     },
     /// Nothing would be left of a lease.
-    #[error("margin {margin:?} is longer than a third of the lease's {ttl:?}")]
+    #[error("margin {margin:?} is longer than a third of the {ttl:?} that it is taken from")]
     Margin {
         /// [`Timing::margin`].
         margin: Duration,
-        /// [`Timing::ttl`].
+        /// [`Timing::ttl`], or [`Timing::vouch`].
         ttl: Duration,
+    },
+    /// A node that nobody welcomes would stand while others are still vouched for.
+    #[error("outage {outage:?} is not longer than {vouch:?}, for which nodes vouch for each other")]
+    Outage {
+        /// [`Timing::outage`].
+        outage: Duration,
+        /// [`Timing::vouch`].
+        vouch: Duration,
     },
     /// Zero, where something would be repeated without a pause or never happen.
     #[error("{0} must not be zero")]
@@ -64,7 +75,7 @@ impl Timing {
     /// # Errors
     /// The first that does not fit.
     pub fn check(&self) -> Result<(), BadTiming> {
-        let Timing { ttl, keep_alive, margin, retry, probe, patience, outage, moves_per_second } = *self;
+        let Timing { ttl, keep_alive, margin, retry, probe, patience, outage, vouch, moves_per_second } = *self;
         let times = [("keep_alive", keep_alive), ("retry", retry), ("probe", probe), ("patience", patience)];
         if let Some((name, _)) = times.into_iter().chain([("outage", outage)]).find(|(_, time)| time.is_zero()) {
             return Err(BadTiming::Zero(name));
@@ -75,10 +86,19 @@ impl Timing {
         if keep_alive * 3 > ttl {
             return Err(BadTiming::KeepAlive { keep_alive, ttl });
         }
-        if margin * 3 > ttl {
+        if let Some(ttl) = [ttl, vouch].into_iter().find(|ttl| margin * 3 > *ttl) {
             return Err(BadTiming::Margin { margin, ttl });
         }
+        if outage <= vouch {
+            return Err(BadTiming::Outage { outage, vouch });
+        }
         Ok(())
+    }
+
+    /// With leases of `ttl`, and what follows from it: six keep-alives within one, and patience until that of a node that
+    /// has just died is over.
+    pub fn with_lease(ttl: Duration) -> Self {
+        Timing { ttl, keep_alive: ttl / 6, patience: ttl + Duration::from_secs(7), ..Timing::default() }
     }
 
     /// For a node that stands alone with its own coordinator: nobody can take anything over from it, so its lease is so
@@ -99,6 +119,7 @@ impl Default for Timing {
             probe: Duration::from_millis(500),
             patience: Duration::from_secs(10),
             outage: Duration::from_secs(120),
+            vouch: Duration::from_secs(3),
             moves_per_second: 100,
         }
     }
@@ -142,7 +163,7 @@ pub enum Message {
         /// The acd nodes that the asker knows of, itself among them.
         owners: BTreeSet<NodeId>,
     },
-    /// "No more than you, I know of nobody else, and for `ttl` I shall not serve what you serve."
+    /// "No more than you, I know of nobody else, and for the time `vouch` I shall not serve what you serve."
     Vouch {
         /// The question.
         round: u64,
@@ -272,6 +293,12 @@ mod tests {
     fn times_must_go_together() {
         assert_eq!(Timing::default().check(), Ok(()));
         assert_eq!(Timing::alone().check(), Ok(()));
+        for seconds in [2, 3, 60] {
+            assert_eq!(Timing::with_lease(Duration::from_secs(seconds)).check(), Ok(()));
+        }
+        assert_eq!(Timing::with_lease(Timing::default().ttl), Timing::default());
+        let brief = Timing { outage: Duration::from_secs(3), ..Timing::default() };
+        assert!(matches!(brief.check(), Err(BadTiming::Outage { .. })));
         let slow = Timing { keep_alive: Duration::from_secs(2), ..Timing::default() };
         assert_eq!(slow.check().unwrap_err().to_string(), "keep-alive 2s is longer than a third of the lease's 3s");
         let still = Timing { moves_per_second: 0, ..Timing::default() };

@@ -20,8 +20,8 @@
 //! While it is out of everybody's reach nobody can get a new epoch, and stopping would only stop the service. But one
 //! node cannot tell "it is down" from "I am cut off". So an owner that has lost contact asks all acd nodes that it knows
 //! of. Each consents if it has no contact either and knows of exactly the same nodes, and with that promises not to
-//! serve, for one `ttl`, what the asker serves. One that does not consent or answer ends it: the owner stops when its
-//! lease ends. Each round of consent is worth `ttl - margin` from its asking; after `outage` no more are asked.
+//! serve, for the time `vouch`, what the asker serves. One that does not consent or answer ends it: the owner stops when its
+//! lease ends. Each round of consent is worth `vouch - margin` from its asking; after `outage` no more are asked.
 //! What makes it safe: no node outside the circle can own shards (see "Joining"), and a node inside is bound by its
 //! promise. When the coordinator is back, leases and keys may be gone. Owners then register anew and claim their keys
 //! again without having stopped, and the promises keep everybody else waiting for them.

@@ -6,6 +6,7 @@
 mod agent;
 mod call;
 mod checkpoint;
+pub mod held;
 mod ids;
 pub mod link;
 mod queue;

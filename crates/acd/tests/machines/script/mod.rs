@@ -14,6 +14,7 @@
 //! queue support becomes agents=anna strategy=random …           the configuration changes; what is not said is as by default
 //! queue support is removed · anna is removed                    and takes out what was there
 //! queue support has a new owner                                 the old one is forgotten; callers come back by themselves
+//! queue support has two owners                                  the old one goes on, and both hear everything
 //! outside answers · outside is busy · outside hangs up          the number that is called outside
 //! sound ends                                                    the sound that plays has come to its end
 //! anna break · anna ready · anna logout · anna end wrap-up      what an agent wishes
@@ -128,7 +129,8 @@ impl Script {
             ["call", number, "to", dialled] => self.dial(number, None, dialled, CALLER),
             ["call", number, "to", dialled, "from", caller] => self.dial(number, None, dialled, caller),
             ["call", number, "by", agent, "to", dialled] => self.dial(number, Some(agent), dialled, CALLER),
-            ["queue", queue, "has", "a", "new", "owner"] => self.new_owner(queue),
+            ["queue", queue, "has", "a", "new", "owner"] => self.new_owner(queue, false),
+            ["queue", queue, "has", "two", "owners"] => self.new_owner(queue, true),
             ["queue", queue, "becomes", ref options @ ..] => self.reconfigure(queue, Some(options)),
             ["queue", queue, "is", "removed"] => self.reconfigure(queue, None),
             [agent, "is", "removed"] => {
@@ -169,12 +171,15 @@ impl Script {
         }
     }
 
-    fn new_owner(&mut self, queue: &str) -> Result<(), String> {
+    fn new_owner(&mut self, queue: &str, beside: bool) -> Result<(), String> {
         let id = queue_id(queue)?;
         let config = self.setup.queue_config(&id).ok_or("no such queue")?;
         self.epoch += 1;
-        let epoch = self.epoch;
-        self.world().add_queue(id, config, 1 + epoch, 1);
+        let epoch = 1 + self.epoch;
+        if beside {
+            self.world().keep_beside(&id, epoch);
+        }
+        self.world().add_queue(id, config, epoch, 1);
         Ok(())
     }
 

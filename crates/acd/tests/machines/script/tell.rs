@@ -77,6 +77,19 @@ impl Script {
                 // The queue repeats it until it hears that the call has left.
                 self.told.insert(line.clone()).then_some(line)
             }
+            // The first owner has epoch 1.
+            Seen::ToCall(call, call::Event::Queue(queue, FromQueue::Offer(offer)))
+                if self.world.as_ref().is_some_and(|world| world.has_two_owners(queue)) =>
+            {
+                let agents: Vec<&str> = offer.agents.iter().map(|offered| offered.agent.name.as_str()).collect();
+                let owner = if offer.id.epoch.0 > self.epoch { "new" } else { "old" };
+                Some(format!(
+                    "the {owner} owner of {} offers {} for call {}",
+                    queue.name,
+                    agents.join(", "),
+                    call.number
+                ))
+            }
             Seen::ToCall(..) | Seen::Agent(..) | Seen::Queue(..) => None,
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) queues: BTreeMap<QueueId, Queue>,
+    /// Owners that were replaced, and do not know it: they hear everything that the new ones hear, and before them.
+    stale: BTreeMap<QueueId, Queue>,
     pub(crate) phones: Phones,
     pub(crate) records: Vec<Record>,
     pub(crate) routing: Arc<Routing>,
@@ -64,6 +66,7 @@ impl World {
             calls: BTreeMap::new(),
             agents: BTreeMap::new(),
             queues: BTreeMap::new(),
+            stale: BTreeMap::new(),
             phones: Phones::default(),
             records: Vec::new(),
             routing: Arc::new(routing),
@@ -82,6 +85,23 @@ impl World {
     pub(crate) fn add_queue(&mut self, id: QueueId, config: queue::Config, epoch: u64, seed: u64) {
         let queue = Queue::new(self.clock(), id.clone(), config, Epoch(epoch), seed);
         self.queues.insert(id, queue);
+    }
+
+    /// The queue's owner goes on beside the new one that [`World::add_queue`] brings. Every call is told of `epoch`.
+    pub(crate) fn keep_beside(&mut self, id: &QueueId, epoch: u64) {
+        let old = self.queues.get(id).expect("the scenario names a queue that exists").clone();
+        self.stale.insert(id.clone(), old);
+        let (now, mut out) = (self.clock(), Vec::new());
+        for (call, machine) in &mut self.calls {
+            let mut told = Vec::new();
+            machine.tell_new_owners(now, |queue| (queue == id).then_some(Epoch(epoch)), |_| None, &mut told);
+            out.push((*call, told));
+        }
+        out.into_iter().for_each(|(call, told)| self.perform_call(call, told));
+    }
+
+    pub(crate) fn has_two_owners(&self, queue: &QueueId) -> bool {
+        self.stale.contains_key(queue)
     }
 
     pub(crate) fn add_agent(&mut self, id: AgentId, config: agent::Config, epoch: u64) {
@@ -163,6 +183,9 @@ impl World {
             Message::Queue(id, event) => {
                 self.saw(Seen::Queue(id.clone(), event.clone()));
                 let mut out = Vec::new();
+                if let Some(stale) = self.stale.get_mut(&id) {
+                    stale.handle(now, event.clone(), &mut out);
+                }
                 if let Some(queue) = self.queues.get_mut(&id) {
                     queue.handle(now, event, &mut out);
                 }
@@ -233,7 +256,7 @@ impl World {
         let soon = self.messages.front().map(|_| self.now);
         let calls = self.calls.values().filter_map(Call::deadline);
         let agents = self.agents.values().filter_map(Agent::deadline);
-        let queues = self.queues.values().filter_map(Queue::deadline);
+        let queues = self.queues.values().chain(self.stale.values()).filter_map(Queue::deadline);
         soon.into_iter().chain(self.phones.next_at()).chain(calls).chain(agents).chain(queues).min()
     }
 
@@ -248,7 +271,7 @@ impl World {
             self.deliver(Message::Call(id, call::Event::Wake));
         } else if let Some((id, _)) = self.agents.iter().find(|(_, agent)| due(agent.deadline())) {
             self.deliver(Message::Agent(id.clone(), agent::Event::Wake));
-        } else if let Some((id, _)) = self.queues.iter().find(|(_, queue)| due(queue.deadline())) {
+        } else if let Some((id, _)) = self.queues.iter().chain(&self.stale).find(|(_, queue)| due(queue.deadline())) {
             self.deliver(Message::Queue(id.clone(), queue::Event::Wake));
         } else {
             return false;
