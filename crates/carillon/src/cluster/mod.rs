@@ -83,6 +83,18 @@ impl Works {
         }
     }
 
+    /// For an owner that runs here, or has just ended; or that will run, when this node has heard of the configuration that
+    /// others know already.
+    fn deliver(&self, reports: &Reports, message: Message) {
+        let known = |owned: Owned| self.membership.holdings.load().hold(&owned);
+        if holdings::subject(&message).is_none_or(known) {
+            // Nobody is left who could hear it.
+            let _ = self.center.deliver(message);
+        } else {
+            reports.keep_early(message);
+        }
+    }
+
     /// The election that made this node the owner of a shard, if it is.
     fn tenure(&self, shard: Shard) -> Option<Tenure> {
         let owner = self.directory.owner(shard).filter(|owner| owner.node == self.membership.me)?;
@@ -219,6 +231,9 @@ impl Beginning {
         let holdings = works.membership.holdings.load_full();
         let mut held = self.held_here(&tenures).await;
         held.extend(self.reports.take(&tenures));
+        let known = |message: &Message| holdings::subject(message).is_none_or(|owned| holdings.hold(&owned));
+        let (held, early): (Vec<_>, Vec<_>) = held.into_iter().partition(known);
+        early.into_iter().for_each(|message| self.reports.keep_early(message));
         let titles = tenures.iter().flat_map(|tenure| {
             let title = self.title(*tenure);
             holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
@@ -229,8 +244,7 @@ impl Beginning {
             tracing::error!(%error, shards = count, "owners did not start");
         }
         for late in self.reports.running(&tenures) {
-            // Whose owner did not start hears nothing.
-            let _ = works.center.deliver(late);
+            works.deliver(&self.reports, late);
         }
     }
 
@@ -399,13 +413,7 @@ fn deliver(works: &Works, reports: &Reports, from: NodeId, message: Message) {
     let subject = news.as_ref().and_then(holdings::subject);
     match (news, subject.and_then(|owned| works.tenure(holdings::shard(&owned)))) {
         (Some(news), Some(tenure)) => reports.keep(vec![(tenure, news)]).into_iter().for_each(|news| {
-            let configured = holdings::subject(&news).is_some_and(|it| works.membership.holdings.load().hold(&it));
-            if configured {
-                // It has started in this moment.
-                let _ = works.center.deliver(news);
-            } else {
-                reports.keep_early(news);
-            }
+            works.deliver(reports, news);
         }),
         // The sender has not heard yet who the owner is; but two who take each other for it do not play ball.
         (Some(news), None) if works.membership.owner(&news) != Some(from) => works.membership.carry(news),
@@ -422,8 +430,9 @@ fn take_report(works: Option<&Works>, reports: &Reports, tenures: &[Tenure], mes
         Some((*tenures.get(&holdings::shard(&owned))?, message))
     });
     for message in reports.keep(theirs.collect()) {
-        // It runs, or it has just ended.
-        let _ = works.map(|works| works.center.deliver(message));
+        if let Some(works) = works {
+            works.deliver(reports, message);
+        }
     }
 }
 
