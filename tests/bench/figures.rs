@@ -51,6 +51,16 @@ pub(crate) const BRIDGED_MEMORY: Measure = measure("bridged call: memory", "KB",
 pub(crate) const START_UP: Measure = measure("start-up", "s", 0.5, 0.2, 0.07, 1.7);
 pub(crate) const IDLE_MEMORY: Measure = measure("idle memory", "MB", 30.0, 20.0, 28.0, 34.0);
 
+/// A figure of a cluster: nobody else has one to compare with.
+const fn own(name: &'static str, unit: &'static str, budget: f64, aim: f64) -> Measure {
+    Measure { name: Cow::Borrowed(name), unit, budget, aim, asterisk: None, freeswitch: None }
+}
+
+pub(crate) const CLUSTER_1S: Measure = own("3 nodes instead of 1, 100 calls/s: CPU more per call", "ms", 0.3, 0.15);
+pub(crate) const CLUSTER_5S: Measure = own("3 nodes instead of 1, 20 calls/s: CPU more per call", "ms", 0.3, 0.15);
+pub(crate) const CLUSTER_P50: Measure = own("3 nodes: caller's INVITE to agent's INVITE, p50", "ms", 10.0, 2.0);
+pub(crate) const CLUSTER_P99: Measure = own("3 nodes: caller's INVITE to agent's INVITE, p99", "ms", 20.0, 8.0);
+
 /// The figures of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {

@@ -1,5 +1,6 @@
 //! `carillon-bench`: the workload of this folder, and what it costs, beside the budgets and the peers.
 
+mod cluster;
 mod decision;
 mod figures;
 mod rtpsink;
@@ -43,6 +44,15 @@ enum What {
         #[arg(long, default_value_t = 100)]
         calls: u64,
     },
+    /// What three nodes with an etcd cost more than one, per queued call, and how fast they distribute.
+    Cluster {
+        /// Seconds of calls that are measured, after the warm-up.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+        /// Calls a second for the run with 1 s of talk.
+        #[arg(long, default_value_t = 100)]
+        rate: u64,
+    },
     /// Time to start, and memory of a center in which nothing happens.
     Startup,
     /// What a decision of a queue costs; reads what the benchmarks of `acd` and `simulate` have measured.
@@ -62,6 +72,7 @@ async fn main() -> Result<ExitCode> {
         What::Calls { seconds, rate } => workload::calls(&mut figures, seconds, rate).await?,
         What::Waiting { callers } => workload::waiting(&mut figures, callers).await?,
         What::Bridged { calls } => workload::bridged(&mut figures, calls).await?,
+        What::Cluster { seconds, rate } => cluster::cluster(&mut figures, seconds, rate).await?,
         What::Startup => workload::startup(&mut figures).await?,
         What::Decision { samples } => decision::decision(&mut figures, &samples)?,
         What::All => {

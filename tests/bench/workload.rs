@@ -16,10 +16,10 @@ use crate::figures::{
 };
 use crate::rtpsink::RtpSink;
 
-const AGENTS: usize = 200;
+pub(crate) const AGENTS: usize = 200;
 
 /// Where the sinks listen. SIPp keeps the ports from 6000 on for itself.
-const AUDIO_PORT: u16 = 7_000;
+pub(crate) const AUDIO_PORT: u16 = 7_000;
 
 /// Waits without work: a measured interval.
 async fn pass(seconds: u64) {
@@ -119,7 +119,7 @@ async fn calls_at(rate: u64, seconds: u64, talk_ms: u64) -> Result<(f64, Vec<f64
 }
 
 /// Milliseconds of a line `T sec usec sec usec`: the caller's clock at its INVITE, and the agent's when it arrived.
-fn latency(line: &str) -> Option<f64> {
+pub(crate) fn latency(line: &str) -> Option<f64> {
     let times: Option<Vec<f64>> = line.strip_prefix("T ")?.split_whitespace().map(|word| word.parse().ok()).collect();
     match times?.as_slice() {
         [s, u, ns, nu] => Some((ns - s) * 1e3 + (nu - u) / 1e3),

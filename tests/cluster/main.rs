@@ -2,7 +2,9 @@
 
 mod config;
 mod elsewhere;
+mod operate;
 mod scene;
+mod survival;
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ use carillon_acd::fence::Fence;
 use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId, QueueId};
 use carillon_acd::leg::Incoming;
 use carillon_acd::time::{Moment, WallTime};
+use carillon_acd::whereabouts::{Taken, Whereabouts};
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message;
 use ractor::ActorRef;
@@ -18,10 +19,11 @@ use crate::agent::AgentMessage;
 use crate::call::CallMessage;
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned};
-use crate::ports::Ports;
+use crate::ports::{Ports, Survival};
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
 use crate::story::Story;
+use crate::survey::{Refusals, count};
 
 /// Calls come and go hundreds of times a second: so many locks share their table.
 const CALL_SHARDS: usize = 16;
@@ -45,6 +47,7 @@ pub(crate) struct Addresses {
     pub(crate) clock: Clock,
     pub(crate) ports: Ports,
     pub(crate) statistics: Statistics,
+    pub(crate) refusals: Refusals,
     agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
     queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
     /// The queues that are configured, on whatever node.
@@ -52,6 +55,7 @@ pub(crate) struct Addresses {
     /// Since when callers ask for queues that are not.
     strays: Mutex<HashMap<QueueId, Moment>>,
     fence: RwLock<Fence>,
+    whereabouts: RwLock<Arc<Whereabouts>>,
     calls: [Mutex<HashMap<CallId, LivingCall>>; CALL_SHARDS],
 }
 
@@ -62,18 +66,20 @@ impl Addresses {
             clock,
             ports,
             statistics,
+            refusals: Refusals::default(),
             agents: RwLock::default(),
             queues: RwLock::default(),
             configured: ArcSwap::default(),
             strays: Mutex::default(),
             fence: RwLock::default(),
+            whereabouts: RwLock::default(),
             calls: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
     /// Tells a call.
     pub(crate) fn tell_call(&self, call: CallId, event: call::Event) {
-        if call.node == self.node {
+        if self.node_of(call) == self.node {
             self.tell_call_here(call, event);
         } else {
             (self.ports.elsewhere)(Message::Call(call, event));
@@ -85,6 +91,7 @@ impl Addresses {
     fn tell_call_here(&self, call: CallId, event: call::Event) {
         if !self.fence.read().unwrap_or_else(PoisonError::into_inner).admits(&event) {
             tracing::debug!(call_id = %call, "a replaced owner of an agent is not believed");
+            count(&self.refusals.grants, 1);
             return;
         }
         let actor = self.shard(call).get(&call).map(|living| living.actor.clone());
@@ -100,6 +107,32 @@ impl Addresses {
             Some(call::Effect::ToAgent(agent, event)) => self.tell_agent(&agent, event),
             Some(call::Effect::Leg(..) | call::Effect::Finished(_)) | None => {}
         }
+    }
+
+    /// This node.
+    pub(crate) const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The node on which a call lives, if it lives.
+    pub(crate) fn node_of(&self, call: CallId) -> NodeId {
+        self.whereabouts.read().unwrap_or_else(PoisonError::into_inner).of(call)
+    }
+
+    /// Where all calls are now.
+    pub(crate) fn whereabouts(&self) -> Arc<Whereabouts> {
+        self.whereabouts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An edge has taken a call over; see [`Whereabouts::took_over`].
+    pub(crate) fn took_over(&self, taken: Taken) -> bool {
+        let mut whereabouts = self.whereabouts.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut whereabouts).took_over(self.clock.moment(), taken)
+    }
+
+    pub(crate) fn ended_elsewhere(&self, calls: &[CallId]) {
+        let mut whereabouts = self.whereabouts.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut whereabouts).ended(self.clock.moment(), calls.iter().copied());
     }
 
     /// Tells an agent's owner, on whatever node that is.
@@ -141,7 +174,7 @@ impl Addresses {
     /// Hands on what came from another node. It does not leave this one again.
     pub(crate) fn deliver(&self, message: Message) -> Result<(), NotHere> {
         match message {
-            Message::Call(call, event) if call.node == self.node => self.tell_call_here(call, event),
+            Message::Call(call, event) if self.node_of(call) == self.node => self.tell_call_here(call, event),
             Message::Call(call, _) => return Err(NotHere::Call(call)),
             Message::Agent(id, event) => match self.agent(&id) {
                 Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
@@ -186,6 +219,17 @@ impl Addresses {
         all
     }
 
+    /// How many calls live, and when the oldest of them began.
+    pub(crate) fn count_calls(&self) -> (usize, Option<WallTime>) {
+        let (mut count, mut oldest) = (0, None);
+        for shard in &self.calls {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            count += shard.len();
+            oldest = shard.values().map(|living| living.started).chain(oldest).min();
+        }
+        (count, oldest)
+    }
+
     /// The agent gets an owner of this epoch; no older one is believed any more.
     pub(crate) fn announce_owner(&self, id: &AgentId, epoch: Epoch) {
         self.fence.write().unwrap_or_else(PoisonError::into_inner).announce(id, epoch);
@@ -217,9 +261,18 @@ impl Addresses {
         Ok(())
     }
 
+    /// Takes a call out that goes on at another edge; `None` when it was out already.
+    pub(crate) fn call_moves(&self, call: CallId) -> Option<LivingCall> {
+        self.shard(call).remove(&call)
+    }
+
     /// Takes a call out; `None` when it was out already.
     pub(crate) fn call_is_over(&self, call: CallId) -> Option<LivingCall> {
-        self.shard(call).remove(&call)
+        let living = self.call_moves(call);
+        if living.is_some() {
+            self.ports.checkpoint.iter().for_each(|checkpoint| checkpoint(call, Survival::Over));
+        }
+        living
     }
 
     fn shard(&self, call: CallId) -> MutexGuard<'_, HashMap<CallId, LivingCall>> {

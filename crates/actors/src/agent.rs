@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event};
+use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event, Refusal};
+use carillon_acd::call::{Event as CallEvent, FromAgent};
 use carillon_acd::ids::AgentId;
 use carillon_acd::stats::{Period, Sheet};
 use carillon_acd::view::{AgentCommand, AgentView};
@@ -11,6 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
+use crate::survey::count;
 
 /// What an agent's mailbox takes.
 pub(crate) enum AgentMessage {
@@ -86,7 +88,7 @@ impl Actor for AgentActor {
 impl AgentState {
     fn handle(&mut self, event: Event) {
         if !self.title.holds() {
-            return;
+            return count(&self.addresses.refusals.without_title, 1);
         }
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);
@@ -105,7 +107,10 @@ impl AgentState {
         self.note_time();
         for effect in effects.drain(..) {
             match effect {
-                Effect::ToCall(call, event) => self.addresses.tell_call(call, event),
+                Effect::ToCall(call, event) => {
+                    count(&self.addresses.refusals.offers_by_agents, u32::from(is_stale(&event)));
+                    self.addresses.tell_call(call, event);
+                }
                 Effect::ToQueue(queue, event) => self.addresses.tell_queue(&queue, event),
                 Effect::Save(saved) => (self.addresses.ports.save)(self.id.clone(), saved),
             }
@@ -126,4 +131,9 @@ impl AgentState {
     fn set_alarm(&mut self, myself: &ActorRef<AgentMessage>) {
         self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
     }
+}
+
+/// Whether an agent refuses the offer of a queue's replaced owner with this.
+const fn is_stale(said: &CallEvent) -> bool {
+    matches!(said, CallEvent::Agent(_, _, FromAgent::Refused { why: Refusal::StaleEpoch, .. }))
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use carillon_acd::call::Call;
+use carillon_acd::call::{Call, Checkpoint, Inheritance};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
 use carillon_acd::stats::Definitions;
-use carillon_acd::time::Now;
+use carillon_acd::time::{Now, WallTime};
 use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
+use carillon_acd::whereabouts::Taken;
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message as Carried;
 use ractor::rpc::CallResult;
@@ -51,6 +52,15 @@ pub enum CenterError {
     /// The actor did not answer within its deadline (2 s): the node is overloaded or stops.
     #[error("{0} did not answer in time")]
     Timeout(String),
+}
+
+/// How many calls are not over on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InProgress {
+    /// All of them, callbacks that wait included.
+    pub calls: usize,
+    /// How long ago the oldest of them began; `None` without calls.
+    pub oldest: Option<Duration>,
 }
 
 /// What a center consists of at its start.
@@ -162,18 +172,74 @@ impl Center {
     pub fn incoming(&self, incoming: Incoming) {
         let _inside = self.runtime.enter();
         let now = self.addresses.clock.now();
-        let call = incoming.call;
-        let machine = Box::new(Call::new(now, incoming.clone(), self.routing.load_full(), self.call_config.clone()));
-        let story = Story::default();
+        let routing = self.routing.load_full();
+        let machine = Box::new(Call::new(now, incoming.clone(), routing, self.call_config.clone()));
+        self.begin(incoming, now.wall, machine);
+    }
+
+    fn begin(&self, incoming: Incoming, started: WallTime, machine: Box<Call>) {
+        let (call, story) = (incoming.call, Story::default());
         let arguments = (machine, story.clone(), self.addresses.clone());
         let begun = self.addresses.call_begins(call, || {
             ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
-                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall, story })
+                .map(|(actor, _)| LivingCall { actor, incoming, started, story })
         });
         if let Err(error) = begun {
             tracing::error!(call_id = %call, %error, "no actor for a new call");
             (self.addresses.ports.abandon)(call);
         }
+    }
+
+    /// Goes on with a call whose edge has died, or has handed it over. Never blocks. `false` when it lives here already, or
+    /// another edge has more right to it. Other nodes must have been told that it is here now.
+    pub fn resume(&self, checkpoint: &Checkpoint, inheritance: Inheritance) -> bool {
+        let _inside = self.runtime.enter();
+        let (now, call) = (self.addresses.clock.now(), checkpoint.call());
+        if self.lives(call) || !self.addresses.took_over(checkpoint.taken_by(self.addresses.node())) {
+            return false;
+        }
+        let (routing, config) = (self.routing.load_full(), self.call_config.clone());
+        let machine = Box::new(Call::resume(now, checkpoint, inheritance, routing, config));
+        self.begin(checkpoint.incoming().clone(), machine.started(), machine);
+        true
+    }
+
+    /// What another edge needs to go on with a call at once (Spec: CL-6). For `within` the call then accepts no offer and does
+    /// nothing by itself; after that it goes on here, unless [`Center::taken_over`] has been told. `None` while a phone rings for
+    /// it, and when it cannot go on elsewhere.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
+    pub async fn hand_over(&self, call: CallId, within: Duration) -> Result<Option<Checkpoint>, CenterError> {
+        let until = self.addresses.clock.moment() + within;
+        ask(&self.find_call(call)?, &call, |reply| CallMessage::HandOver(until, reply)).await
+    }
+
+    /// Another edge has taken a call over: messages for it go there. If it lives here, it ends without a word and without a
+    /// record; `true` then: the edge has to forget its legs. Never blocks.
+    pub fn taken_over(&self, taken: Taken) -> bool {
+        if !self.addresses.took_over(taken) || taken.edge == self.addresses.node() {
+            return false;
+        }
+        let Some(living) = self.addresses.call_moves(taken.call) else { return false };
+        // One that ends at this moment cannot be told.
+        let _ = living.actor.send_message(CallMessage::Forsaken);
+        true
+    }
+
+    /// Calls that other edges have taken over are over.
+    pub fn ended_elsewhere(&self, calls: &[CallId]) {
+        self.addresses.ended_elsewhere(calls);
+    }
+
+    /// The node on which a call lives, if it lives.
+    pub fn node_of(&self, call: CallId) -> NodeId {
+        self.addresses.node_of(call)
+    }
+
+    /// Whether a call lives on this node.
+    pub fn lives(&self, call: CallId) -> bool {
+        self.addresses.call(call).is_some()
     }
 
     /// The edge reports a leg. Never blocks.
@@ -187,11 +253,18 @@ impl Center {
         self.addresses.tell_agent(&agent, agent::Event::Reachable { device, edge, contacts });
     }
 
-    /// An edge has died: nobody is rung through it any more. Never blocks.
+    /// An edge has died: nobody is rung through it any more, and its calls are gone unless another edge takes them over. Never
+    /// blocks.
     pub fn edge_gone(&self, edge: NodeId) {
+        let calls = self.addresses.whereabouts();
+        // One that ends at this moment need not know, here and below.
         for (_, agent) in self.addresses.agents() {
-            // One that ends at this moment need not know.
-            let _ = agent.send_message(AgentMessage::Event(agent::Event::EdgeGone { edge }));
+            let gone = agent::Event::EdgeGone { edge, calls: calls.clone() };
+            let _ = agent.send_message(AgentMessage::Event(gone));
+        }
+        for (_, queue) in self.addresses.queues() {
+            let gone = queue::Event::EdgeGone { edge, calls: calls.clone() };
+            let _ = queue.send_message(QueueMessage::Event(gone));
         }
     }
 
@@ -292,9 +365,11 @@ impl Center {
         &self.addresses.statistics
     }
 
-    /// How many calls are not over.
-    pub fn calls_in_progress(&self) -> usize {
-        self.addresses.calls().len()
+    /// The calls that are not over.
+    pub fn in_progress(&self) -> InProgress {
+        let now = self.addresses.clock.now().wall;
+        let (calls, oldest) = self.addresses.count_calls();
+        InProgress { calls, oldest: oldest.map(|started| since(started, now)) }
     }
 
     /// Hangs up every call, and waits until each has done so (2 s at most): a callback has no leg that the edge could
@@ -320,6 +395,11 @@ impl Center {
     pub(crate) fn find_call(&self, call: CallId) -> Result<ActorRef<CallMessage>, CenterError> {
         self.addresses.call(call).ok_or_else(|| not_found(format!("calls/{call}"), std::iter::empty()))
     }
+}
+
+/// The time from `a` to `b`, by clocks that may have been set between.
+fn since(a: WallTime, b: WallTime) -> Duration {
+    Duration::from_micros(u64::try_from(b.0.saturating_sub(a.0)).unwrap_or(0))
 }
 
 fn not_found(what: String, all: impl Iterator<Item = String>) -> CenterError {

@@ -11,6 +11,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Title;
+use crate::survey::count;
 
 /// What a queue's mailbox takes.
 pub(crate) enum QueueMessage {
@@ -104,7 +105,7 @@ impl Actor for QueueActor {
 impl QueueState {
     fn handle(&mut self, event: Event) {
         if !self.title.holds() {
-            return;
+            return count(&self.addresses.refusals.without_title, 1);
         }
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.handle(self.addresses.clock.now(), event, &mut effects);

@@ -8,7 +8,7 @@ use carillon_rpc::v1::agent_service_server::AgentService;
 use carillon_rpc::{Refusal, names, v1};
 use tonic::{Request, Response, Status};
 
-use crate::elsewhere::{Elsewhere, ask_all, forwarded, merged};
+use crate::elsewhere::{Elsewhere, ask_all, forwarded, marked, merged};
 use crate::page::PageRequest;
 use crate::refusal;
 
@@ -38,7 +38,7 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ListAgentsRequest>,
     ) -> Result<Response<v1::ListAgentsResponse>, Status> {
-        let others = self.elsewhere.others(&request);
+        let others = self.elsewhere.others(&request, |it| it.acd);
         let request = request.into_inner();
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::agent)?;
@@ -55,8 +55,8 @@ impl AgentService for Agents {
         });
         let pages = pages.await;
         let name = |agent: &v1::Agent| agent.name.clone();
-        let (agents, next_page_token) = merged(page.size, own, pages, |it| names::agent(&it.name).ok(), name);
-        Ok(Response::new(v1::ListAgentsResponse { agents, next_page_token }))
+        let (agents, next_page_token) = merged(page.size, own, pages.of, |it| names::agent(&it.name).ok(), name);
+        Ok(marked(v1::ListAgentsResponse { agents, next_page_token }, &pages.missing))
     }
 
     async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::GetAgentResponse>, Status> {

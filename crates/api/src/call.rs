@@ -7,7 +7,7 @@ use carillon_rpc::v1::call_service_server::CallService;
 use carillon_rpc::{Refusal, names, v1};
 use tonic::{Request, Response, Status};
 
-use crate::elsewhere::{Elsewhere, ask_all, forwarded, merged};
+use crate::elsewhere::{Elsewhere, ask_all, forwarded, marked, merged};
 use crate::page::PageRequest;
 use crate::refusal;
 
@@ -31,7 +31,7 @@ impl CallService for Calls {
         &self,
         request: Request<v1::ListCallsRequest>,
     ) -> Result<Response<v1::ListCallsResponse>, Status> {
-        let others = self.elsewhere.others(&request);
+        let others = self.elsewhere.others(&request, |it| it.edge);
         let request = request.into_inner();
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::call)?;
         let calls = self.center.calls().await;
@@ -46,8 +46,8 @@ impl CallService for Calls {
         });
         let pages = pages.await;
         let name = |call: &v1::Call| call.name.clone();
-        let (calls, next_page_token) = merged(page.size, own, pages, |it| names::call(&it.name).ok(), name);
-        Ok(Response::new(v1::ListCallsResponse { calls, next_page_token }))
+        let (calls, next_page_token) = merged(page.size, own, pages.of, |it| names::call(&it.name).ok(), name);
+        Ok(marked(v1::ListCallsResponse { calls, next_page_token }, &pages.missing))
     }
 
     async fn get_call(&self, request: Request<v1::GetCallRequest>) -> Result<Response<v1::GetCallResponse>, Status> {

@@ -1,13 +1,18 @@
 //! The service of nodes and owners. What it knows and does is its node's: see [`Nodes`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use carillon_acd::ids::{Epoch, NodeId};
+use carillon_acd::ids::{CallId, Epoch, NodeId};
 use carillon_actors::Owned;
+use carillon_rpc::v1::cluster_service_client::ClusterServiceClient;
 use carillon_rpc::v1::cluster_service_server::ClusterService;
 use carillon_rpc::{Refusal, names, v1};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
+
+use crate::elsewhere::{Elsewhere, ask_all, forwarded};
+use crate::vitals::Vitals;
 
 /// Who owns a queue or an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,19 @@ pub struct Ownership {
     pub epoch: Epoch,
 }
 
+/// Another node, as it can be asked for its part of an answer.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// Its number.
+    pub node: NodeId,
+    /// Whether calls live on it.
+    pub edge: bool,
+    /// Whether queues and agents may live on it.
+    pub acd: bool,
+    /// Its API, if it has one.
+    pub api: Option<Channel>,
+}
+
 /// The cluster as the node of this API knows it.
 #[tonic::async_trait]
 pub trait Nodes: Send + Sync + 'static {
@@ -31,14 +49,17 @@ pub trait Nodes: Send + Sync + 'static {
     /// The owners of all queues and agents that are configured, in any order.
     fn owners(&self) -> Vec<Ownership>;
 
+    /// This node.
+    fn me(&self) -> NodeId;
+
     /// The API of the node that owns this; `None` when it is this node, or nobody, or it has no API.
     fn api_of_owner(&self, owned: &Owned) -> Option<Channel>;
 
-    /// The API of a node; `None` for this one, and for one that is not registered or has none.
-    fn api_of_node(&self, node: NodeId) -> Option<Channel>;
+    /// The API of the node on which a call lives; `None` for this one, and for one that is not registered or has none.
+    fn api_of_call(&self, call: CallId) -> Option<Channel>;
 
-    /// The APIs of all other nodes.
-    fn other_apis(&self) -> Vec<Channel>;
+    /// All other nodes that are registered.
+    fn others(&self) -> Vec<Other>;
 
     /// Tells a node to drain, or to take part again.
     ///
@@ -49,11 +70,13 @@ pub trait Nodes: Send + Sync + 'static {
 
 pub(crate) struct Cluster {
     nodes: Option<Arc<dyn Nodes>>,
+    elsewhere: Elsewhere,
+    vitals: Arc<dyn Vitals>,
 }
 
 impl Cluster {
-    pub(crate) fn new(nodes: Option<Arc<dyn Nodes>>) -> Self {
-        Cluster { nodes }
+    pub(crate) fn new(nodes: Option<Arc<dyn Nodes>>, vitals: Arc<dyn Vitals>) -> Self {
+        Cluster { elsewhere: Elsewhere::new(nodes.clone()), nodes, vitals }
     }
 
     fn nodes(&self) -> Result<&Arc<dyn Nodes>, Refusal> {
@@ -75,8 +98,24 @@ impl Cluster {
 
 #[tonic::async_trait]
 impl ClusterService for Cluster {
-    async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Result<Response<v1::ListNodesResponse>, Status> {
-        Ok(Response::new(v1::ListNodesResponse { nodes: self.nodes()?.nodes() }))
+    async fn list_nodes(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesResponse>, Status> {
+        let nodes = self.nodes()?;
+        let others = self.elsewhere.others(&request, |_| true);
+        let answers = ask_all(others, |channel| async move {
+            let request = forwarded(v1::ListNodesRequest {});
+            Ok(ClusterServiceClient::new(channel).list_nodes(request).await?.into_inner().nodes)
+        });
+        let said = |(node, list): (NodeId, Vec<v1::Node>)| {
+            let itself = list.into_iter().find(|known| known.node == node.0)?;
+            Some((node.0, itself.state?))
+        };
+        let mut states: HashMap<u32, v1::NodeState> = answers.await.of.into_iter().filter_map(said).collect();
+        states.insert(nodes.me().0, self.vitals.state());
+        let with_state = |node: v1::Node| v1::Node { state: states.remove(&node.node), ..node };
+        Ok(Response::new(v1::ListNodesResponse { nodes: nodes.nodes().into_iter().map(with_state).collect() }))
     }
 
     async fn list_owners(

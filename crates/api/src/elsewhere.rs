@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use carillon_acd::ids::CallId;
+use carillon_acd::ids::{CallId, NodeId};
 use carillon_actors::{CenterError, Owned};
-use carillon_rpc::Refusal;
+use carillon_rpc::{MISSING_NODES, Refusal};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
-use crate::cluster::Nodes;
+use crate::cluster::{Nodes, Other};
 use crate::refusal;
 
 /// Marks a request that comes from another node's API: it is answered from here alone.
@@ -52,12 +52,13 @@ impl Elsewhere {
 
     /// The API of the node on which this call lives, likewise.
     pub(crate) fn of_call<T>(&self, request: &Request<T>, call: CallId) -> Option<Channel> {
-        self.asked(request)?.api_of_node(call.node)
+        self.asked(request)?.api_of_call(call)
     }
 
-    /// The APIs of all other nodes, likewise.
-    pub(crate) fn others<T>(&self, request: &Request<T>) -> Vec<Channel> {
-        self.asked(request).map(|nodes| nodes.other_apis()).unwrap_or_default()
+    /// All other nodes that may have a part of what is asked for, likewise.
+    pub(crate) fn others<T>(&self, request: &Request<T>, has_part: impl Fn(&Other) -> bool) -> Vec<Other> {
+        let others = self.asked(request).map(|nodes| nodes.others()).unwrap_or_default();
+        others.into_iter().filter(has_part).collect()
     }
 }
 
@@ -68,38 +69,62 @@ pub(crate) fn forwarded<T>(message: T) -> Request<T> {
     request
 }
 
+/// What the others answered.
+pub(crate) struct Answers<T> {
+    /// The parts that came.
+    pub(crate) of: Vec<(NodeId, T)>,
+    /// Whose part is missing.
+    pub(crate) missing: Vec<NodeId>,
+}
+
 /// Asks all of them at the same time: the slowest decides how long it takes.
-pub(crate) async fn ask_all<T, A>(channels: Vec<Channel>, ask: impl Fn(Channel) -> A) -> Vec<Result<T, Status>>
+pub(crate) async fn ask_all<T, A>(others: Vec<Other>, ask: impl Fn(Channel) -> A) -> Answers<T>
 where
     T: Send + 'static,
     A: Future<Output = Result<T, Status>> + Send + 'static,
 {
-    let asked: Vec<_> = channels.into_iter().map(|channel| tokio::spawn(ask(channel))).collect();
-    let mut answers = Vec::with_capacity(asked.len());
-    for answer in asked {
-        answers.push(answer.await.unwrap_or_else(|error| Err(Status::internal(error.to_string()))));
+    let asked: Vec<_> = others.into_iter().map(|it| (it.node, it.api.map(|api| tokio::spawn(ask(api))))).collect();
+    let mut answers = Answers { of: Vec::with_capacity(asked.len()), missing: Vec::new() };
+    for (node, answer) in asked {
+        let answer = match answer {
+            Some(answer) => answer.await.unwrap_or_else(|error| Err(Status::internal(error.to_string()))),
+            None => Err(Status::unimplemented("it has no API")),
+        };
+        match answer {
+            Ok(part) => answers.of.push((node, part)),
+            Err(status) => {
+                tracing::warn!(node = node.0, %status, "another node's part of an answer is missing");
+                answers.missing.push(node);
+            }
+        }
     }
     answers
 }
 
+/// An answer that says whose part of it is missing.
+pub(crate) fn marked<T>(message: T, missing: &[NodeId]) -> Response<T> {
+    let mut response = Response::new(message);
+    if !missing.is_empty() {
+        let nodes: Vec<String> = missing.iter().map(|node| node.0.to_string()).collect();
+        let nodes = nodes.join(",").try_into().expect("digits and commas");
+        response.metadata_mut().insert(MISSING_NODES, nodes);
+    }
+    response
+}
+
 /// Puts pages of the same list together that several nodes gave, each in order of `key` and with the token of the next: the
-/// page of all, and its token. A node that did not answer is left out, as a node that has died is.
+/// page of all, and its token.
 pub(crate) fn merged<T, K: Ord>(
     size: usize,
     own: (Vec<T>, String),
-    others: Vec<Result<(Vec<T>, String), Status>>,
+    others: Vec<(NodeId, (Vec<T>, String))>,
     key: impl Fn(&T) -> K,
     token: impl Fn(&T) -> String,
 ) -> (Vec<T>, String) {
     let (mut all, mut more) = (own.0, !own.1.is_empty());
-    for page in others {
-        match page {
-            Ok((items, next)) => {
-                more |= !next.is_empty();
-                all.extend(items);
-            }
-            Err(status) => tracing::warn!(%status, "another node's part of a list is missing"),
-        }
+    for (_, (items, next)) in others {
+        more |= !next.is_empty();
+        all.extend(items);
     }
     all.sort_by_key(|item| key(item));
     // Between two owners both may show it for a moment.
@@ -123,7 +148,7 @@ mod tests {
                 let next = cut.last().filter(|_| rest.len() > size).map(u32::to_string).unwrap_or_default();
                 (cut, next)
             };
-            let others = parts[1..].iter().map(|part| Ok(page(part))).collect();
+            let others = parts[1..].iter().map(|part| (NodeId(2), page(part))).collect();
             let (all, next) = merged(size, page(&parts[0]), others, |item| *item, u32::to_string);
             pages.push(all);
             match next.parse() {
@@ -141,11 +166,21 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_does_not_answer_is_left_out() {
-        let others = vec![Err(Status::unavailable("gone")), Ok((vec![2], String::new()))];
-        assert_eq!(
-            merged(5, (vec![1], String::new()), others, |item| *item, u32::to_string),
-            (vec![1, 2], String::new())
-        );
+    fn an_answer_says_whose_part_is_missing() {
+        assert!(marked((), &[]).metadata().is_empty());
+        assert_eq!(marked((), &[NodeId(2), NodeId(30)]).metadata().get(MISSING_NODES).unwrap(), "2,30");
+    }
+
+    #[tokio::test]
+    async fn who_has_no_api_or_does_not_answer_is_missing_and_the_others_are_not() {
+        let api = || Some(tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
+        let other = |node, api| Other { node: NodeId(node), edge: true, acd: true, api };
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        let answers = ask_all(vec![other(2, api()), other(3, None), other(4, api())], |_| {
+            let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            async move { if first { Err(Status::unavailable("gone")) } else { Ok("part") } }
+        });
+        let answers = answers.await;
+        assert_eq!((answers.of, answers.missing), (vec![(NodeId(4), "part")], vec![NodeId(2), NodeId(3)]));
     }
 }

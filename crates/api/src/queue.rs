@@ -7,7 +7,7 @@ use carillon_rpc::v1::queue_service_server::QueueService;
 use carillon_rpc::{Refusal, names, v1};
 use tonic::{Request, Response, Status};
 
-use crate::elsewhere::{Elsewhere, ask_all, forwarded, merged};
+use crate::elsewhere::{Elsewhere, ask_all, forwarded, marked, merged};
 use crate::page::PageRequest;
 
 /// The page size when none is asked for.
@@ -30,7 +30,7 @@ impl QueueService for Queues {
         &self,
         request: Request<v1::ListQueuesRequest>,
     ) -> Result<Response<v1::ListQueuesResponse>, Status> {
-        let others = self.elsewhere.others(&request);
+        let others = self.elsewhere.others(&request, |it| it.acd);
         let request = request.into_inner();
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::queue)?;
@@ -47,8 +47,8 @@ impl QueueService for Queues {
         });
         let pages = pages.await;
         let name = |queue: &v1::Queue| queue.name.clone();
-        let (queues, next_page_token) = merged(page.size, own, pages, |it| names::queue(&it.name).ok(), name);
-        Ok(Response::new(v1::ListQueuesResponse { queues, next_page_token }))
+        let (queues, next_page_token) = merged(page.size, own, pages.of, |it| names::queue(&it.name).ok(), name);
+        Ok(marked(v1::ListQueuesResponse { queues, next_page_token }, &pages.missing))
     }
 
     async fn get_queue(&self, request: Request<v1::GetQueueRequest>) -> Result<Response<v1::GetQueueResponse>, Status> {

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::agent::Agents;
@@ -31,6 +32,7 @@ use crate::listen;
 use crate::queue::Queues;
 use crate::record::Records;
 use crate::statistics::StatisticsPages;
+use crate::vitals::Vitals;
 use crate::watch::{self, Watch};
 
 /// The largest request of all but a configuration; the largest that makes sense is a hundredth of it.
@@ -45,6 +47,8 @@ const STREAMS: u32 = 128;
 const HEADERS: u32 = 16 * 1024;
 /// How long a request may take before it is cancelled.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether the node is ready.
+const READINESS: Duration = Duration::from_millis(250);
 /// How often a connection is pinged, so that [`listen::SILENCE`] meets only the dead.
 const PING: Duration = Duration::from_secs(20);
 /// How long connections may take to end once the server stops.
@@ -61,8 +65,9 @@ pub enum ApiError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves the API of a node, with `nodes` of its cluster if it is in one, on `listener` until `shutdown` completes; then it refuses new connections, ends the watches, lets
-/// running requests finish for at most 3 s, and returns. Plain text: to be bound to loopback.
+/// Serves the API of a node, with `nodes` of its cluster if it is in one, on `listener` until `shutdown` completes; then it
+/// refuses new connections, ends the watches, lets running requests finish for at most 3 s, and returns. Plain text: to be
+/// bound to loopback. gRPC's health of the whole server, the service "", follows `vitals`; the services serve all the time.
 ///
 /// # Errors
 /// See [`ApiError`]. What a client does wrong, the client is told.
@@ -71,6 +76,7 @@ pub async fn serve(
     center: Center,
     store: Store,
     nodes: Option<Arc<dyn Nodes>>,
+    vitals: Arc<dyn Vitals>,
     configuration: Arc<dyn Configuration>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ApiError> {
@@ -81,6 +87,7 @@ pub async fn serve(
     let (watch, sampler) = watch::new(center.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(sampler.run());
+    tasks.spawn(follow_readiness(health, vitals.clone()));
 
     let elsewhere = Elsewhere::new(nodes.clone());
     let (stopped, stop) = oneshot::channel();
@@ -120,7 +127,7 @@ pub async fn serve(
                 .max_decoding_message_size(MOST_BYTES),
         )
         .add_service(RecordServiceServer::new(Records::new(store)).max_decoding_message_size(MOST_BYTES))
-        .add_service(ClusterServiceServer::new(Cluster::new(nodes)).max_decoding_message_size(MOST_BYTES))
+        .add_service(ClusterServiceServer::new(Cluster::new(nodes, vitals)).max_decoding_message_size(MOST_BYTES))
         .add_service(ConfigServiceServer::new(Config::new(configuration)).max_decoding_message_size(MOST_CONFIGURATION))
         .add_service(WatchServiceServer::new(watch).max_decoding_message_size(MOST_BYTES))
         .serve_with_incoming_shutdown(listen::accept(listener), stopping);
@@ -137,6 +144,20 @@ async fn grace(stop: oneshot::Receiver<()>) {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(GRACE).await;
+}
+
+/// Tells the health of the whole server.
+async fn follow_readiness(health: HealthReporter, vitals: Arc<dyn Vitals>) {
+    let mut looks = tokio::time::interval(READINESS);
+    let mut told = None;
+    loop {
+        looks.tick().await;
+        let ready = vitals.obstacles().is_empty();
+        if told.replace(ready) != Some(ready) {
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            health.set_service_status("", status).await;
+        }
+    }
 }
 
 async fn set_serving(health: &HealthReporter) {

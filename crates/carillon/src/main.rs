@@ -3,11 +3,14 @@
 mod cli;
 mod cluster;
 mod configuration;
+mod drain;
 mod log;
+mod metrics;
 mod node;
 mod objects;
 mod options;
 mod serve;
+mod vitals;
 mod wishes;
 
 use std::process::ExitCode;

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use carillon_acd::ids::{Epoch, LegId, NodeId};
-use carillon_actors::{Center, Clock, Ports, Title};
+use carillon_acd::ids::{CallId, Epoch, LegId, NodeId};
+use carillon_acd::record::Record;
+use carillon_actors::{Center, Clock, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
 use carillon_cluster::ownership::Timing;
-use carillon_edge::{Callbacks, Edge, EdgeConfig, SipTimers};
+use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, OnImage, SipTimers};
 use carillon_store::config::{self, LookUp, Objects};
 use carillon_store::{RecordWriter, Store};
 use tokio::net::TcpListener;
@@ -19,10 +20,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{KnownNodes, Member, Membership};
+use crate::cluster::{Estate, KnownNodes, Member, Membership, intake};
 use crate::configuration::{self, Authority, Live, Owners, everything};
+use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
+use crate::vitals::{Parts, Vitals};
 use crate::wishes::Wishes;
 
 /// The only node's number.
@@ -41,6 +44,7 @@ pub(crate) struct Node {
     store: Store,
     api: Option<Api>,
     member: Option<Member>,
+    vitals: Arc<Vitals>,
     /// Follows the configuration.
     live: JoinHandle<()>,
     /// Where SIP is spoken, with the real port; `None` without the edge role.
@@ -67,6 +71,10 @@ impl Node {
     ) -> anyhow::Result<(Self, config::Center)> {
         let roles = file.map_or(Roles { edge: true, acd: true, api: true }, NodeFile::roles);
         let boot = boot()?;
+        let vitals: Arc<Vitals> = Arc::default();
+        if let Some(addr) = options.metrics {
+            vitals.serve(listen(addr, "health and metrics", "--metrics").await?)?;
+        }
         let api = if roles.api { Some(listen(options.api, "the API", "--api").await?) } else { None };
         let api_addr = api.as_ref().map(TcpListener::local_addr).transpose()?;
         let store = Store::open(data).await.context("cannot open the call records: see --data")?;
@@ -82,8 +90,10 @@ impl Node {
         // The actors, the edge and the cluster call each other. The actors start first: they have no call until the edge
         // brings one, and own nothing until they are told.
         let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
-        let ports = ports(&late_edge, &late_member, store.writer(), &wishes);
         let id = file.map_or(NODE, NodeFile::id);
+        let records = writer(store.writer());
+        let estate = file.map(|_| Estate::new(id, records.clone()));
+        let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
@@ -95,7 +105,7 @@ impl Node {
         }
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
-            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center))?)
+            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center, estate.clone()))?)
         } else {
             None
         };
@@ -103,21 +113,30 @@ impl Node {
             // It was empty: nobody else sets it, here and below.
             let _ = late_edge.set(edge.clone());
         }
+        if let (Some(edge), Some(_)) = (&edge, file) {
+            edge.set_intake(Intake::Nothing);
+        }
         let sip_addr = edge.as_ref().map(Edge::local_addr);
-        let member = match file {
-            Some(file) => {
+        let member = match file.zip(estate) {
+            Some((file, estate)) => {
                 let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
                 let transport = file.transport()?;
                 let beginning = Member::begin(me, Timing::default(), space, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
-                let member = beginning.run(center.clone(), edge.clone(), everything(objects));
+                let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
                 wishes.share(member.membership.cluster().space());
+                if let Some(edge) = &edge {
+                    tokio::spawn(intake::follow(edge.clone(), member.membership.cluster().clone()));
+                }
                 Some(member)
             }
             None => None,
         };
+        let membership = member.as_ref().map(|member| member.membership.clone());
+        let (writer, acd) = (store.writer(), roles.acd);
+        vitals.started(Parts { center: center.clone(), edge: edge.clone(), writer, membership, acd });
         let owners = match &member {
             Some(member) => Owners::Cluster(member.membership.clone()),
             None => Owners::Here(epoch),
@@ -128,19 +147,27 @@ impl Node {
             let nodes = member
                 .as_ref()
                 .map(|member| -> Arc<dyn Nodes> { Arc::new(KnownNodes::new(member.membership.clone())) });
-            let served =
-                tokio::spawn(carillon_api::serve(listener, center.clone(), store.clone(), nodes, settings, async {
-                    let _ = stopped.await;
-                }));
+            let (center, store, vitals) = (center.clone(), store.clone(), vitals.clone());
+            let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, settings, async {
+                let _ = stopped.await;
+            }));
             Api { served, stop }
         });
         let (begins_with, live) = opened.begin(Live { center: center.clone(), edge: edge.clone(), owners });
-        let node = Node { edge, center, store, api, member, live, sip_addr, api_addr };
+        let node = Node { edge, center, store, api, member, vitals, live, sip_addr, api_addr };
         Ok((node, begins_with))
+    }
+
+    /// Takes nothing new, hands over what it owns, and waits until its calls have ended, for at most `limit` (Spec: CL-6).
+    pub(crate) async fn drain(&self, limit: Duration) {
+        self.vitals.ending();
+        let membership = self.member.as_ref().map(|member| &member.membership);
+        Draining { center: &self.center, edge: self.edge.as_ref(), membership }.run(limit).await;
     }
 
     /// Ends cleanly: the API refuses, calls are hung up and recorded, sockets and files are closed.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.vitals.ending();
         self.live.abort();
         if let Some(member) = self.member {
             member.leave().await;
@@ -193,12 +220,21 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
     }
 }
 
-fn callbacks(center: &Center) -> Callbacks {
+/// Keeps the record of a call that is over.
+fn writer(writer: RecordWriter) -> impl Fn(Record) + Clone + Send + Sync + 'static {
+    move |record| {
+        // The writer has logged and counted the loss; there is nobody else to tell.
+        let _ = writer.try_write(record);
+    }
+}
+
+fn callbacks(center: &Center, estate: Option<Estate>) -> Callbacks {
     let (incoming, legs, devices) = (center.clone(), center.clone(), center.clone());
     Callbacks {
         on_incoming: Arc::new(move |call| incoming.incoming(call)),
         on_leg_event: Arc::new(move |leg, event| legs.leg_event(leg, event)),
         on_reachability: Arc::new(move |change| devices.reachability(change)),
+        on_image: estate.map(|estate| -> OnImage { Arc::new(move |leg, image| estate.image(leg, image)) }),
     }
 }
 
@@ -209,6 +245,7 @@ fn ports(
     member: &Arc<OnceLock<Membership>>,
     writer: RecordWriter,
     wishes: &Arc<Wishes>,
+    estate: Option<&Estate>,
 ) -> Ports {
     let (legs, abandoned, registrar, member) = (edge.clone(), edge.clone(), edge.clone(), member.clone());
     let (notes, saving, saved) = (writer.clone(), wishes.clone(), wishes.clone());
@@ -219,15 +256,22 @@ fn ports(
             }
         }),
         abandon: Arc::new(move |call| abandoned.wait().abandon(call)),
+        checkpoint: estate.cloned().map(|estate| -> Arc<dyn Fn(CallId, Survival) + Send + Sync> {
+            Arc::new(move |call, survival| estate.checkpoint(call, survival))
+        }),
         announce: Arc::new(move |agent| {
             if let Some(registrar) = registrar.get() {
                 registrar.announce(agent);
             }
         }),
-        record: Arc::new(move |record| {
-            // The writer has logged and counted the loss; there is nobody else to tell.
-            let _ = writer.try_write(record);
-        }),
+        record: match estate.cloned() {
+            Some(estate) => Arc::new(move |record| estate.record(record)),
+            None => Arc::new(self::writer(writer)),
+        },
+        awake: {
+            let estate = estate.cloned();
+            Arc::new(move || estate.as_ref().is_none_or(Estate::is_awake))
+        },
         note: Arc::new(move |period| {
             // As with records.
             let _ = notes.try_note(period);

@@ -30,6 +30,14 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7400")]
     pub(crate) api: SocketAddr,
 
+    /// Where health (/healthz/live, /healthz/ready) and metrics (/metrics) are served over plain HTTP. Default: nowhere.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// How long calls may go on after SIGTERM; what is left then is hung up.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) drain_limit: Duration,
+
     /// Calls at one time; more are refused with 503 and Retry-After.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_calls: u32,

@@ -90,18 +90,24 @@ fn run(
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let (node, begins_with) = Node::start(center, data, options, file).await?;
+        let (node, begins_with) = tokio::select! {
+            started = Node::start(center, data, options, file) => started?,
+            () = next_signal(&mut interrupt, &mut terminate) => return Ok(()),
+        };
         ready(&node, &begins_with);
         drop(begins_with);
         tokio::select! {
             _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = terminate.recv() => tokio::select! {
+                () = node.drain(options.drain_limit) => {}
+                () = second_signal(&mut interrupt, &mut terminate) => {}
+            },
         }
-        tracing::info!("stopping; a second signal ends at once");
+        tracing::info!("stopping; another signal ends at once");
         tokio::select! {
             stopped = node.stop() => stopped.context("stopping"),
             () = second_signal(&mut interrupt, &mut terminate) => {
-                Err(anyhow::anyhow!("ended by a second signal: calls may lack their record"))
+                Err(anyhow::anyhow!("ended by a signal while calls were hung up: some may lack their record"))
             }
         }
     });
@@ -115,13 +121,17 @@ fn run(
 async fn second_signal(interrupt: &mut Signal, terminate: &mut Signal) {
     let first = Instant::now();
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        next_signal(interrupt, terminate).await;
         if first.elapsed() >= SAME_SIGNAL {
             return;
         }
+    }
+}
+
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

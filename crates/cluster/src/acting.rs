@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use carillon_acd::ids::Epoch;
 use carillon_acd::time::Moment;
@@ -34,8 +35,17 @@ impl Acting {
     /// The epoch in which this node may act for `shard` at `now`; `None` when it may not.
     pub fn epoch(&self, shard: Shard, now: Moment) -> Option<Epoch> {
         let epoch = self.0.epochs[shard.index()].load(Ordering::Acquire);
-        let may = epoch != NONE && nanoseconds(now) < self.0.until.load(Ordering::Acquire);
-        may.then_some(Epoch(epoch))
+        (epoch != NONE && self.holds(now)).then_some(Epoch(epoch))
+    }
+
+    /// Whether this node is certain at `now` to be part of the cluster: nobody can have given it up.
+    pub fn holds(&self, now: Moment) -> bool {
+        nanoseconds(now) < self.0.until.load(Ordering::Acquire)
+    }
+
+    /// Until when it may act on what it serves.
+    pub fn until(&self) -> Moment {
+        Moment::at(Duration::from_nanos(self.0.until.load(Ordering::Acquire)))
     }
 
     pub(crate) fn serve(&self, shard: Shard, epoch: Epoch) {
@@ -57,8 +67,6 @@ fn nanoseconds(moment: Moment) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     // spec: CL-5
@@ -71,6 +79,7 @@ mod tests {
         acting.serve(shard, Epoch(12));
         assert_eq!(acting.epoch(shard, at(1)), Some(Epoch(12)));
         assert_eq!(acting.epoch(shard, at(3)), None);
+        assert!(acting.holds(at(2)) && !acting.holds(at(3)));
         acting.extend(at(9));
         acting.stop(shard);
         assert_eq!(acting.epoch(shard, at(4)), None);

@@ -1,15 +1,21 @@
 //! A node's part in the cluster, running: one task drives the ownership core, another keeps the lease alive, and what
 //! the coordinator takes time for runs beside them.
 
+mod counts;
 mod keeper;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
 use carillon_acd::time::Moment;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+
+pub use counts::Counts;
+use counts::{Counters, count};
 
 use crate::acting::Acting;
 use crate::coordinator::Feed;
@@ -90,7 +96,18 @@ pub struct Cluster {
     nodes: watch::Receiver<Arc<[Registered]>>,
     status: watch::Receiver<Status>,
     inbox: mpsc::Sender<Input>,
-    leave: mpsc::Sender<oneshot::Sender<()>>,
+    orders: mpsc::Sender<Order>,
+    counters: Arc<Counters>,
+    start: Instant,
+}
+
+/// What the process asks of its own node.
+#[derive(Debug)]
+enum Order {
+    /// See [`Cluster::retire`].
+    Retire,
+    /// See [`Cluster::leave`]; told when it is done.
+    Leave(oneshot::Sender<()>),
 }
 
 /// The node is no longer part of the cluster, or its task has failed.
@@ -115,11 +132,13 @@ impl Cluster {
         let (nodes_tx, nodes) = watch::channel(Arc::from([]));
         let (status_tx, status) = watch::channel(Status::default());
         let (inbox, inputs) = mpsc::channel(INBOX);
-        let (leave, leaving) = mpsc::channel(1);
+        let (orders, ordered) = mpsc::channel(1);
         let (notices, todo) = mpsc::channel(NOTICES);
         let (heard, events) = mpsc::channel(INBOX);
         let (updates, entry) = watch::channel(me.clone());
-        let keeper = keeper::Keeper { space: space.clone(), timing, start, entry, heard, trouble: None };
+        let counters: Arc<Counters> = Arc::default();
+        let (space_of_keeper, counted) = (space.clone(), counters.clone());
+        let keeper = keeper::Keeper { space: space_of_keeper, timing, start, entry, heard, trouble: None, counted };
         let driver = Driver {
             me: me.id,
             core: Ownership::new(me.clone(), timing),
@@ -133,12 +152,14 @@ impl Cluster {
             nodes: nodes_tx,
             status: status_tx,
             notices,
+            retiring: false,
+            counters: counters.clone(),
             work: JoinSet::new(),
             keeper: tokio::spawn(keeper.run()),
         };
         let me = me.id;
-        tokio::spawn(driver.run(inputs, events, leaving));
-        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, leave }, todo))
+        tokio::spawn(driver.run(inputs, events, ordered));
+        Ok((Cluster { space, me, acting, directory, nodes, status, inbox, orders, counters, start }, todo))
     }
 
     /// This node.
@@ -171,6 +192,16 @@ impl Cluster {
         self.status.clone()
     }
 
+    /// What has happened to it so far.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// For how long it may still act as an owner if nobody renews that, now.
+    pub fn authority_left(&self) -> Duration {
+        self.acting.until().since(Moment::at(self.start.elapsed()))
+    }
+
     /// Tells the core what the links have to say; waits while its inbox is full. Not from the task that reads the
     /// notices: when both are full each would wait for the other.
     ///
@@ -180,11 +211,18 @@ impl Cluster {
         self.inbox.send(input).await.map_err(|_| Left)
     }
 
-    /// Leaves: stops serving at once, and gives up the lease, so that nobody waits for it. Drain first: see
-    /// [`Space::drain`] and [`Status::holdings`].
+    /// Hands over everything, and takes nothing new for the rest of this run: the process is about to end. Unlike a drain
+    /// by [`Space::drain`] it is forgotten with the run. [`Status::holdings`] tells how far it is. Spec: CL-6.
+    pub async fn retire(&self) {
+        // Who has left holds nothing any more.
+        let _ = self.orders.send(Order::Retire).await;
+    }
+
+    /// Leaves: stops serving at once, and gives up the lease, so that nobody waits for it. Hand over first: see
+    /// [`Cluster::retire`] and [`Status::holdings`].
     pub async fn leave(&self) {
         let (done, left) = oneshot::channel();
-        if self.leave.send(done).await.is_ok() {
+        if self.orders.send(Order::Leave(done)).await.is_ok() {
             // An error means that the task has ended: so it has left.
             let _ = left.await;
         }
@@ -206,6 +244,9 @@ struct Driver {
     nodes: watch::Sender<Arc<[Registered]>>,
     status: watch::Sender<Status>,
     notices: mpsc::Sender<Notice>,
+    /// The process has asked for it; nothing ends it.
+    retiring: bool,
+    counters: Arc<Counters>,
     work: JoinSet<Option<Event>>,
     keeper: JoinHandle<()>,
 }
@@ -215,7 +256,7 @@ impl Driver {
         mut self,
         mut inputs: mpsc::Receiver<Input>,
         mut events: mpsc::Receiver<Event>,
-        mut leaving: mpsc::Receiver<oneshot::Sender<()>>,
+        mut orders: mpsc::Receiver<Order>,
     ) {
         let left = loop {
             let wake = self.core.deadline().map(|at| self.start + at.since(Moment::START));
@@ -223,7 +264,14 @@ impl Driver {
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => self.hear(event).await,
-                done = leaving.recv() => break done,
+                order = orders.recv() => match order {
+                    Some(Order::Retire) => {
+                        self.retiring = true;
+                        self.heed_drain().await;
+                    }
+                    Some(Order::Leave(done)) => break Some(done),
+                    None => break None,
+                },
                 Some(done) = self.work.join_next() => match done {
                     Ok(event) => if let Some(event) = event { self.hear(event).await },
                     Err(error) => tracing::error!(%error, "a request to the coordinator failed badly"),
@@ -254,7 +302,12 @@ impl Driver {
             }
             changed
         });
-        let draining = self.picture.drains().contains(&self.me);
+        self.heed_drain().await;
+    }
+
+    /// Lets the core drain while the process or the coordinator wants it.
+    async fn heed_drain(&mut self) {
+        let draining = self.retiring || self.picture.drains().contains(&self.me);
         if draining != self.core.is_draining() {
             self.hear(Event::Drain(draining)).await;
         }
@@ -271,10 +324,19 @@ impl Driver {
             match effect {
                 Effect::Serve(tenure, unheard) => {
                     early += usize::from(!unheard.is_empty());
+                    count(&self.counters.begun);
                     self.acting.serve(tenure.shard, tenure.epoch);
                 }
-                Effect::Stop(shard) => self.acting.stop(*shard),
-                Effect::Owner(seat) => drop(self.directory.learn(*seat)),
+                Effect::Stop(shard) => {
+                    count(&self.counters.ended);
+                    self.acting.stop(*shard);
+                }
+                Effect::Owner(seat) => {
+                    if self.directory.learn(*seat) {
+                        count(&self.counters.owner_changes);
+                    }
+                }
+                Effect::Send(_, Message::Newer(_)) => count(&self.counters.stale_announcements),
                 Effect::Claim(..)
                 | Effect::HandOver { .. }
                 | Effect::Record { .. }
@@ -284,6 +346,7 @@ impl Driver {
             }
         }
         if early > 0 {
+            self.counters.early.fetch_add(early as u64, Ordering::Relaxed);
             tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
         }
         for effect in effects {

@@ -85,6 +85,7 @@ fn start(config: EdgeConfig, directory: Arc<Directory>, device: DeviceId) -> Res
         on_incoming: Arc::new(on_incoming),
         on_leg_event: Arc::new(on_leg_event),
         on_reachability: Arc::new(|_| {}),
+        on_image: None,
     };
     let edge = Edge::start(config, directory, callbacks)?;
     handle.set(edge.clone()).map_err(|_| "started twice")?;

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use carillon_acd::ids::LegId;
 use carillon_media::{Codec, Direction, Negotiated, SdpError, Session, Source};
 
 use crate::datapath::{AllocateError, Datapath, Expected, Latching, PeerTaken, PlayToken, StreamId};
@@ -39,9 +38,19 @@ pub(crate) struct Audio {
     waiting: Option<Source>,
 }
 
-/// The stream that belongs to a leg.
-pub(crate) const fn stream_of(leg: LegId) -> StreamId {
-    StreamId::new(leg.call.number, leg.n)
+/// What another edge needs to go on with a leg's audio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AudioImage {
+    /// Our last session description.
+    pub(crate) description: String,
+    pub(crate) negotiated: Option<Negotiated>,
+    pub(crate) signalling: IpAddr,
+    pub(crate) said: Direction,
+}
+
+/// Names a leg's session in its `o=` line: the same for the leg's whole life, another for each leg.
+const fn session_number(stream: StreamId) -> u64 {
+    (stream.call << 16) | stream.leg as u64
 }
 
 /// What we offer, the wanted codec first.
@@ -61,13 +70,13 @@ pub(crate) fn is_private(ip: IpAddr) -> bool {
 }
 
 impl Audio {
-    /// No stream and no description yet. `session` must differ from leg to leg.
-    pub(crate) fn new(leg: LegId, session: u64, advertise: IpAddr, signalling: IpAddr) -> Self {
+    /// No stream and no description yet.
+    pub(crate) fn new(stream: StreamId, advertise: IpAddr, signalling: IpAddr) -> Self {
         // The port follows when the stream is opened, before anything is said.
-        let session = Session::new(session, SocketAddr::new(advertise, 0));
+        let session = Session::new(session_number(stream), SocketAddr::new(advertise, 0));
         let token = PlayToken::default();
         Audio {
-            stream: stream_of(leg),
+            stream,
             session,
             negotiated: None,
             signalling,
@@ -76,6 +85,32 @@ impl Audio {
             said: Direction::SendRecv,
             waiting: None,
         }
+    }
+
+    /// Goes on with the audio of a leg of another edge. Nothing is open yet, see [`Audio::reopen`].
+    ///
+    /// # Errors
+    /// When the image holds no session description of an edge.
+    pub(crate) fn resume(stream: StreamId, image: &AudioImage, advertise: IpAddr) -> Result<Self, SdpError> {
+        let peer = image.negotiated.map(|negotiated| negotiated.peer);
+        let session = Session::resume(image.description.as_bytes(), SocketAddr::new(advertise, 0), peer)?;
+        Ok(Audio {
+            session,
+            negotiated: image.negotiated,
+            said: image.said,
+            ..Audio::new(stream, advertise, image.signalling)
+        })
+    }
+
+    /// What another edge needs to go on; `None` before the first description.
+    pub(crate) fn image(&self) -> Option<AudioImage> {
+        let description = self.session.current()?;
+        Some(AudioImage { description, negotiated: self.negotiated, signalling: self.signalling, said: self.said })
+    }
+
+    /// The stream's name in the datapath.
+    pub(crate) fn stream(&self) -> StreamId {
+        self.stream
     }
 
     /// Which of several contacts it is that talks: its signalling comes from here.
@@ -128,6 +163,21 @@ impl Audio {
         self.open(datapath)?;
         self.said = direction;
         Ok(self.session.offer(&codecs(first), direction))
+    }
+
+    /// Opens the stream of a leg that goes on here, towards where its peer was.
+    pub(crate) fn reopen(&mut self, datapath: &Datapath) -> Result<(), AudioError> {
+        self.open(datapath)?;
+        self.connect(datapath)?;
+        Ok(())
+    }
+
+    /// Offers a peer what it has agreed to before, now from here: the same codec first, and the same wish.
+    pub(crate) fn offer_anew(&mut self, datapath: &Datapath, direction: Direction) -> Result<String, AllocateError> {
+        let wish = self.said;
+        let offer = self.offer(datapath, self.codec(), direction);
+        self.said = wish;
+        offer
     }
 
     /// What an offer within the dialog would lead to; nothing changes.

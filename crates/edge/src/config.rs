@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::ids::{LegId, NodeId};
-use carillon_acd::leg::{Incoming, LegEvent, Reachability};
+use carillon_acd::leg::{Incoming, LegEvent, LegImage, Reachability};
 use carillon_sip::transaction::Timers;
 
 /// The settings of one edge. They do not change while it runs; what changes is in the
@@ -50,7 +50,14 @@ pub struct Callbacks {
     /// reported at the start and whenever the directory changes them. Called with the registrar's lock held: it must not
     /// call [`Edge::announce`](crate::Edge::announce) or [`Edge::update_directory`](crate::Edge::update_directory).
     pub on_reachability: Arc<dyn Fn(Reachability) + Send + Sync>,
+    /// What another edge would need of a leg has changed: see [`LegCommand::Revive`](carillon_acd::leg::LegCommand). Called
+    /// for legs in conversation, waiting callers who have been answered among them, never twice with the same image, and
+    /// not for a leg's end. `None` on a node that stands alone, which then does nothing for it.
+    pub on_image: Option<OnImage>,
 }
+
+/// Takes the latest image of a leg.
+pub type OnImage = Arc<dyn Fn(LegId, LegImage) + Send + Sync>;
 
 impl fmt::Debug for Callbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,6 +24,7 @@ use crate::config::{Callbacks, EdgeConfig, EdgeError, Stats};
 use crate::datapath::{Datapath, DatapathConfig};
 use crate::directory::{Device, Directory};
 use crate::inbox::{Inbox, Push};
+use crate::intake::{Intake, SharedIntake};
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::router::Router;
@@ -79,6 +80,7 @@ impl Edge {
             transactions: polls.iter().map(|_| AtomicU64::new(0)).collect(),
             remembered: polls.iter().map(|_| AtomicU64::new(0)).collect(),
             stopping: AtomicBool::new(false),
+            intake: SharedIntake::default(),
             music: OnceLock::new(),
             ringing: Source::repeated(Arc::new(tone::ringing())),
             done: Source::once(Arc::new(tone::done())),
@@ -128,6 +130,15 @@ impl Edge {
         }
     }
 
+    /// Another edge has taken this call over: its legs in conversation are forgotten without a message or an event, and
+    /// their audio stops. Later requests in their dialogs are answered as in unknown ones (481). A phone that still rings
+    /// for the call has not been taken over: its ringing is cancelled; and so is a caller refused whom nobody has answered.
+    pub fn forsake(&self, call: CallId) {
+        if self.shared.router.forsake(call) == Push::Full {
+            tracing::error!(call_id = %call, "legs of a call that has gone elsewhere are left to their deadlines: the inbox is full");
+        }
+    }
+
     /// Replaces the directory. Calls in progress go on; registrations of devices that are gone end, and fixed contacts
     /// that came or went are reported.
     pub fn update_directory(&self, directory: Arc<Directory>) {
@@ -157,6 +168,12 @@ impl Edge {
         let peers = Arc::new(Peers::new(others));
         let before = self.shared.peers.swap(peers.clone());
         before.gone_from(&peers).for_each(|address| self.shared.router.edge_gone(address));
+    }
+
+    /// Takes less, or everything again; calls in progress, dialogs and registrations that are there go on in any case.
+    /// Spec: CL-6.
+    pub fn set_intake(&self, intake: Intake) {
+        self.shared.intake.set(intake);
     }
 
     /// Reports all devices of an agent again, for an owner who begins without knowing them.

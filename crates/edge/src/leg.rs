@@ -32,7 +32,17 @@ pub(crate) struct Leg {
     /// The leg whose audio it is joined with.
     pub(crate) partner: Option<LegId>,
     pub(crate) wake_up: WakeUp,
+    pub(crate) told: Imaged,
     pub(crate) state: State,
+}
+
+/// What others have been let known of a leg.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Imaged {
+    /// It may have changed since.
+    pub(crate) stale: bool,
+    /// Stands for the last image; 0 before the first.
+    pub(crate) hash: u64,
 }
 
 /// What a leg is doing.
@@ -147,6 +157,23 @@ pub(crate) enum Exchange {
     Ours(Ours),
     /// We will ask again after a collision.
     Again(Ours, Moment),
+    /// The leg's edge has died, and we ask the peer to come here.
+    Reviving(Reviving),
+}
+
+/// What a peer is asked whose edge has died.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reviving {
+    /// The direction that we offer.
+    pub(crate) direction: Direction,
+    /// We have answered a challenge: a second one is final.
+    pub(crate) challenged: bool,
+    /// Our re-INVITE, as long as it has no final response.
+    pub(crate) request: Option<ClientKey>,
+    /// When to ask again, after a collision.
+    pub(crate) again: Option<Moment>,
+    /// Until then the peer must have agreed.
+    pub(crate) give_up: Moment,
 }
 
 /// A change that the peer asks for.
@@ -185,7 +212,7 @@ pub(crate) struct Parting {
 
 impl Leg {
     pub(crate) fn new(audio: Audio, state: State) -> Self {
-        Leg { audio, partner: None, wake_up: WakeUp::default(), state }
+        Leg { audio, partner: None, wake_up: WakeUp::default(), told: Imaged::default(), state }
     }
 
     /// When the leg must be looked at even if nothing happens.
@@ -197,6 +224,7 @@ impl Leg {
                 Exchange::None | Exchange::Ours(_) => talking.give_up,
                 Exchange::Theirs(theirs) => theirs.give_up.min(talking.give_up),
                 Exchange::Again(_, at) => (*at).min(talking.give_up),
+                Exchange::Reviving(reviving) => reviving.again.unwrap_or(reviving.give_up).min(reviving.give_up),
             }),
             // The endpoint reports the ACK or its absence.
             State::Parting(_) => None,
@@ -221,7 +249,7 @@ impl Leg {
             State::Talking(talking) => {
                 let theirs = match &talking.exchange {
                     Exchange::Theirs(theirs) => Some(theirs.key),
-                    Exchange::None | Exchange::Ours(_) | Exchange::Again(..) => None,
+                    Exchange::None | Exchange::Ours(_) | Exchange::Again(..) | Exchange::Reviving(_) => None,
                 };
                 (talking.unacknowledged.map(|u| u.invite), theirs)
             }

@@ -15,6 +15,7 @@ use carillon_sip::{Moment, Transport};
 use crate::config::{Callbacks, EdgeConfig, Stats};
 use crate::datapath::Datapath;
 use crate::directory::{Device, Directory, Target};
+use crate::intake::SharedIntake;
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::router::Router;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     /// What each worker remembers beside legs, as it last counted it.
     pub(crate) remembered: Vec<AtomicU64>,
     pub(crate) stopping: AtomicBool,
+    pub(crate) intake: SharedIntake,
     /// Composed in the background at the start.
     pub(crate) music: OnceLock<Source>,
     pub(crate) ringing: Source,

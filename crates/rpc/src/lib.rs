@@ -28,6 +28,9 @@ pub mod v1 {
 /// The encoded `FileDescriptorSet` of `carillon.v1` with everything it imports, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/carillon.v1.bin"));
 
+/// The metadata of an answer that names nodes whose part of it is missing: their numbers, with commas between.
+pub const MISSING_NODES: &str = "carillon-missing-nodes";
+
 #[cfg(test)]
 mod tests {
     use prost::Message;

@@ -1,10 +1,13 @@
 //! Dialogs (RFC 3261 §12): who the peer is, where it is, and in which order requests go.
 
+mod saved;
+
 use crate::check::Rejection;
 use crate::message::{Header, Headers, Method, Request, RequestBuilder, Response};
 use crate::status::StatusCode;
 use crate::uri::Uri;
 use bytes::Bytes;
+pub use saved::{RestoreError, Saved};
 
 /// The most routes that a dialog keeps.
 const MAX_ROUTES: usize = 32;
@@ -22,10 +25,13 @@ pub struct DialogId {
 
 impl DialogId {
     fn new(headers: &Headers, local_tag: &[u8], remote_tag: Option<&[u8]>) -> Self {
-        // One allocation for the three, and none that keeps the message alive.
-        let remote_tag = remote_tag.unwrap_or_default();
-        let mut all = Bytes::from([headers.call_id(), local_tag, remote_tag].concat());
-        let call_id = all.split_to(headers.call_id().len());
+        Self::joined(headers.call_id(), local_tag, remote_tag)
+    }
+
+    /// One allocation for the three, and none that keeps a message alive.
+    fn joined(call_id: &[u8], local_tag: &[u8], remote_tag: Option<&[u8]>) -> Self {
+        let mut all = Bytes::from([call_id, local_tag, remote_tag.unwrap_or_default()].concat());
+        let call_id = all.split_to(call_id.len());
         let local_tag = all.split_to(local_tag.len());
         DialogId { call_id, local_tag, remote_tag: all }
     }

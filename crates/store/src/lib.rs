@@ -16,4 +16,4 @@ pub use config::Center;
 pub use db::{Store, StoreError};
 pub use kept::Kept;
 pub use periods::PeriodsAfter;
-pub use records::{Cursor, Filter, Order, RecordWriter};
+pub use records::{Cursor, Filter, Order, RecordWriter, WriterStats};

@@ -19,6 +19,9 @@ const PRODUCT: &str = "CARILLON_BIN";
 /// The program of `tests/` that measures.
 const BENCH: &str = "carillon-bench";
 
+/// The program of `tests/` that breaks a cluster.
+const LAB: &str = "carillon-lab";
+
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Carillon's developer commands")]
 struct Xtask {
@@ -68,6 +71,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "all")]
         arguments: Vec<String>,
     },
+    /// Break a cluster under load in a network of its own, and measure what callers and agents notice. Needs root.
+    Lab {
+        /// Which faults, how often, and under which load; see `cargo xtask lab -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -83,6 +92,7 @@ fn main() -> Result<()> {
         Command::Simulate { mutants: true, .. } => simulate::mutants(),
         Command::Simulate { theory: true, .. } => simulate::theory(),
         Command::Simulate { seeds, seed, loss, trace, .. } => simulate::days(seeds, seed, loss, trace),
+        Command::Lab { arguments } => lab(&arguments),
         Command::Bench { arguments } if arguments == ["decision"] => decision(),
         Command::Bench { arguments } => {
             tools::install(&[tools::SIPP, tools::CC])?;
@@ -91,6 +101,18 @@ fn main() -> Result<()> {
             cargo::run_built(BENCH, &arguments, &[(PRODUCT, binary.as_os_str())])
         }
     }
+}
+
+/// The lab's phones are optimised, because 300 of them share the machine with the cluster that they measure.
+fn lab(arguments: &[String]) -> Result<()> {
+    tools::install(&tools::PROTOCOL)?;
+    tools::install(&[tools::ETCD, tools::ETCDCTL])?;
+    tools::install(&tools::LAB)?;
+    let binary = release_binary()?;
+    let optimised = "profile.dev.package.carillon-tests.opt-level=2";
+    cargo(&["build", "--package", "carillon-tests", "--bin", LAB, "--config", optimised], &[])?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cargo::run_built(LAB, &arguments, &[(PRODUCT, binary.as_os_str())])
 }
 
 /// Decisions are measured without the product: the pure machines alone, with nothing around them.

@@ -20,6 +20,14 @@ pub(crate) const BARESIP: Tool = Tool { program: "baresip", package: "baresip-co
 pub(crate) const CC: Tool = Tool { program: "cc", package: "gcc" };
 /// The coordinator of a cluster.
 pub(crate) const ETCD: Tool = Tool { program: "etcd", package: "etcd-server" };
+/// What asks a coordinator how it is.
+pub(crate) const ETCDCTL: Tool = Tool { program: "etcdctl", package: "etcd-client" };
+/// For the lab: namespaces, packet filters, clocks that are wrong.
+pub(crate) const LAB: [Tool; 3] = [
+    Tool { program: "ip", package: "iproute2" },
+    Tool { program: "iptables", package: "iptables" },
+    Tool { program: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", package: "libfaketime" },
+];
 /// For building etcd's client, which compiles etcd's protocol: the compiler, and what the protocol includes.
 pub(crate) const PROTOCOL: [Tool; 2] = [
     Tool { program: "protoc", package: "protobuf-compiler" },

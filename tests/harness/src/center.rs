@@ -1,7 +1,7 @@
 //! Centers for the suites, as the YAML that a person would write.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 
@@ -19,11 +19,16 @@ pub struct Center {
 impl Center {
     /// The tenant, the carrier's trunk, and [`NUMBER`], which leads to the queue `support`.
     pub fn new(block: Block) -> Center {
+        Center::with_carrier(block.carrier())
+    }
+
+    /// The same with a carrier who lives elsewhere.
+    pub fn with_carrier(carrier: IpAddr) -> Center {
         let yaml = format!(
             "kind: Tenant\nname: default\nspec:\n  display_name: Suite\n  time_zone: Europe/Paris\n\
              ---\nkind: Trunk\nname: carrier\nspec:\n  connection: pbx\n  peers: [{}]\n\
              ---\nkind: Number\nname: main\nspec:\n  number: \"{NUMBER}\"\n  trunk: carrier\n  queue: support\n",
-            block.carrier()
+            carrier
         );
         Center { yaml }
     }

@@ -76,6 +76,12 @@ pub struct Place {
     pub counter: u64,
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.counter)
+    }
+}
+
 fn microseconds<'de, D: Deserializer<'de>>(d: D) -> Result<i64, D::Error> {
     let text = String::deserialize(d)?;
     let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
@@ -99,7 +105,7 @@ impl Record {
     }
 
     /// Which of the queue's offers was the first for it.
-    fn offer(&self) -> Option<Place> {
+    pub fn offer(&self) -> Option<Place> {
         self.steps("offered").find_map(|t| t.offer)
     }
 

@@ -1,5 +1,6 @@
 mod configure;
 mod dialled;
+mod survival;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 mod callback;
 mod dialled;
+mod resume;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +190,7 @@ impl Line {
             | queue::Event::Availability(_)
             | queue::Event::WhatRings { .. }
             | queue::Event::PickUp { .. }
+            | queue::Event::EdgeGone { .. }
             | queue::Event::Configured(_)
             | queue::Event::Removed
             | queue::Event::Wake => None,
@@ -307,6 +309,7 @@ fn step(what: &Happened) -> &'static str {
         Happened::LeftQueue { .. } => "left",
         Happened::PickedUp { .. } => "picked up",
         Happened::TakenOver { .. } => "taken over",
+        Happened::Moved { .. } => "moved",
         Happened::Commanded { .. } => "commanded",
         Happened::Stopped { .. } => "stopped",
         Happened::LegEnded { .. } => "leg ended",
@@ -418,7 +421,7 @@ fn cl_3_a_replaced_owner_is_not_obeyed() {
         ring_for: Duration::ZERO,
     };
     line.queue(FromQueue::Overflow { epoch: Epoch(4), overflow });
-    assert_eq!(line.out, []);
+    assert_eq!((&line.out[..], line.call.refused()), (&[][..], 2));
     line.offer(6, 1, &["anna"]);
     assert_eq!(line.agents_told().len(), 1);
 }

@@ -2,6 +2,7 @@ mod callback;
 mod configure;
 mod explained;
 mod pickup;
+mod survival;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -117,6 +117,7 @@ pub fn gone(queue: &QueueId, event: &Event) -> Option<Effect> {
         | Event::Availability(_)
         | Event::WhatRings { .. }
         | Event::PickUp { .. }
+        | Event::EdgeGone { .. }
         | Event::Configured(_)
         | Event::Removed
         | Event::Wake => return None,

@@ -4,5 +4,6 @@
 mod center;
 mod config;
 mod explain;
+mod health;
 mod node;
 mod server;

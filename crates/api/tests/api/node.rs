@@ -1,7 +1,7 @@
 //! A node without an edge: the real center and store behind the real API on a loopback socket.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use carillon_acd::agent::{DeviceKind, Membership, SavedAvailability};
@@ -9,8 +9,8 @@ use carillon_acd::ids::{AgentId, CallId, Epoch, Name, NodeId, NumberId, QueueId,
 use carillon_acd::leg::{CallerId, Contact, Incoming, Reachability, Source};
 use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
-use carillon_actors::{Center, Clock, Objects, Owned, Ports, Title};
-use carillon_api::ApiError;
+use carillon_actors::{Center, Clock, InProgress, Objects, Owned, Ports, Title};
+use carillon_api::{ApiError, Vitals};
 use carillon_rpc::v1;
 use carillon_rpc::v1::agent_service_client::AgentServiceClient;
 use carillon_store::Store;
@@ -32,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) center: Center,
     pub(crate) store: Store,
     pub(crate) channel: Channel,
+    pub(crate) vitals: Arc<Mood>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), ApiError>>,
 }
@@ -43,6 +44,8 @@ impl Node {
         let ports = Ports {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
+            checkpoint: None,
+            awake: Arc::new(|| true),
             announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
             note: Arc::new(move |period| notes.try_note(period).unwrap()),
@@ -58,12 +61,15 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
+        let vitals = Arc::new(Mood::default());
         let shutdown = async move { stopped.await.unwrap_or_default() };
-        let configuration = Arc::new(InMemory::default());
-        let served = carillon_api::serve(listener, center.clone(), store.clone(), None, configuration, shutdown);
+        let (configuration, vitality) = (Arc::new(InMemory::default()), vitals.clone());
+        let (served_center, served_store) = (center.clone(), store.clone());
+        let served =
+            carillon_api::serve(listener, served_center, served_store, None, vitality, configuration, shutdown);
         let served = tokio::spawn(served);
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let node = Node { address, center, store, channel, stop, served };
+        let node = Node { address, center, store, channel, vitals, stop, served };
         until("every owner has started", async || {
             let counted = (node.center.agents().await.len(), node.center.queues().await.len());
             (counted == (AGENTS.len(), 2)).then_some(())
@@ -92,6 +98,33 @@ impl Node {
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         tokio::time::timeout(PATIENCE, self.served).await.expect("the api stops").unwrap().unwrap();
+    }
+}
+
+/// How the node says it is.
+#[derive(Default)]
+pub(crate) struct Mood {
+    obstacles: Mutex<Vec<String>>,
+}
+
+impl Mood {
+    pub(crate) fn becomes(&self, obstacles: &[&str]) {
+        *self.obstacles.lock().unwrap() = obstacles.iter().map(ToString::to_string).collect();
+    }
+}
+
+#[tonic::async_trait]
+impl Vitals for Mood {
+    fn obstacles(&self) -> Vec<String> {
+        self.obstacles.lock().unwrap().clone()
+    }
+
+    fn in_progress(&self) -> InProgress {
+        InProgress::default()
+    }
+
+    async fn metrics(&self) -> String {
+        "# EOF\n".to_owned()
     }
 }
 

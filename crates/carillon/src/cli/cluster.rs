@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use carillon_rpc::v1;
 use carillon_rpc::v1::cluster_service_client::ClusterServiceClient;
+use carillon_rpc::{time, v1};
 use clap::Args;
 use serde::Serialize;
 use tonic::transport::Channel;
@@ -50,13 +50,18 @@ pub(crate) struct OwnersArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   carillon drain 2
+  carillon drain 2 --wait
   carillon drain 2 --no-wait")]
 pub(crate) struct DrainArgs {
     /// Its number, as `carillon nodes` shows it.
     node: u32,
 
-    /// Return at once instead of when it owns nothing any more.
+    /// Return when its calls have ended, too, instead of when it owns nothing any more.
     #[arg(long)]
+    wait: bool,
+
+    /// Return at once.
+    #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 
     #[command(flatten)]
@@ -87,6 +92,9 @@ struct NodeRow {
     linked: bool,
     draining: bool,
     shards: u32,
+    calls: Option<u32>,
+    oldest_call_seconds: Option<f64>,
+    obstacles: Option<Vec<String>>,
     trouble: String,
 }
 
@@ -109,13 +117,14 @@ pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
         Output::Json => output::write_json(&mut out, &nodes.into_iter().map(NodeRow::from).collect::<Vec<_>>())?,
         Output::Table => {
             let mut table =
-                output::table(&["NODE", "ROLES", "ZONE", "SHARDS", "STATE", "SIP", "API", "LINK", "VERSION"]);
+                output::table(&["NODE", "ROLES", "ZONE", "SHARDS", "CALLS", "STATE", "SIP", "API", "LINK", "VERSION"]);
             for node in &nodes {
                 let row = [
                     node.node.to_string(),
                     node.roles.join(" "),
                     node.zone.clone(),
                     node.shards.to_string(),
+                    calls(node),
                     state(node).to_owned(),
                     node.sip.clone(),
                     node.api.clone(),
@@ -139,11 +148,22 @@ async fn listed(client: &mut ClusterServiceClient<Channel>) -> anyhow::Result<Ve
 }
 
 /// In words.
-const fn state(node: &v1::Node) -> &'static str {
-    match (node.linked, node.draining) {
-        (false, _) => "no link",
-        (true, true) => "draining",
-        (true, false) => "ready",
+fn state(node: &v1::Node) -> &'static str {
+    let obstacles = node.state.as_ref().is_some_and(|state| !state.obstacles.is_empty());
+    match (node.linked, node.draining, obstacles) {
+        (false, _, _) => "no link",
+        (true, true, _) => "draining",
+        (true, false, true) => "not ready",
+        (true, false, false) => "ready",
+    }
+}
+
+/// How many, and how long the oldest has lasted; `-` when the node does not say.
+fn calls(node: &v1::Node) -> String {
+    let Some(state) = &node.state else { return "-".to_owned() };
+    match &state.oldest_call {
+        Some(oldest) => format!("{}, oldest {}", state.calls, output::lasting(time::std_duration(Some(oldest)))),
+        None => state.calls.to_string(),
     }
 }
 
@@ -180,11 +200,14 @@ pub(super) async fn drain(args: DrainArgs) -> anyhow::Result<()> {
             writeln!(io::stdout(), "node {} has left", args.node)?;
             return Ok(());
         };
-        if last != Some(node.shards) {
-            writeln!(io::stdout(), "node {}: {} shards left", args.node, node.shards)?;
-            last = Some(node.shards);
+        let left = (node.shards, node.state.as_ref().map(|state| state.calls));
+        if last != Some(left) {
+            let calls = calls(node);
+            writeln!(io::stdout(), "node {}: {} shards left, calls left: {calls}", args.node, node.shards)?;
+            last = Some(left);
         }
-        if args.no_wait || node.shards == 0 {
+        let waits_for_calls = args.wait && left.1 != Some(0);
+        if args.no_wait || (left.0 == 0 && !waits_for_calls) {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
@@ -200,8 +223,24 @@ pub(super) async fn undrain(args: UndrainArgs) -> anyhow::Result<()> {
 
 impl From<v1::Node> for NodeRow {
     fn from(it: v1::Node) -> Self {
-        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble } = it;
-        NodeRow { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble }
+        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble, state } = it;
+        let oldest = state.as_ref().and_then(|state| state.oldest_call.as_ref());
+        NodeRow {
+            node,
+            roles,
+            zone,
+            version,
+            link,
+            sip,
+            api,
+            linked,
+            draining,
+            shards,
+            trouble,
+            calls: state.as_ref().map(|state| state.calls),
+            oldest_call_seconds: oldest.map(|oldest| time::std_duration(Some(oldest)).as_secs_f64()),
+            obstacles: state.map(|state| state.obstacles),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 
 use super::api::{self, Api, said};
 use super::config::{self, Shown};
+use super::missing::Missing;
 use super::output::{self, lasting};
 use super::row::{self, AgentRow, CallRow, QueueRow};
 
@@ -181,9 +182,10 @@ async fn agent(channel: Channel, name: String) -> anyhow::Result<v1::Agent> {
 
 async fn agents(channel: Channel, parent: String) -> anyhow::Result<Vec<v1::Agent>> {
     let (mut client, mut agents, mut page_token) = (AgentServiceClient::new(channel), Vec::new(), String::new());
+    let mut missing = Missing::default();
     loop {
         let request = v1::ListAgentsRequest { parent: parent.clone(), page_size: PAGE, page_token };
-        let page = client.list_agents(request).await.map_err(said)?.into_inner();
+        let page = missing.told(client.list_agents(request).await.map_err(said)?);
         agents.extend(page.agents);
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -199,9 +201,10 @@ async fn queue(channel: Channel, name: String) -> anyhow::Result<v1::Queue> {
 
 async fn queues(channel: Channel, parent: String) -> anyhow::Result<Vec<v1::Queue>> {
     let (mut client, mut queues, mut page_token) = (QueueServiceClient::new(channel), Vec::new(), String::new());
+    let mut missing = Missing::default();
     loop {
         let request = v1::ListQueuesRequest { parent: parent.clone(), page_size: PAGE, page_token };
-        let page = client.list_queues(request).await.map_err(said)?.into_inner();
+        let page = missing.told(client.list_queues(request).await.map_err(said)?);
         queues.extend(page.queues);
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -217,9 +220,10 @@ async fn call(channel: Channel, name: String) -> anyhow::Result<v1::Call> {
 
 async fn calls(channel: Channel) -> anyhow::Result<Vec<v1::Call>> {
     let (mut client, mut calls, mut page_token) = (CallServiceClient::new(channel), Vec::new(), String::new());
+    let mut missing = Missing::default();
     loop {
         let page = client.list_calls(v1::ListCallsRequest { page_size: PAGE, page_token }).await.map_err(said)?;
-        let page = page.into_inner();
+        let page = missing.told(page);
         calls.extend(page.calls);
         page_token = page.next_page_token;
         if page_token.is_empty() {

@@ -9,6 +9,7 @@ mod config;
 mod explain;
 mod get;
 mod hang_up;
+mod missing;
 mod output;
 mod records;
 mod row;

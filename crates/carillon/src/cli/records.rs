@@ -15,6 +15,7 @@ use tonic::transport::Channel;
 
 use super::api::{Api, MOST_BYTES, said};
 use super::get::{call_id, from};
+use super::missing::Missing;
 use super::output::{self, lasting};
 use super::row::{self, RecordRow};
 use super::when;
@@ -104,7 +105,7 @@ pub(super) async fn run(args: RecordsArgs) -> anyhow::Result<()> {
 
 /// Where records come from, and how far they have been read.
 enum Source {
-    Api { client: RecordServiceClient<Channel>, page_token: String, ended: bool },
+    Api { client: RecordServiceClient<Channel>, page_token: String, ended: bool, missing: Missing },
     Data { store: Store, filter: Filter },
 }
 
@@ -114,20 +115,20 @@ impl Source {
             return Ok(Source::Data { store: Store::open_read_only(dir).await?, filter: args.filter()? });
         }
         let client = RecordServiceClient::new(args.api.connect().await?).max_decoding_message_size(MOST_BYTES);
-        Ok(Source::Api { client, page_token: String::new(), ended: false })
+        Ok(Source::Api { client, page_token: String::new(), ended: false, missing: Missing::default() })
     }
 
     /// The next records, at most `most`; `None` after the last.
     async fn next(&mut self, args: &RecordsArgs, most: u32) -> anyhow::Result<Option<Vec<v1::Record>>> {
         match self {
             Source::Api { ended: true, .. } => Ok(None),
-            Source::Api { client, page_token, ended } => {
+            Source::Api { client, page_token, ended, missing } => {
                 let request = v1::ListRecordsRequest {
                     page_size: most,
                     page_token: std::mem::take(page_token),
                     ..args.request()
                 };
-                let page = client.list_records(request).await.map_err(said)?.into_inner();
+                let page = missing.told(client.list_records(request).await.map_err(said)?);
                 *ended = page.next_page_token.is_empty();
                 *page_token = page.next_page_token;
                 Ok(Some(page.records))

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::api::{Api, MOST_BYTES, said};
+use super::missing::Missing;
 use super::output::{self, lasting};
 use super::records::Form;
 use super::row::{instant, millis};
@@ -88,9 +89,10 @@ impl Kind {
 pub(super) async fn run(args: StatsArgs) -> anyhow::Result<()> {
     let mut client = StatisticsServiceClient::new(args.api.connect().await?).max_decoding_message_size(MOST_BYTES);
     let (mut rows, mut page_token) = (Vec::new(), String::new());
+    let mut missing = Missing::default();
     loop {
         let request = v1::ListStatisticsRequest { page_token, ..args.request() };
-        let page = client.list_statistics(request).await.map_err(said)?.into_inner();
+        let page = missing.told(client.list_statistics(request).await.map_err(said)?);
         rows.extend(page.statistics);
         page_token = page.next_page_token;
         if page_token.is_empty() {

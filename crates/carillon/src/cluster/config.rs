@@ -34,6 +34,8 @@ pub(crate) struct NodeFile {
     advertise: Option<IpAddr>,
     rtp_ports: Option<String>,
     api: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+    drain_limit: Option<String>,
     link: SocketAddr,
     link_advertise: Option<SocketAddr>,
     link_tls: Option<LinkTlsFile>,
@@ -121,6 +123,10 @@ impl NodeFile {
                 self.link
             );
         }
+        if let Some(limit) = &self.drain_limit {
+            humantime::parse_duration(limit)
+                .map_err(|error| anyhow::anyhow!("`drain_limit: {limit}` is not a duration like 1h or 90s: {error}"))?;
+        }
         if let Some(ports) = &self.rtp_ports {
             port_range(ports).map_err(|wanted| anyhow::anyhow!("`rtp_ports: {ports}` is not {wanted}"))?;
         }
@@ -158,6 +164,10 @@ impl NodeFile {
         options.sip = self.sip.unwrap_or(options.sip);
         options.advertise = self.advertise.or(options.advertise);
         options.api = self.api.unwrap_or(options.api);
+        options.metrics = self.metrics.or(options.metrics);
+        if let Some(limit) = self.drain_limit.as_deref().and_then(|limit| humantime::parse_duration(limit).ok()) {
+            options.drain_limit = limit;
+        }
         if let Some(ports) = self.rtp_ports.as_deref().and_then(|ports| port_range(ports).ok()) {
             options.rtp_ports = ports;
         }
@@ -260,6 +270,7 @@ mod tests {
             ("link: 127.0.0.3:7500", "link: 0.0.0.0:7500\nlink_advertise: node-3:7500", "link_advertise: node-3:7500"),
             ("[\"http://127.0.0.1:2379\"]", "[]", "http://127.0.0.1:2379"),
             ("21000-21998", "21998-21000", "20000-29998"),
+            ("node: 3", "node: 3\ndrain_limit: soon", "1h"),
             ("center: center", "center: center\nroles: [queen]", "queen"),
             ("center: center", "center: center\nlink_tls: { authority: ca.crt }", "certificate"),
         ];

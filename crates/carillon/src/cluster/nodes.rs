@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use carillon_acd::ids::NodeId;
+use carillon_acd::ids::{CallId, NodeId};
 use carillon_actors::Owned;
-use carillon_api::{Nodes, Ownership};
+use carillon_api::{Nodes, Other, Ownership};
 use carillon_cluster::member::{Node, Registered, Roles};
 use carillon_cluster::shard::Shard;
 use carillon_rpc::v1;
@@ -42,6 +42,12 @@ impl KnownNodes {
     }
 }
 
+impl KnownNodes {
+    fn api_of_node(&self, node: NodeId) -> Option<Channel> {
+        self.registered(|it| (it.node.id == node).then(|| self.channel(&it.node)).flatten()).pop()
+    }
+}
+
 #[tonic::async_trait]
 impl Nodes for KnownNodes {
     fn nodes(&self) -> Vec<v1::Node> {
@@ -64,6 +70,7 @@ impl Nodes for KnownNodes {
             linked: node.id == cluster.id() || linked.contains(&node.id),
             draining: node.draining,
             shards: shards.get(&node.id).copied().unwrap_or_default(),
+            state: None,
             trouble: trouble.remove(&node.id).unwrap_or_default(),
         };
         known.iter().map(&mut shown).collect()
@@ -79,17 +86,25 @@ impl Nodes for KnownNodes {
         self.membership.holdings.load_full().all().map(ownership).collect()
     }
 
+    fn me(&self) -> NodeId {
+        self.membership.me
+    }
+
     fn api_of_owner(&self, owned: &Owned) -> Option<Channel> {
         let owner = self.membership.cluster().directory().owner(holdings::shard(owned))?;
         self.api_of_node(owner.node)
     }
 
-    fn api_of_node(&self, node: NodeId) -> Option<Channel> {
-        self.registered(|it| (it.node.id == node).then(|| self.channel(&it.node)).flatten()).pop()
+    fn api_of_call(&self, call: CallId) -> Option<Channel> {
+        self.api_of_node(self.membership.node_of(call))
     }
 
-    fn other_apis(&self) -> Vec<Channel> {
-        self.registered(|it| self.channel(&it.node))
+    fn others(&self) -> Vec<Other> {
+        let other = |Registered { node, .. }: &Registered| {
+            let (edge, acd) = (node.roles.edge, node.roles.acd);
+            Other { node: node.id, edge, acd, api: self.channel(node) }
+        };
+        self.registered(|it| (it.node.id != self.membership.me).then(|| other(it)))
     }
 
     async fn drain(&self, node: NodeId, wanted: bool) -> Result<(), String> {

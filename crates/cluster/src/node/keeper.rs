@@ -1,6 +1,7 @@
 //! Keeps a node registered: opens a lease, writes the node's entry on it, keeps it alive, and begins again when it is
 //! lost. It tells the core when each request was *sent*, for that is what counts (Spec: CL-5).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::time::Moment;
@@ -8,6 +9,7 @@ use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::counts::{Counters, count};
 use crate::coordinator::{Error, LeaseId};
 use crate::member::Node;
 use crate::ownership::{Event, Timing};
@@ -22,6 +24,7 @@ pub(super) struct Keeper {
     pub(super) heard: mpsc::Sender<Event>,
     /// What is wrong, as it was said last.
     pub(super) trouble: Option<String>,
+    pub(super) counted: Arc<Counters>,
 }
 
 impl Keeper {
@@ -85,6 +88,7 @@ impl Keeper {
             let sent = self.now();
             match self.space.coordinator().keep_alive(lease).await {
                 Ok(()) => {
+                    self.counted.answered(self.now().since(sent));
                     self.complain(None);
                     self.tell(Event::KeptAlive { lease, sent }).await;
                 }
@@ -93,6 +97,7 @@ impl Keeper {
                     return self.tell(Event::LeaseLost(lease)).await;
                 }
                 Err(error @ (Error::Unavailable(_) | Error::Refused(_) | Error::Conflict(_))) => {
+                    count(&self.counted.not_kept_alive);
                     self.complain(Some(format!("lease not renewed: {error}")));
                 }
             }

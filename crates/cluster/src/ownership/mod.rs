@@ -5,9 +5,10 @@
 //! A shard without an owner is claimed by the candidate that comes first for it; later ones follow at intervals of a
 //! `ttl`, should the first be unable. The claim counts when the coordinator's *feed* brings it, not when its answer
 //! comes: nodes and shards share one feed, so by then the list of nodes is as of that epoch, and nobody who could serve
-//! an older epoch is missing from it. Then every registered node is told the epoch. It refuses older ones from then on,
-//! tells what it holds, and answers. A node that does not answer is waited for until its registration ends, at most
-//! for `patience`. Only then does the new owner serve.
+//! an older epoch is missing from it. Then every registered node is told the epoch, and every node whose link works:
+//! it may have lost its registration in an outage, but not its calls. It refuses older epochs from then on, tells what it
+//! holds, and answers. A node that does not answer is waited for until its registration and its link end, at most for
+//! `patience`. Only then does the new owner serve.
 //!
 //! # Stopping
 //! An owner acts until the *sending* of its last answered keep-alive + `ttl` - `margin`. The coordinator counts `ttl`

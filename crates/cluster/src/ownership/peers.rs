@@ -79,6 +79,11 @@ impl Peers {
         self.nodes.iter().filter(|(_, peer)| peer.reach != Reach::Suspected).map(|(id, _)| *id)
     }
 
+    /// Nodes whose links work, registered or not.
+    pub(super) fn linked(&self) -> impl Iterator<Item = NodeId> {
+        self.linked.iter().copied()
+    }
+
     /// Nodes to which shards may go.
     pub(super) fn candidates(&self) -> BTreeSet<NodeId> {
         let good = |peer: &Peer| peer.registered.node.is_candidate() && peer.reach != Reach::Suspected;

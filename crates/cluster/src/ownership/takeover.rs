@@ -63,9 +63,11 @@ impl Ownership {
         self.announce_again = now;
     }
 
-    /// Who may hold something for a shard, or rely on its older epoch.
+    /// Who may hold something for a shard, or rely on its older epoch: every registered node, and those whose link works
+    /// although the coordinator has lost them. After an outage all leases are gone, and the first to register anew would
+    /// otherwise serve without what the others' calls hold.
     fn to_be_told(&self, now: Moment) -> BTreeSet<NodeId> {
-        let others = self.peers.unsuspected().filter(|node| *node != self.me.id);
+        let others = self.peers.unsuspected().chain(self.peers.linked()).filter(|node| *node != self.me.id);
         others.chain(self.authority.promised(now)).collect()
     }
 

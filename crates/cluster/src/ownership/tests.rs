@@ -168,6 +168,18 @@ fn cl_3_an_owner_serves_when_every_node_has_told_what_it_holds() {
     assert_eq!(stage.takes(), [Effect::Serve(tenure(shard, 7), vec![])]);
 }
 
+// spec: CL-3, CL-5: all leases were lost in an outage, and the other node has not registered anew yet.
+#[test]
+fn cl_3_who_is_linked_is_asked_though_not_registered() {
+    let (mut stage, shard) = (Stage::among(&[OTHER]), shard_of(ME));
+    stage.lists(&[], true);
+    stage.feed(shard, 7, Some(ME));
+    assert!(stage.takes().contains(&Effect::Send(OTHER, Message::Announce(vec![tenure(shard, 7)]))));
+    assert_eq!(stage.core.serves(shard), None);
+    stage.hears(Event::Received(OTHER, Message::Answer(vec![tenure(shard, 7)])));
+    assert_eq!(stage.core.serves(shard), Some(Epoch(7)));
+}
+
 #[test]
 fn a_node_that_never_answers_is_not_waited_for_for_ever() {
     let (mut stage, shard) = (Stage::among(&[OTHER]), shard_of(ME));
@@ -237,8 +249,9 @@ fn cl_5_who_has_vouched_waits_for_whom_it_vouched_for() {
     let owners = BTreeSet::from([ME, OTHER]);
     stage.hears(Event::Received(OTHER, Message::AskVouch { round: 1, owners }));
     stage.kept_alive();
-    // The coordinator is back and has given the other one up.
+    // The coordinator is back and has given the other one up; nobody can ask it.
     stage.lists(&[], true);
+    stage.hears(Event::LinkDown(OTHER));
     stage.feed(shard, 7, Some(ME));
     assert_eq!(stage.core.serves(shard), None, "the other one still counts on our word");
     stage.passes(2_000);

@@ -93,6 +93,26 @@ async fn cl_6_a_drained_node_gives_everything_away_and_leaves_without_being_miss
     assert!(!picture.roster().contains(&NodeId(2)), "nobody waits for it");
 }
 
+// spec: CL-6
+#[tokio::test(start_paused = true)]
+async fn cl_6_a_node_that_retires_gives_everything_away_for_this_run_alone() {
+    let (coordinator, hub) = cluster(2).await;
+    let retired = hub.node(NodeId(2));
+    retired.space().drain(NodeId(2), true).await.unwrap();
+    let mut status = retired.status();
+    retired.retire().await;
+    status.wait_for(|status| status.draining && status.holdings == 0).await.unwrap();
+    retired.space().drain(NodeId(2), false).await.unwrap();
+    pass(10).await;
+    let now = *status.borrow();
+    assert!(now.draining && now.holdings == 0, "an order to take part again comes too late: {now:?}");
+    retired.leave().await;
+    hub.forget(NodeId(2));
+    join(&coordinator, &hub, 2);
+    settled(&hub, Duration::from_secs(30)).await;
+    assert!(!hub.acting(NodeId(2)).is_empty(), "its next run takes part");
+}
+
 // spec: CL-4
 #[tokio::test(start_paused = true)]
 async fn cl_4_a_dead_nodes_shards_are_served_within_three_seconds() {

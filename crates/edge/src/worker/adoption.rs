@@ -6,7 +6,6 @@ use carillon_acd::leg::{Cause, LegEvent};
 use carillon_sip::Moment;
 
 use super::Worker;
-use super::incoming::session_number;
 use crate::audio::Audio;
 use crate::leg::{Leg, State};
 
@@ -19,7 +18,7 @@ impl Worker {
             return;
         }
         let router = &self.shared.router;
-        let other_edge = (from.call.node, from.call.boot) != (id.call.node, id.call.boot);
+        let other_edge = !self.is_own(from.call);
         if other_edge || router.of_call(from.call.number) != self.index {
             if !other_edge {
                 router.give_up(from, id);
@@ -47,7 +46,8 @@ impl Worker {
     }
 
     /// New audio for the offer of a caller who has not been given any, with the codec of the call that he goes over to.
-    fn audio_for(&self, id: LegId, from: LegId) -> Option<Audio> {
+    fn audio_for(&mut self, id: LegId, from: LegId) -> Option<Audio> {
+        let stream = self.stream_of(id);
         let leg = self.legs.get(&from)?;
         let State::Asked(asked) = &leg.state else { return None };
         if leg.audio.is_open() {
@@ -56,7 +56,7 @@ impl Worker {
         let partner = self.legs.get(&LegId::caller(id.call))?;
         let offer = self.endpoint.request(asked.invite)?.body();
         let peer = asked.line.flow.remote.ip();
-        let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, peer);
+        let mut audio = Audio::new(stream, self.shared.config.advertise, peer);
         if !offer.is_empty() {
             audio.read_offer(offer, partner.audio.codec()).ok()?;
         }

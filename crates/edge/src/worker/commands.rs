@@ -16,7 +16,7 @@ impl Worker {
                 self.dial(now, id, &target, &caller, partner, ring_for);
             }
             LegCommand::Adopt { from } => self.adopt(now, id, from),
-            LegCommand::Revive { .. } => self.report(id, LegEvent::Ended(Cause::SignallingTimeout)),
+            LegCommand::Revive { image } => self.revive(now, id, &image),
             LegCommand::Ring => self.ring(now, id),
             LegCommand::Answer => self.answer(now, id),
             LegCommand::Play(playback) => self.play(now, id, &playback),
@@ -69,23 +69,29 @@ impl Worker {
         if !self.legs.contains_key(&with) || !self.legs.contains_key(&id) {
             return;
         }
+        let mut streams = Vec::with_capacity(2);
         for (leg, partner) in [(id, with), (with, id)] {
             if let Some(leg) = self.legs.get_mut(&leg) {
                 leg.partner = Some(partner);
                 leg.audio.forget_playback();
+                streams.push(leg.audio.stream());
             }
         }
-        self.shared.datapath.bridge(crate::audio::stream_of(id), crate::audio::stream_of(with));
+        if let [a, b] = streams[..] {
+            self.shared.datapath.bridge(a, b);
+        }
         self.reopen(now, id, with);
         self.reopen(now, with, id);
     }
 
     fn unbridge(&mut self, id: LegId) {
-        let Some(partner) = self.legs.get_mut(&id).and_then(|leg| leg.partner.take()) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let stream = leg.audio.stream();
+        let Some(partner) = leg.partner.take() else { return };
         if let Some(partner) = self.legs.get_mut(&partner) {
             partner.partner = None;
         }
-        self.shared.datapath.unbridge(crate::audio::stream_of(id));
+        self.shared.datapath.unbridge(stream);
     }
 
     /// Ends a leg in whatever state; nothing more is reported of it.
@@ -143,6 +149,7 @@ impl Worker {
             State::Talking(talking) => match &talking.exchange {
                 Exchange::Again(..) => self.ask_again(now, id),
                 Exchange::Theirs(_) => self.give_up_theirs(now, id),
+                Exchange::Reviving(_) => self.go_on_reviving(now, id),
                 Exchange::None | Exchange::Ours(_) => {}
             },
             State::Parting(_) => {}

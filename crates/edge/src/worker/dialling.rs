@@ -14,7 +14,6 @@ use carillon_sip::{
 };
 
 use super::challenges::is_challenge;
-use super::incoming::session_number;
 use super::{Owner, Purpose, Worker};
 use crate::audio::Audio;
 use crate::cause::{of_status, rank};
@@ -55,7 +54,8 @@ impl Worker {
         };
         let Some(first) = ways.first() else { return self.report(id, LegEvent::Failed(Cause::Unreachable)) };
         let codec = self.legs.get(&partner).and_then(|partner| partner.audio.codec());
-        let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, first.source);
+        let source = first.source;
+        let mut audio = Audio::new(self.stream_of(id), self.shared.config.advertise, source);
         let offer = match audio.offer(&self.shared.datapath, codec, Direction::SendRecv) {
             Ok(offer) => offer,
             Err(error) => {
@@ -288,6 +288,7 @@ impl Worker {
             ours: true,
             give_up: now + MAX_TALK,
         });
+        self.image_changed(id);
         self.wake_leg(id);
         self.report(id, LegEvent::Answered);
     }

@@ -22,13 +22,13 @@ use crate::leg::{Exchange, MAX_EXCHANGE, Ours, State, Talking, Theirs, Unacknowl
 const MAX_COLLISIONS: u8 = 3;
 
 /// How long to wait after a collision (RFC 3261 §14.1): the owner of the Call-ID longer, so that both do not meet again.
-fn after_collision(ours: bool) -> Duration {
+pub(super) fn after_collision(ours: bool) -> Duration {
     let millis = if ours { rand::random_range(210..=400) } else { rand::random_range(0..=200) };
     Duration::from_millis(millis * 10)
 }
 
 impl Worker {
-    fn talking(&mut self, id: LegId) -> Option<&mut Talking> {
+    pub(super) fn talking(&mut self, id: LegId) -> Option<&mut Talking> {
         match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
             Some(State::Talking(talking)) => Some(talking),
             Some(State::Asked(_) | State::Dialling(_) | State::Parting(_)) | None => None,
@@ -50,7 +50,9 @@ impl Worker {
         };
         match talking.exchange {
             Exchange::Theirs(_) => return self.reject(key, &request, &too_early()),
-            Exchange::Ours(_) => return self.reply(key, &request, StatusCode::REQUEST_PENDING),
+            Exchange::Ours(_) | Exchange::Reviving(_) => {
+                return self.reply(key, &request, StatusCode::REQUEST_PENDING);
+            }
             Exchange::None | Exchange::Again(..) => {}
         }
         if talking.unacknowledged.is_some_and(|unacknowledged| unacknowledged.offered) {
@@ -84,6 +86,7 @@ impl Worker {
             self.servers.insert(key, id);
         }
         self.respond(key, response);
+        self.image_changed(id);
     }
 
     /// The partner whom the change concerns, if there is one and he can be asked now.
@@ -146,6 +149,7 @@ impl Worker {
         let Some(talking) = self.talking(id) else { return false };
         talking.exchange = Exchange::Ours(Ours { request: Some(key), ..ours });
         self.clients.insert(key, Purpose::Change { leg: id });
+        self.image_changed(id);
         self.wake_leg(id);
         true
     }
@@ -156,6 +160,7 @@ impl Worker {
             return;
         }
         self.clients.remove(&key);
+        self.image_changed(id);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let State::Talking(talking) = &mut leg.state else { return };
         talking.line.dialog.on_response(response);
@@ -194,7 +199,9 @@ impl Worker {
                 let ours = Ours { challenged: true, ..*ours };
                 self.ask(now, id, ours, Some(response))
             }
-            Exchange::None | Exchange::Theirs(_) | Exchange::Ours(_) | Exchange::Again(..) => false,
+            Exchange::None | Exchange::Theirs(_) | Exchange::Ours(_) | Exchange::Again(..) | Exchange::Reviving(_) => {
+                false
+            }
         }
     }
 
@@ -253,7 +260,7 @@ impl Worker {
                 self.wake_leg(asker);
                 Some(theirs)
             }
-            other @ (Exchange::None | Exchange::Ours(_) | Exchange::Again(..)) => {
+            other @ (Exchange::None | Exchange::Ours(_) | Exchange::Again(..) | Exchange::Reviving(_)) => {
                 talking.exchange = other;
                 None
             }
@@ -318,7 +325,7 @@ impl Worker {
                 let _ = self.endpoint.cancel(now, key, None);
             }
             Exchange::Again(ours, _) if ours.asker == asker => talking.exchange = Exchange::None,
-            Exchange::None | Exchange::Theirs(_) | Exchange::Ours(_) | Exchange::Again(..) => {}
+            Exchange::None | Exchange::Theirs(_) | Exchange::Ours(_) | Exchange::Again(..) | Exchange::Reviving(_) => {}
         }
         self.wake_leg(partner);
     }
@@ -340,11 +347,12 @@ impl Worker {
         }
         let held = leg.audio.negotiated().is_some_and(Negotiated::held);
         self.respond(key, response);
+        self.image_changed(id);
         self.note_hold(id, held);
     }
 
     /// Reports when the peer has put us on hold or resumed.
-    fn note_hold(&mut self, id: LegId, held: bool) {
+    pub(super) fn note_hold(&mut self, id: LegId, held: bool) {
         let Some(talking) = self.talking(id) else { return };
         if std::mem::replace(&mut talking.held, held) != held {
             self.report(id, if held { LegEvent::Held } else { LegEvent::Resumed });

@@ -10,7 +10,7 @@ use carillon_sip::{Flow, Header, Moment, NameAddr, Request, ResponseBuilder, Sta
 
 use super::senders::Sender;
 use super::{RETRY_AFTER, Worker};
-use crate::audio::{Audio, AudioError, stream_of};
+use crate::audio::{Audio, AudioError};
 use crate::cause::to_status;
 use crate::leg::{
     Asked, Exchange, Leg, Line, MAX_TALK, MAX_UNANSWERED, REFRESH, State, Talking, Told, Unacknowledged, WayBack,
@@ -48,6 +48,7 @@ impl Worker {
 
     /// Who calls, and whether the way back is pinned to the flow; or why the call is refused.
     fn admit(&self, now: Moment, flow: &Flow, request: &Request) -> Result<(Source, bool), Rejection> {
+        self.shared.intake.get().call().inspect_err(|_| count(&self.shared.counters.refused))?;
         let admitted = match self.identify(flow, request) {
             Sender::Trunk(trunk) => (Source::Trunk(trunk), false),
             Sender::Device(device) => (Source::Device(device), false),
@@ -78,7 +79,7 @@ impl Worker {
         let dialog = Dialog::uas(request, &tag, contact).map_err(|_| Rejection::bad("no usable Contact"))?;
         let call = self.next_call();
         let id = LegId::caller(call);
-        let mut audio = Audio::new(id, session_number(id), self.shared.config.advertise, flow.remote.ip());
+        let mut audio = Audio::new(self.stream_of(id), self.shared.config.advertise, flow.remote.ip());
         if !request.body().is_empty() {
             audio.read_offer(request.body(), None).map_err(|error| refuse_description(&error))?;
         }
@@ -167,9 +168,10 @@ impl Worker {
         let Some(request) = self.endpoint.request(invite) else { return };
         let response =
             in_dialog(request, StatusCode::OK, &asked.line).header(Header::Allow, ALLOW).body(SDP, description);
-        if let Some(partner) = leg.partner {
+        let (stream, partner) = (leg.audio.stream(), leg.partner);
+        if let Some(partner) = partner.and_then(|partner| self.legs.get(&partner)) {
             // Bridged before it had a stream.
-            self.shared.datapath.bridge(stream_of(id), stream_of(partner));
+            self.shared.datapath.bridge(stream, partner.audio.stream());
         }
         self.respond(invite, response);
         self.confirm(now, id, Unacknowledged { invite, offered });
@@ -188,6 +190,7 @@ impl Worker {
             ours: false,
             give_up: now + MAX_TALK,
         });
+        self.image_changed(id);
         self.wake_leg(id);
     }
 
@@ -260,9 +263,4 @@ pub(super) fn in_dialog(request: &Request, status: StatusCode, line: &Line) -> R
     ResponseBuilder::reply_to(request, status)
         .to_tag(&String::from_utf8_lossy(&line.dialog.id().local_tag))
         .header(Header::Contact, line.dialog.contact())
-}
-
-/// Names a leg's session in its `o=` line: the same for the leg's whole life, another for each leg.
-pub(super) fn session_number(leg: LegId) -> u64 {
-    (leg.call.number << 16) | u64::from(leg.n)
 }

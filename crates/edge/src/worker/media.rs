@@ -6,7 +6,6 @@ use carillon_acd::leg::{Cause, LegEvent};
 use super::Worker;
 use crate::datapath::{MediaEvent, StreamId};
 use crate::leg::State;
-use crate::router::leg_of;
 
 impl Worker {
     pub(super) fn handle_media(&mut self, event: MediaEvent) {
@@ -36,6 +35,7 @@ impl Worker {
 
     fn leg_of(&self, stream: StreamId) -> LegId {
         let config = &self.shared.config;
-        leg_of(stream, CallId { node: config.node, boot: config.boot, number: 0 })
+        let own = CallId { node: config.node, boot: config.boot, number: stream.call };
+        LegId { call: self.foreign.get(&stream.call).copied().unwrap_or(own), n: stream.leg }
     }
 }

@@ -8,11 +8,14 @@ mod challenges;
 mod commands;
 mod dialling;
 mod hold;
+mod images;
 mod incoming;
+mod legs;
 mod media;
 mod registrations;
 mod relay;
 mod requests;
+mod revival;
 mod senders;
 mod talking;
 
@@ -33,10 +36,11 @@ use carillon_sip::overload::Admission;
 use carillon_sip::{Flow, Message, Moment, Request, ResponseBuilder, StatusCode, Transport};
 
 use crate::inbox::Lane;
-use crate::leg::{Leg, Line, State, WayBack};
+use crate::leg::{Leg, Line, WayBack};
 use crate::router::Input;
 use crate::shared::{Shared, count};
 use crate::timers::Timers;
+use legs::Held;
 
 /// Names the inbox in a worker's poll.
 pub(crate) const WAKER: mio::Token = mio::Token(0);
@@ -63,6 +67,10 @@ enum Purpose {
     Stray { way: WayBack, cause: Cause, answered: bool },
     /// A re-INVITE.
     Change { leg: LegId },
+    /// A re-INVITE to the other end of a leg whose edge has died.
+    Revive { leg: LegId },
+    /// A re-INVITE whose leg has ended: a 2xx still wants its ACK (RFC 3261 §13.2.2.4).
+    Late(Box<Line>),
     /// A BYE.
     Bye(Box<Ending>),
 }
@@ -110,8 +118,9 @@ pub(crate) struct Worker {
     endpoint: Endpoint,
     admission: Admission,
     legs: HashMap<LegId, Box<Leg>>,
-    /// Legs of each call.
-    calls: HashMap<u64, u32>,
+    calls: HashMap<CallId, Held>,
+    /// The calls that other edges began, by the number of their streams.
+    foreign: HashMap<u64, CallId>,
     dialogs: HashMap<DialogId, Owner>,
     servers: HashMap<ServerKey, LegId>,
     clients: HashMap<ClientKey, Purpose>,
@@ -119,6 +128,10 @@ pub(crate) struct Worker {
     forked: VecDeque<(Moment, ClientKey)>,
     timers: Timers,
     last_call: u64,
+    /// Legs of which others may have to be told.
+    stale: Vec<LegId>,
+    /// Call-IDs that will no longer be kept here, in order of time.
+    leaving: VecDeque<(Moment, Bytes)>,
     /// Flows that failed while effects were performed.
     failed: Vec<Flow>,
     /// When to stop waiting, once a shutdown was asked for.
@@ -149,6 +162,7 @@ impl Worker {
             },
             legs: HashMap::new(),
             calls: HashMap::new(),
+            foreign: HashMap::new(),
             dialogs: HashMap::new(),
             servers: HashMap::new(),
             clients: HashMap::new(),
@@ -156,6 +170,8 @@ impl Worker {
             timers: Timers::default(),
             // The numbers that are this worker's modulo the workers; the first is not 0.
             last_call: index as u64,
+            stale: Vec::new(),
+            leaving: VecDeque::new(),
             failed: Vec::new(),
             stop_at: None,
             shared,
@@ -196,6 +212,7 @@ impl Worker {
             let Some((remote, bytes)) = self.backlog.pop_front() else { break };
             self.handle_wire(Flow::udp(0, remote), bytes);
         }
+        self.tell_images();
         let transactions = self.endpoint.len() as u64;
         self.shared.transactions[self.index].store(transactions, Ordering::Relaxed);
         let remembered = self.dialogs.len() + self.servers.len() + self.clients.len() + self.forked.len();
@@ -265,6 +282,7 @@ impl Worker {
                 self.clients.remove(&invite);
             }
         }
+        self.let_dialogs_go(now);
         if self.index == 0 {
             self.expire_registrations(now);
         }
@@ -296,6 +314,10 @@ impl Worker {
             }
             Input::Abandon(call) => {
                 self.abandon(call);
+                self.perform();
+            }
+            Input::Forsake(call) => {
+                self.forsake(call);
                 self.perform();
             }
             Input::Yield(leg, by) => {
@@ -411,70 +433,9 @@ impl Worker {
         (self.shared.callbacks.on_leg_event)(leg, event);
     }
 
-    fn next_call(&mut self) -> CallId {
-        let workers = self.shared.router.workers() as u64;
-        self.last_call += workers;
-        CallId { node: self.shared.config.node, boot: self.shared.config.boot, number: self.last_call }
-    }
-
-    fn insert_leg(&mut self, id: LegId, leg: Leg) {
-        let call = self.calls.entry(id.call.number).or_insert(0);
-        if *call == 0 {
-            count(&self.shared.counters.calls);
-        }
-        *call += 1;
-        count(&self.shared.counters.legs);
-        if let Some(line) = leg.line() {
-            self.dialogs.insert(line.dialog.id().clone(), Owner::Leg(id));
-        }
-        for invite in leg.invites() {
-            self.servers.insert(invite, id);
-        }
-        self.legs.insert(id, Box::new(leg));
-        self.wake_leg(id);
-    }
-
-    /// Notes when the leg has to be looked at; called after each change of its state.
-    fn wake_leg(&mut self, id: LegId) {
-        if let Some(leg) = self.legs.get_mut(&id) {
-            let at = leg.deadline();
-            self.timers.set(id, &mut leg.wake_up, at);
-        }
-    }
-
-    /// Forgets a leg and frees what it holds; tells nobody.
-    fn remove_leg(&mut self, id: LegId) -> Option<Box<Leg>> {
-        let mut leg = self.legs.remove(&id)?;
-        self.timers.set(id, &mut leg.wake_up, None);
-        leg.audio.release(&self.shared.datapath);
-        if let Some(partner) = leg.partner.and_then(|partner| self.legs.get_mut(&partner)) {
-            partner.partner = None;
-        }
-        for invite in leg.invites() {
-            self.servers.remove(&invite);
-        }
-        if let Some(line) = leg.line() {
-            self.dialogs.remove(line.dialog.id());
-        }
-        if let State::Dialling(dialling) = &leg.state {
-            for early in &dialling.early {
-                self.dialogs.remove(early.dialog.id());
-            }
-        }
-        self.shared.counters.legs.fetch_sub(1, Ordering::Relaxed);
-        if let Some(legs) = self.calls.get_mut(&id.call.number) {
-            *legs -= 1;
-            if *legs == 0 {
-                self.calls.remove(&id.call.number);
-                self.shared.counters.calls.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        Some(leg)
-    }
-
     fn is_finished(&self) -> bool {
         let Some(until) = self.stop_at else { return false };
-        let waits = |purpose: &Purpose| !matches!(purpose, Purpose::Stray { answered: true, .. });
+        let waits = |purpose: &Purpose| !matches!(purpose, Purpose::Stray { answered: true, .. } | Purpose::Late(_));
         let quiet = self.legs.is_empty() && !self.clients.values().any(waits);
         quiet || self.shared.now() >= until
     }

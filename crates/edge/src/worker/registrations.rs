@@ -9,6 +9,9 @@ use super::Worker;
 impl Worker {
     /// Performs a REGISTER of the device that it authenticates as (RFC 3261 §10.3).
     pub(super) fn on_register(&mut self, now: Moment, key: ServerKey, flow: Flow, request: &Request) {
+        if let Err(rejection) = self.shared.intake.get().registration(request) {
+            return self.reject(key, request, &rejection);
+        }
         let directory = self.shared.directory.load_full();
         let result = {
             let mut registry = self.shared.registry();

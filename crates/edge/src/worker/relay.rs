@@ -45,6 +45,10 @@ impl Worker {
             // A phone may well name us as its outbound proxy; it is none of a relay's business.
             return false;
         }
+        if !own.more && request.uri().socket_addr() == Some(self.shared.sent_by) {
+            // A dialog that began at another edge and has come here, where the phone is: its route leads through us to us.
+            return false;
+        }
         match self.flow_to_edge(request, &own) {
             Some(to) => self.forward(from, to, request, &own),
             None => {
@@ -145,7 +149,7 @@ impl Worker {
 
     /// Whether a message can still go over a flow: a connection that is gone cannot be replaced by one of ours, because
     /// the phone is behind NAT or does not listen.
-    fn is_open(&self, flow: &Flow) -> bool {
+    pub(super) fn is_open(&self, flow: &Flow) -> bool {
         flow.connection.is_none_or(|connection| self.shared.connections.is_open(connection))
     }
 }

@@ -40,7 +40,10 @@ impl Worker {
                 return self.reject(key, request, &rejection);
             }
         }
-        self.respond(key, capabilities(request));
+        match self.shared.intake.get().call() {
+            Ok(()) => self.respond(key, capabilities(request)),
+            Err(rejection) => self.reject(key, request, &rejection),
+        }
     }
 
     /// Checks a caller's or phone's claim to be one of our devices.

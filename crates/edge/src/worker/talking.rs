@@ -12,7 +12,7 @@ use super::requests::capabilities;
 use super::senders::hop;
 use super::{AFTER_FORKS, Ending, Owner, Purpose, Worker};
 use crate::cause::to_reason;
-use crate::leg::{Asked, Exchange, Line, Parting, State, Talking, WayBack};
+use crate::leg::{Asked, Exchange, Line, Ours, Parting, Reviving, State, Talking, WayBack};
 
 impl Worker {
     /// A request within the dialog of a leg.
@@ -27,9 +27,13 @@ impl Worker {
         if let Err(rejection) = line.dialog.on_request(&request) {
             return self.reject(key, &request, &rejection);
         }
-        if line.way.pinned {
+        let moved = line.way.pinned && line.flow != flow;
+        if moved {
             // The phone's address as its NAT shows it now.
             line.flow = flow;
+        }
+        if moved || request.method().refreshes_target() {
+            self.image_changed(id);
         }
         match request.method() {
             Method::Bye => self.on_bye(id, key, &request),
@@ -113,7 +117,11 @@ impl Worker {
                     tracing::info!(call_id = %id.call, %error, "no usable answer in the ACK");
                     return self.break_off(id, Cause::NotAcceptable);
                 }
-                if let Some(partner) = leg.partner {
+                let partner = leg.partner;
+                if offered {
+                    self.image_changed(id);
+                }
+                if let Some(partner) = partner {
                     // What he said meanwhile had to wait.
                     self.reopen(now, id, partner);
                 }
@@ -208,17 +216,26 @@ impl Worker {
                 }
             }
             Some(&Purpose::Change { leg }) => self.on_change_response(now, key, leg, response),
+            Some(&Purpose::Revive { leg }) => self.on_revival_response(now, key, leg, response),
+            Some(Purpose::Late(line)) if last => {
+                let (ack, flow) = (line.dialog.ack(response.cseq()), hop(line));
+                if response.status().is_success() {
+                    self.endpoint.send_ack(key, response.to_tag().unwrap_or_default(), flow, ack);
+                }
+                self.clients.remove(&key);
+            }
             Some(Purpose::Bye(_)) if last => self.on_bye_response(key, response),
-            Some(Purpose::Bye(_)) => {}
+            Some(Purpose::Bye(_) | Purpose::Late(_)) => {}
         }
     }
 
     /// A request of ours ended without a response: as if the network had answered with `status`.
     pub(super) fn on_no_response(&mut self, now: Moment, key: ClientKey, status: StatusCode) {
         match self.clients.remove(&key) {
-            None | Some(Purpose::Stray { .. }) => {}
+            None | Some(Purpose::Stray { .. } | Purpose::Late(_)) => {}
             Some(Purpose::Dial { leg, branch }) => self.on_branch_failed(now, leg, branch, status.code()),
             Some(Purpose::Change { leg }) => self.on_change_failed(now, leg, status.code()),
+            Some(Purpose::Revive { leg }) => self.on_revival_failed(now, leg, status.code()),
             Some(Purpose::Bye(ending)) => drop(self.dialogs.remove(ending.line.dialog.id())),
         }
     }
@@ -267,8 +284,15 @@ impl Worker {
     pub(super) fn abandon_exchange(&mut self, id: LegId) {
         self.withdraw(self.shared.now(), id);
         let Some(State::Talking(talking)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else { return };
+        let request = match &talking.exchange {
+            Exchange::Ours(Ours { request, .. }) | Exchange::Reviving(Reviving { request, .. }) => *request,
+            Exchange::None | Exchange::Theirs(_) | Exchange::Again(..) => None,
+        };
+        if let Some(key) = request {
+            self.clients.insert(key, Purpose::Late(Box::new(talking.line.clone())));
+        }
         match std::mem::take(&mut talking.exchange) {
-            Exchange::None => {}
+            Exchange::None | Exchange::Reviving(_) => {}
             Exchange::Theirs(theirs) => {
                 self.servers.remove(&theirs.key);
                 self.reply(theirs.key, &theirs.request, StatusCode::REQUEST_TERMINATED);

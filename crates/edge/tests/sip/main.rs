@@ -5,12 +5,16 @@
 mod adoption;
 mod calls;
 mod dialling;
+mod drain;
 mod early;
 mod hold;
 mod races;
 mod registration;
 mod relay;
+mod revival;
+mod revival_ways;
 mod senders;
+mod shot;
 mod support;
 mod tcp;
 mod torture;

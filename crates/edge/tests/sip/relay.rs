@@ -15,14 +15,14 @@ const B: NodeId = NodeId(2);
 const LONG: Duration = Duration::from_secs(30);
 
 /// A caller at edge A, Anna's phone at edge B.
-struct Pair {
-    scene: Scene,
-    b: Center,
-    at: Vec<Location>,
+pub struct Pair {
+    pub scene: Scene,
+    pub b: Center,
+    pub at: Vec<Location>,
 }
 
 /// An edge of two workers, so that nothing depends on who reads the socket.
-fn edge(node: NodeId, ip: &str) -> Center {
+pub fn edge(node: NodeId, ip: &str) -> Center {
     let ip = ip.parse().unwrap();
     let config = EdgeConfig { node, sip_bind: (ip, 0).into(), advertise: ip, workers: 2, ..config() };
     let directory =
@@ -31,7 +31,7 @@ fn edge(node: NodeId, ip: &str) -> Center {
 }
 
 /// Both edges, which know each other; nobody is registered.
-fn edges() -> (Center, Center) {
+pub fn edges() -> (Center, Center) {
     let (a, b) = (edge(NodeId(1), "127.0.9.1"), edge(B, "127.0.9.5"));
     let addresses = [(NodeId(1), a.addr()), (B, b.addr())];
     a.edge.update_peers(addresses);
@@ -40,12 +40,12 @@ fn edges() -> (Center, Center) {
 }
 
 /// Where an edge says that Anna is now.
-fn reported(center: &Center) -> Vec<Location> {
+pub fn reported(center: &Center) -> Vec<Location> {
     let told = center.reachability.recv_timeout(LONG).expect("a report");
     told.contacts.into_iter().map(|contact| Location { edge: told.edge, contact }).collect()
 }
 
-fn pair() -> Pair {
+pub fn pair() -> Pair {
     let (a, b) = edges();
     let (carrier, agent) = (Phone::new("127.0.9.2", a.addr()), Phone::new("127.0.9.3", b.addr()));
     agent.register("anna", "SHA-256", 600);
@@ -53,7 +53,7 @@ fn pair() -> Pair {
     Pair { scene: Scene { center: a, carrier, agent }, b, at }
 }
 
-fn dial(center: &Center, caller: LegId, at: &[Location]) -> LegId {
+pub fn dial(center: &Center, caller: LegId, at: &[Location]) -> LegId {
     let leg = LegId { call: caller.call, n: 1 };
     let target = DialTarget::Device { device: device_id("anna"), at: at.to_vec() };
     let shown = CallerId { number: "+48600000000".into(), name: String::new() };
@@ -62,20 +62,20 @@ fn dial(center: &Center, caller: LegId, at: &[Location]) -> LegId {
 }
 
 /// Caller and agent in conversation.
-struct Conversation {
-    caller_talk: Talk,
-    caller: LegId,
-    leg: LegId,
-    agent_talk: Talk,
+pub struct Conversation {
+    pub caller_talk: Talk,
+    pub caller: LegId,
+    pub leg: LegId,
+    pub agent_talk: Talk,
     /// The Route lines of the phone's requests.
-    routes: String,
-    caller_hears: Msg,
-    invite: Msg,
+    pub routes: String,
+    pub caller_hears: Msg,
+    pub invite: Msg,
 }
 
 impl Pair {
     /// Anna's phone rings.
-    fn ringing(&self) -> (LegId, Msg) {
+    pub fn ringing(&self) -> (LegId, Msg) {
         let (_, caller, _) = self.scene.answered();
         let leg = dial(&self.scene.center, caller, &self.at);
         let invite = self.scene.agent.expect_request("INVITE");
@@ -84,11 +84,11 @@ impl Pair {
         (leg, invite)
     }
 
-    fn talking(&self) -> Conversation {
+    pub fn talking(&self) -> Conversation {
         self.talking_with(&agent_sdp("sendrecv"))
     }
 
-    fn talking_with(&self, answer: &str) -> Conversation {
+    pub fn talking_with(&self, answer: &str) -> Conversation {
         let Scene { center, agent, .. } = &self.scene;
         let (caller_talk, caller, caller_hears) = self.scene.answered();
         let leg = dial(center, caller, &self.at);

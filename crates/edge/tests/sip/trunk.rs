@@ -9,7 +9,7 @@ use carillon_edge::Credentials;
 use crate::support::scene::caller_sdp;
 use crate::support::{Center, Msg, Phone, fixed, sdp, trunk, trunk_id};
 
-const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"c\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
+pub const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"c\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
 
 /// A center with the trunk at 127.0.9.4, which knows us as `acme`, and Piotr's phone at 127.0.9.3.
 fn center() -> (Center, Phone, Phone) {
@@ -24,7 +24,7 @@ fn center() -> (Center, Phone, Phone) {
 
 /// Refuses the request, and expects it again with credentials that are made for its URI.
 #[track_caller]
-fn challenged(carrier: &Phone, request: &Msg) -> Msg {
+pub fn challenged(carrier: &Phone, request: &Msg) -> Msg {
     carrier.respond(request, "407 Proxy Authentication Required", "t", CHALLENGE, "");
     let again = loop {
         let message = carrier.recv();

@@ -20,6 +20,8 @@ pub struct SessionDescription {
     pub session: u64,
     /// The version of the `o=` line; it grows with each change.
     pub version: u64,
+    /// The address of the `o=` line, which only names the session; when there is none, `connection` is written.
+    pub origin: Option<IpAddr>,
     /// The address of streams that have none of their own. The unspecified address means hold in old phones.
     pub connection: Option<IpAddr>,
     /// The direction of streams that have none of their own.
@@ -70,8 +72,14 @@ impl SessionDescription {
         if body.len() > MAX_BYTES {
             return Err(SdpError::TooLarge);
         }
-        let mut description =
-            SessionDescription { session: 0, version: 0, connection: None, direction: None, media: Vec::new() };
+        let mut description = SessionDescription {
+            session: 0,
+            version: 0,
+            origin: None,
+            connection: None,
+            direction: None,
+            media: Vec::new(),
+        };
         let mut recognised = false;
         for (index, line) in body.split(|&byte| byte == b'\n' || byte == b'\r').enumerate() {
             let Some((kind, value)) = split_line(line) else { continue };
@@ -91,6 +99,7 @@ impl SessionDescription {
                 // A session id that is no number is compared by nobody; the version then counts as 0.
                 self.session = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
                 self.version = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                self.origin = words.nth(2).and_then(|word| word.parse().ok());
             }
             b'c' => {
                 let address = read_connection(value)?;
@@ -160,7 +169,7 @@ impl MediaDescription {
 
 impl fmt::Display for SessionDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = self.connection.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        let owner = self.origin.or(self.connection).unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         write!(f, "v=0\r\no=- {} {} IN {}\r\ns=-\r\n", self.session, self.version, Net(owner))?;
         if let Some(address) = self.connection {
             write!(f, "c=IN {}\r\n", Net(address))?;

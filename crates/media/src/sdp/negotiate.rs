@@ -1,6 +1,6 @@
 //! Offer and answer (RFC 3264) for one audio stream, from our side.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Direction, MediaDescription, Negotiated, PayloadTypes, RtpMap, SdpError, SessionDescription, reachable};
 use crate::{Codec, FRAME_MILLIS};
@@ -8,6 +8,8 @@ use crate::{Codec, FRAME_MILLIS};
 /// The payload type of telephone events in our own offers.
 const OFFERED_EVENTS: u8 = 101;
 const TELEPHONE_EVENT: &str = "telephone-event";
+/// No session of ours changes that often; whoever goes on with it can count further without overflow.
+const LAST_VERSION: u64 = u64::MAX / 2;
 
 /// Our side of one leg's session: what we said last, so that re-offers keep the streams' number and order and the
 /// `o=` version grows with each change (RFC 3264 §8).
@@ -17,9 +19,13 @@ const TELEPHONE_EVENT: &str = "telephone-event";
 pub struct Session {
     id: u64,
     version: u64,
+    /// Where the session began: an address that only names it.
+    origin: IpAddr,
     local: SocketAddr,
     /// What we said last, once we have said anything.
     said: Option<Said>,
+    /// What was said elsewhere before we went on with the session.
+    before: Option<Box<Said>>,
     /// The peer's address of the last exchange, for the old form of hold, which names none.
     peer: Option<SocketAddr>,
 }
@@ -53,7 +59,43 @@ impl Session {
     /// A session that has said nothing yet. `id` names it in the `o=` line and must differ from call to call; `local` is
     /// where the peer shall send its RTP: the advertised address.
     pub fn new(id: u64, local: SocketAddr) -> Self {
-        Session { id, version: 0, local, said: None, peer: None }
+        Session { id, version: 0, origin: local.ip(), local, said: None, before: None, peer: None }
+    }
+
+    /// Goes on with a session elsewhere: `said` is the last description of the one who began it, `peer` where the peer's
+    /// audio was then. What is said next is the next version of the same session (RFC 3264 §8).
+    ///
+    /// # Errors
+    /// When `said` is no description of ours.
+    pub fn resume(said: &[u8], local: SocketAddr, peer: Option<SocketAddr>) -> Result<Self, SdpError> {
+        let said = SessionDescription::parse(said)?;
+        if said.version > LAST_VERSION {
+            return Err(SdpError::Unexpected);
+        }
+        let place = said.media.iter().position(usable).ok_or(SdpError::NoAudio)?;
+        let stream = &said.media[place];
+        let audio = known_codecs(stream);
+        if audio.is_empty() {
+            return Err(SdpError::NoCodec);
+        }
+        let before = Said {
+            audio,
+            telephone_event: known_events(stream),
+            direction: said.direction_of(stream),
+            protocol: stream.protocol.clone(),
+            place,
+            refused: refused_streams(&said, place),
+            offered: false,
+        };
+        Ok(Session {
+            id: said.session,
+            version: said.version + 1,
+            origin: said.origin.ok_or(SdpError::Address)?,
+            local,
+            said: None,
+            before: Some(Box::new(before)),
+            peer,
+        })
     }
 
     /// Names another local address from the next description on, as when a leg has to move to another port.
@@ -67,7 +109,7 @@ impl Session {
     /// Our offer: the codecs in this order (none twice), telephone events, 20 ms. Within an established session it is a
     /// re-offer, which keeps the streams and the payload types already in use.
     pub fn offer(&mut self, codecs: &[Codec], direction: Direction) -> String {
-        let before = self.said.as_ref();
+        let before = self.known();
         let number = |codec: Codec| {
             let used = before.and_then(|said| said.audio.iter().find(|(_, known)| *known == codec));
             used.map_or(codec.static_payload_type(), |(payload_type, _)| *payload_type)
@@ -151,6 +193,11 @@ impl Session {
         self.said.as_ref().map(|said| self.write(said))
     }
 
+    /// What was said last, here or elsewhere.
+    fn known(&self) -> Option<&Said> {
+        self.said.as_ref().or(self.before.as_deref())
+    }
+
     /// Says something: the version grows when it differs from what we said before.
     fn say(&mut self, mut next: Said) -> String {
         if let Some(said) = &mut self.said {
@@ -160,14 +207,22 @@ impl Session {
         next.refused.shrink_to_fit();
         let text = self.write(&next);
         self.said = Some(next);
+        self.before = None;
         text
     }
 
     fn write(&self, said: &Said) -> String {
         let mut media: Vec<_> = said.refused.iter().map(Refused::describe).collect();
         media.insert(said.place.min(media.len()), self.describe_audio(said));
-        let connection = Some(self.local.ip());
-        SessionDescription { session: self.id, version: self.version, connection, direction: None, media }.to_string()
+        let description = SessionDescription {
+            session: self.id,
+            version: self.version,
+            origin: Some(self.origin),
+            connection: Some(self.local.ip()),
+            direction: None,
+            media,
+        };
+        description.to_string()
     }
 
     fn describe_audio(&self, said: &Said) -> MediaDescription {
@@ -190,7 +245,7 @@ impl Session {
 
     /// Which stream of an offer is ours: the one we had, as long as it can be used, else the first that can.
     fn choose(&self, offer: &SessionDescription) -> Result<usize, SdpError> {
-        let had = self.said.as_ref().map(|said| said.place);
+        let had = self.known().map(|said| said.place);
         let fits = |place: usize| offer.media.get(place).is_some_and(usable);
         let with_codec = || offer.media.iter().position(|stream| usable(stream) && !known_codecs(stream).is_empty());
         let first = || offer.media.iter().position(usable);

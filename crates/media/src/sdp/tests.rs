@@ -221,3 +221,42 @@ proptest! {
         prop_assert_eq!(read.media[0].port, port);
     }
 }
+
+// spec: CL-4
+#[test]
+fn cl_4_a_session_that_goes_on_elsewhere_is_the_same_session() {
+    let offer = "v=0\r\no=- 5 5 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=video 9 RTP/AVP 99\r\n\
+        m=audio 4000 RTP/AVP 96 97\r\na=rtpmap:96 PCMA/8000\r\na=rtpmap:97 telephone-event/8000\r\n";
+    let mut session = Session::new(77, "192.0.2.1:20000".parse().unwrap());
+    let (said, agreed) = session.answer(offer.as_bytes(), None, Direction::SendRecv).unwrap();
+    let heir = "192.0.2.2:0".parse().unwrap();
+    let mut resumed = Session::resume(said.as_bytes(), heir, Some(agreed.peer)).unwrap();
+    assert_eq!(resumed.current(), None, "nothing has been said here");
+    resumed.set_local("192.0.2.2:30000".parse().unwrap());
+    let again = resumed.offer(&Codec::ALL, Direction::SendRecv);
+    let read = SessionDescription::parse(again.as_bytes()).unwrap();
+    assert_eq!((read.session, read.version), (77, 1));
+    assert_eq!((read.origin, read.connection), ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok()));
+    let streams: Vec<_> = read.media.iter().map(|media| (media.kind.as_str(), media.port)).collect();
+    assert_eq!(streams, [("video", 0), ("audio", 30_000)], "number and order of the streams stay (RFC 3264 §8)");
+    assert_eq!(read.media[1].payload_types().collect::<Vec<_>>(), [96, 0, 97], "and so do the payload types in use");
+    // What it says next is the next version, and an old form of hold still finds the address.
+    let held = "v=0\r\no=- 5 6 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=video 0 RTP/AVP 99\r\n\
+        m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMA/8000\r\n";
+    let (answer, negotiated) = resumed.answer(held.as_bytes(), None, Direction::SendRecv).unwrap();
+    assert_eq!(SessionDescription::parse(answer.as_bytes()).unwrap().version, 2);
+    assert_eq!(negotiated.peer, agreed.peer);
+}
+
+#[test]
+fn only_a_description_of_ours_can_be_resumed() {
+    let here = "192.0.2.2:0".parse().unwrap();
+    let resume = |text: &str| Session::resume(text.as_bytes(), here, None).map(drop);
+    let good = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n";
+    assert_eq!(resume(good), Ok(()));
+    assert_eq!(resume(&good.replace("4000", "0")), Err(SdpError::NoAudio));
+    assert_eq!(resume(&good.replace("AVP 0", "AVP 3")), Err(SdpError::NoCodec));
+    assert_eq!(resume(&good.replace("o=- 1 1 IN IP4 192.0.2.1\r\n", "")), Err(SdpError::Address));
+    assert_eq!(resume(&good.replace("1 1 IN", &format!("1 {} IN", u64::MAX))), Err(SdpError::Unexpected));
+    assert!(resume("").is_err());
+}

@@ -175,6 +175,15 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Forgets a request: it is not sent again, and responses to it belong to nothing.
+    pub fn forget_client(&mut self, key: ClientKey) {
+        for key in [key, key.of_cancel()] {
+            if let Some(transaction) = self.clients.remove(&key) {
+                self.reschedule(Timed::Client(key), transaction.scheduled, None);
+            }
+        }
+    }
+
     fn cancel_when_proceeding(&mut self, now: Moment, invite: ClientKey) {
         let Some(transaction) = self.clients.get_mut(&invite) else { return };
         let proceeding = matches!(&transaction.machine, Machine::Invite(m) if m.is_proceeding());

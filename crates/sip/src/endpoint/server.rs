@@ -247,6 +247,11 @@ impl Endpoint {
         self.servers.get(&key)?.invite.as_ref()
     }
 
+    /// Forgets a received request and our response to it: neither is repeated any more.
+    pub fn forget_server(&mut self, key: ServerKey) {
+        self.close_server(key);
+    }
+
     pub(super) fn tick_server(&mut self, now: Moment, key: ServerKey) {
         if let Some(transaction) = self.servers.get_mut(&key) {
             transaction.scheduled = None;

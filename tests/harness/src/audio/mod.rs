@@ -6,5 +6,5 @@ pub mod tone;
 pub mod wav;
 
 pub use g711::Codec;
-pub use rtp::{Audio, Heard};
+pub use rtp::{Audio, Heard, Pause};
 pub use tone::Sound;

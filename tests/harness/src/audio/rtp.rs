@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::g711::Codec;
 use super::tone::{Sine, Sound, classify};
@@ -25,6 +25,20 @@ const KEPT: usize = 64;
 pub const EVENT_TYPE: u8 = 101;
 const KEYS: &[u8] = b"0123456789*#ABCD";
 
+/// Packets come every 20 ms; a longer time without one than this is remembered.
+const PAUSE: Duration = Duration::from_millis(30);
+/// Pauses that [`Heard`] remembers.
+const PAUSES: usize = 64;
+
+/// A time in which nothing came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When the last packet before it came.
+    pub began: Instant,
+    /// How long it was.
+    pub length: Duration,
+}
+
 /// What came in so far. Nothing in it is ever taken back, so a late reader misses nothing but old windows.
 #[derive(Clone, Debug, Default)]
 pub struct Heard {
@@ -38,9 +52,25 @@ pub struct Heard {
     pub latest: VecDeque<Sound>,
     /// Key presses, one character each.
     pub keys: String,
+    /// When the first and the newest packet came.
+    pub between: Option<(Instant, Instant)>,
+    /// The newest pauses of more than 30 ms between packets, newest last.
+    pub pauses: VecDeque<Pause>,
 }
 
 impl Heard {
+    fn note_arrival(&mut self, now: Instant) {
+        let (first, last) = self.between.unwrap_or((now, now));
+        let length = now - last;
+        if length > PAUSE {
+            self.pauses.push_back(Pause { began: last, length });
+            if self.pauses.len() > PAUSES {
+                self.pauses.pop_front();
+            }
+        }
+        self.between = Some((first, now));
+    }
+
     /// The windows that came after the first `since` ones, as far as they are remembered.
     pub fn after(&self, since: u64) -> impl Iterator<Item = Sound> {
         let fresh = self.windows.saturating_sub(since).min(self.latest.len() as u64) as usize;
@@ -122,6 +152,11 @@ impl Audio {
     /// What came in so far.
     pub fn heard(&self) -> Heard {
         self.heard.borrow().clone()
+    }
+
+    /// How long nothing has come in; `None` before the first packet.
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.heard.borrow().between.map(|(_, last)| last.elapsed())
     }
 
     /// Waits until `windows` windows in a row, all from now on, are as `wanted` says.
@@ -295,6 +330,7 @@ impl Receiver {
             return;
         }
         heard.packets += 1;
+        heard.note_arrival(Instant::now());
         let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
         let (sequence, timestamp, ssrc) = (word(0) as u16, word(4), word(8));
         let codec = match packet[1] & 0x7f {

@@ -42,6 +42,8 @@ pub struct Membership {
     pub node: u8,
     /// etcd's client addresses.
     pub etcd: Vec<String>,
+    /// As the node's file lists them: `[edge, acd, api]`. Every node of a test has an API.
+    pub roles: &'static str,
 }
 
 impl Launch {
@@ -57,7 +59,18 @@ impl Launch {
 
     /// `carillon serve --config`: a node of a cluster, on an address of its own.
     pub fn member(block: Block, center: Option<String>, node: u8, etcd: Vec<String>) -> Self {
-        Launch { member: Some(Membership { node, etcd }), center, ..Launch::dev(block) }
+        let member = Membership { node, etcd, roles: "[edge, acd, api]" };
+        Launch { member: Some(member), center, ..Launch::dev(block) }
+    }
+
+    /// With these roles.
+    pub fn roles(mut self, roles: &'static str) -> Self {
+        self.member.iter_mut().for_each(|member| member.roles = roles);
+        self
+    }
+
+    fn speaks_sip(&self) -> bool {
+        self.member.as_ref().is_none_or(|member| member.roles.contains("edge"))
     }
 
     /// Where it lives.
@@ -79,6 +92,8 @@ pub struct Carillon {
     pub sip: SocketAddr,
     /// Where its API listens.
     pub api: SocketAddr,
+    /// Where health and metrics are served over plain HTTP.
+    pub http: SocketAddr,
     /// How long it took until both answered.
     pub start_up: Duration,
     child: Child,
@@ -102,8 +117,9 @@ impl Membership {
     fn yaml(&self, center: bool, link: SocketAddr) -> String {
         let endpoints: Vec<String> = self.etcd.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
         format!(
-            "node: {}\n{}data: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
+            "node: {}\nroles: {}\n{}data: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
             self.node,
+            self.roles,
             if center { "center: center.yaml\n" } else { "" },
             endpoints.join(", ")
         )
@@ -119,7 +135,7 @@ impl Carillon {
             Some(port) => SocketAddr::new(ip, port),
             None => free_port(ip)?,
         };
-        let api = free_port(ip)?;
+        let (api, http) = (free_port(ip)?, free_port(ip)?);
         let mut command = Command::new(binary()?);
         let file = folder.path().join("center.yaml");
         if let Some(yaml) = &launch.center {
@@ -139,6 +155,7 @@ impl Carillon {
             .arg("--data")
             .arg(folder.path().join("data"))
             .args(["--sip", &sip.to_string(), "--api", &api.to_string(), "--advertise", &ip.to_string()])
+            .args(["--metrics", &http.to_string()])
             .args(&launch.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("the log file")?)
@@ -146,14 +163,14 @@ impl Carillon {
             .kill_on_drop(true);
         let began = Instant::now();
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
-        let mut running = Carillon { sip, api, start_up: Duration::ZERO, child, folder };
-        running.wait_until_ready(began).await?;
+        let mut running = Carillon { sip, api, http, start_up: Duration::ZERO, child, folder };
+        running.wait_until_ready(began, launch.speaks_sip()).await?;
         Ok(running)
     }
 
-    async fn wait_until_ready(&mut self, began: Instant) -> Result<()> {
+    async fn wait_until_ready(&mut self, began: Instant, sip: bool) -> Result<()> {
         let mut poll = tokio::time::interval(Duration::from_millis(5));
-        for address in [self.sip, self.api] {
+        for address in sip.then_some(self.sip).into_iter().chain([self.api]) {
             while TcpStream::connect(address).await.is_err() {
                 if let Some(status) = self.child.try_wait().context("the process")? {
                     bail!("carillon ended with {status} instead of starting:\n{}", self.log());
@@ -222,15 +239,25 @@ impl Carillon {
         serde_json::from_str(&text).with_context(|| format!("carillon {} printed {text:?}", args.join(" ")))
     }
 
+    /// What it answers to `GET path`: status and body.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        super::http::get(self.http, path).await
+    }
+
     /// Interrupts it, as Ctrl-C does, and waits for its clean end. Returns its log.
-    pub async fn stop(mut self) -> Result<String> {
+    pub async fn stop(self) -> Result<String> {
         process::signal(&self.child, "INT").await?;
-        let status = process::wait(&mut self.child, "carillon after SIGINT", END).await;
+        Ok(self.ended("carillon after SIGINT", END).await?.0)
+    }
+
+    /// Waits for its clean end. Returns its log, and its folder, which stays until it is dropped.
+    pub async fn ended(mut self, what: &str, within: Duration) -> Result<(String, TempDir)> {
+        let status = process::wait(&mut self.child, what, within).await;
         let log = self.log();
         let status = status.with_context(|| log.clone())?;
         ensure!(status.success(), "carillon ended with {status}:\n{log}");
         ensure!(!log.contains("panicked"), "a thread panicked:\n{log}");
-        Ok(log)
+        Ok((log, self.folder))
     }
 }
 

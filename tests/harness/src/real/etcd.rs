@@ -86,6 +86,14 @@ impl Etcd {
         self.members.iter().map(|member| format!("http://{}", member.client)).collect()
     }
 
+    /// CPU time that all servers have used.
+    pub fn cpu(&self) -> Result<Duration> {
+        self.members.iter().try_fold(Duration::ZERO, |sum, member| {
+            let pid = member.child.id().context("etcd has ended")?;
+            Ok(sum + process::usage(pid)?.cpu)
+        })
+    }
+
     /// Sends all servers a signal by name: `STOP` freezes them, `CONT` lets them go on.
     pub async fn signal(&self, name: &str) -> Result<()> {
         for member in &self.members {

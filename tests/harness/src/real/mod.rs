@@ -3,6 +3,7 @@
 pub mod baresip;
 pub mod carillon;
 pub mod etcd;
+pub mod http;
 pub mod network;
 pub mod process;
 pub mod sipp;

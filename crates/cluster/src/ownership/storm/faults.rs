@@ -16,6 +16,8 @@ pub(super) struct Faults {
     pub(super) slow: usize,
     /// Whether broken links are noticed.
     pub(super) suspicion: bool,
+    /// Whether working links are not noticed: then only who is registered is asked before a take-over.
+    pub(super) unlinked: bool,
     /// A deliberate mistake: leases are counted from when the keep-alive was answered.
     pub(super) counts_from_answer: bool,
     pub(super) happen: bool,
@@ -32,6 +34,7 @@ impl Faults {
             loss: 0,
             slow: 0,
             suspicion: false,
+            unlinked: false,
             counts_from_answer: false,
             happen: false,
             outage: false,
@@ -123,9 +126,9 @@ impl World {
         for (near, far) in [(a, b), (b, a)] {
             let boot = self.nodes[&near].boot;
             let notice = self.up_to(300);
-            if up {
+            if up && !self.faults.unlinked {
                 self.at(notice, Item::Arrives(near, boot, Event::LinkUp(far)));
-            } else if self.faults.suspicion {
+            } else if !up && self.faults.suspicion {
                 self.at(notice, Item::Arrives(near, boot, Event::LinkDown(far)));
             }
         }

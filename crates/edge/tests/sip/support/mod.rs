@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use carillon_acd::ids::{AgentId, DeviceId, LegId, Name, NodeId, TrunkId};
-use carillon_acd::leg::{Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability};
+use carillon_acd::leg::{Contact, DialTarget, Incoming, LegCommand, LegEvent, LegImage, Reachability};
 use carillon_edge::{Callbacks, Credentials, Device, Directory, Edge, EdgeConfig, Stats, Trunk};
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -67,6 +67,7 @@ pub struct Center {
     pub incoming: Receiver<Incoming>,
     pub events: Receiver<(LegId, LegEvent)>,
     pub reachability: Receiver<Reachability>,
+    pub images: Receiver<(LegId, LegImage)>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -99,13 +100,15 @@ impl Center {
         let (incoming_tx, incoming) = channel();
         let (events_tx, events) = channel();
         let (reachability_tx, reachability) = channel();
+        let (images_tx, images) = channel();
         let callbacks = Callbacks {
             on_incoming: Arc::new(move |i| drop(incoming_tx.send(i))),
             on_leg_event: Arc::new(move |leg, event| drop(events_tx.send((leg, event)))),
             on_reachability: Arc::new(move |r| drop(reachability_tx.send(r))),
+            on_image: Some(Arc::new(move |leg, image| drop(images_tx.send((leg, image))))),
         };
         let edge = runtime.block_on(async { Edge::start(config, Arc::new(directory), callbacks).unwrap() });
-        Center { edge, incoming, events, reachability, runtime }
+        Center { edge, incoming, events, reachability, images, runtime }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -142,6 +145,14 @@ impl Center {
         assert_eq!((told.agent.name.as_str(), told.device, told.edge), (agent, 0, NodeId(1)));
         let contact = |phone: &&Phone| Contact::new(&format!("sip:phone@{}", phone.addr()), phone.addr().ip()).unwrap();
         assert_eq!(told.contacts, phones.iter().map(contact).collect::<Vec<_>>());
+    }
+
+    /// The next image, which is of this leg.
+    #[track_caller]
+    pub fn image(&self, leg: LegId) -> LegImage {
+        let (whose, image) = self.images.recv_timeout(PATIENCE).expect("an image");
+        assert_eq!(whose, leg);
+        image
     }
 
     #[track_caller]

@@ -82,12 +82,18 @@ impl Wire {
     }
 
     pub fn respond(&mut self, request: &Msg, status: &str, body: &str) {
-        let (here, vias, routes) = (self.here(), request.lines_of("Via"), request.lines_of("Record-Route"));
+        let contact = format!("<sip:x@{};transport=tcp>", self.here());
+        self.respond_from(request, status, body, &contact);
+    }
+
+    /// The same with another Contact.
+    pub fn respond_from(&mut self, request: &Msg, status: &str, body: &str, contact: &str) {
+        let (vias, routes) = (request.lines_of("Via"), request.lines_of("Record-Route"));
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let to = request.header("To");
         let to = if to.contains("tag=") { to.to_owned() } else { format!("{to};tag=tcp") };
         self.send(&format!(
-            "SIP/2.0 {status}\r\n{vias}{routes}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:x@{here};transport=tcp>\r\n{kind}\
+            "SIP/2.0 {status}\r\n{vias}{routes}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: {contact}\r\n{kind}\
              Content-Length: {}\r\n\r\n{body}",
             request.header("From"),
             request.header("Call-ID"),
