@@ -222,6 +222,9 @@ impl Servant {
         let holdings = works.membership.holdings.load_full();
         let mut held = self.held_here(&tenures).await;
         held.extend(self.membership.reports.take(&tenures));
+        let known = |message: &Message| Owned::addressed(message).is_none_or(|owned| holdings.hold(&owned));
+        let (held, early): (Vec<_>, Vec<_>) = held.into_iter().partition(known);
+        early.into_iter().for_each(|message| self.membership.reports.keep_early(message));
         let titles = tenures.iter().flat_map(|tenure| {
             let title = self.title(*tenure);
             holdings.of(tenure.shard).iter().map(move |owned| (owned.clone(), title.clone()))
@@ -232,8 +235,7 @@ impl Servant {
             tracing::error!(%error, shards = count, "owners did not start");
         }
         for late in self.membership.reports.running(&tenures) {
-            // Whose owner did not start hears nothing.
-            let _ = works.center.deliver(late);
+            self.membership.give(late);
         }
     }
 
@@ -350,14 +352,18 @@ impl Membership {
         let Some(tenure) = tenure.filter(|_| is_news(&message)) else {
             return tracing::debug!(?message, "a message went astray");
         };
-        let Some(works) = self.works.get() else { return };
-        for message in self.reports.keep(vec![(tenure, message)]) {
-            if Owned::addressed(&message).is_some_and(|owned| self.holdings.load().hold(&owned)) {
-                // Its owner has started in this moment.
-                let _ = works.center.deliver(message);
-            } else {
-                self.reports.keep_early(message);
-            }
+        // Given back when its owner has started in this moment.
+        self.reports.keep(vec![(tenure, message)]).into_iter().for_each(|message| self.give(message));
+    }
+
+    /// For an owner that runs here, or has just ended; or that will run, when this node has heard of the configuration that
+    /// others know already.
+    fn give(&self, message: Message) {
+        if Owned::addressed(&message).is_none_or(|owned| self.holdings.load().hold(&owned)) {
+            // Nobody is left who could hear it.
+            let _ = self.works.get().map(|works| works.center.deliver(message));
+        } else {
+            self.reports.keep_early(message);
         }
     }
 
@@ -368,10 +374,7 @@ impl Membership {
             let owned = Owned::addressed(&message)?;
             Some((*tenures.get(&holdings::shard(&owned))?, message))
         });
-        for message in self.reports.keep(theirs.collect()) {
-            // It runs, or it has just ended.
-            let _ = self.works.get().map(|works| works.center.deliver(message));
-        }
+        self.reports.keep(theirs.collect()).into_iter().for_each(|message| self.give(message));
     }
 
     /// The election that made this node the owner of a shard, if it is.
