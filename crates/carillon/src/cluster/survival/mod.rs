@@ -150,7 +150,7 @@ impl Estate {
 
     /// This node stops and ends its calls itself: nobody is to take them over.
     pub(super) fn renounce(&self) {
-        let records = lock(&self.0.doubt).release();
+        let records = lock(&self.0.doubt).leave();
         self.write(records);
         if let Some(parts) = self.0.parts.get() {
             self.0.checkpoints.renounce(&parts.links);
