@@ -111,17 +111,17 @@ pub async fn serve(
                 .max_decoding_message_size(MOST_BYTES),
         )
         .add_service(
-            CallServiceServer::new(Calls::new(center.clone(), elsewhere)).max_decoding_message_size(MOST_BYTES),
+            CallServiceServer::new(Calls::new(center.clone(), elsewhere.clone())).max_decoding_message_size(MOST_BYTES),
         )
         .add_service(
             ExplainServiceServer::new(Explanations::new(center.clone(), store.clone()))
                 .max_decoding_message_size(MOST_BYTES),
         )
         .add_service(
-            StatisticsServiceServer::new(StatisticsPages::new(center, store.clone()))
+            StatisticsServiceServer::new(StatisticsPages::new(center, store.clone(), elsewhere.clone()))
                 .max_decoding_message_size(MOST_BYTES),
         )
-        .add_service(RecordServiceServer::new(Records::new(store)).max_decoding_message_size(MOST_BYTES))
+        .add_service(RecordServiceServer::new(Records::new(store, elsewhere)).max_decoding_message_size(MOST_BYTES))
         .add_service(ClusterServiceServer::new(Cluster::new(nodes, vitals)).max_decoding_message_size(MOST_BYTES))
         .add_service(WatchServiceServer::new(watch).max_decoding_message_size(MOST_BYTES))
         .serve_with_incoming_shutdown(listen::accept(listener), stopping);
