@@ -34,7 +34,12 @@ impl Elsewhere {
     }
 
     fn asked<T>(&self, request: &Request<T>) -> Option<&Arc<dyn Nodes>> {
-        self.nodes.as_ref().filter(|_| !request.metadata().contains_key(FORWARDED))
+        self.nodes.as_ref().filter(|_| !self.is_forwarded(request))
+    }
+
+    /// Whether another node's API asks: it is answered from here alone.
+    pub(crate) fn is_forwarded<T>(&self, request: &Request<T>) -> bool {
+        request.metadata().contains_key(FORWARDED)
     }
 
     /// The API of the node that owns this, unless that is here, or nobody, or the request was sent on already.
@@ -62,8 +67,18 @@ impl Elsewhere {
 
     /// All other nodes that may have a part of what is asked for, likewise.
     pub(crate) fn others<T>(&self, request: &Request<T>, has_part: impl Fn(&Other) -> bool) -> Vec<Other> {
-        let others = self.asked(request).map(|nodes| nodes.others()).unwrap_or_default();
+        if self.asked(request).is_some() { self.all_others(has_part) } else { Vec::new() }
+    }
+
+    /// The same for a smaller question, which whoever is asked answers alone: also to put together what was sent on.
+    pub(crate) fn all_others(&self, has_part: impl Fn(&Other) -> bool) -> Vec<Other> {
+        let others = self.nodes.as_ref().map(|nodes| nodes.others()).unwrap_or_default();
         others.into_iter().filter(has_part).collect()
+    }
+
+    /// The API of the owner for a smaller question, likewise.
+    pub(crate) fn owner_of_part(&self, owned: &Owned) -> Option<Channel> {
+        self.nodes.as_ref()?.api_of_owner(owned)
     }
 }
 
@@ -207,7 +222,8 @@ mod tests {
     #[test]
     fn parts_of_one_item_are_added_up() {
         let own = (vec![(1, 10), (2, 20)], String::new());
-        let others = vec![(NodeId(2), (vec![(2, 2), (3, 3)], String::new())), (NodeId(3), (vec![(2, 1)], String::new()))];
+        let others =
+            vec![(NodeId(2), (vec![(2, 2), (3, 3)], String::new())), (NodeId(3), (vec![(2, 1)], String::new()))];
         let add = |sum: &mut (u32, u32), part: &(u32, u32)| sum.1 += part.1;
         let (page, next) = joined(10, own, others, |item| item.0, add, |item| item.0.to_string());
         assert_eq!((page, next.as_str()), (vec![(1, 10), (2, 23), (3, 3)], ""));
