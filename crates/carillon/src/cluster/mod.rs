@@ -84,8 +84,16 @@ struct Works {
 }
 
 impl Works {
-    /// What was said of phones while there was no link to `node` is lost: it is said again for the agents that it owns.
-    fn tell_where_phones_are(&self, node: NodeId) {
+    /// What was said while there was no link to `node` is lost, and it may own since then what others owned before, without
+    /// having heard this node: what calls here hold is said again, and then where phones are. In this order, or an agent who
+    /// talks would be taken for one who is free.
+    async fn tell_again(&self, node: NodeId) {
+        let directory = self.membership.cluster.directory().clone();
+        let owned_there = move |owned: &Owned| {
+            let owner = directory.owner(holdings::shard(owned)).filter(|owner| owner.node == node)?;
+            Some(owners_epoch(owner.epoch))
+        };
+        self.center.held(owned_there).await.into_iter().for_each(|held| self.membership.carry(held));
         let Some(edge) = &self.edge else { return };
         let directory = self.membership.cluster.directory();
         let owned_there = |agent: &AgentId| directory.of_agent(agent).is_some_and(|owner| owner.node == node);
@@ -331,7 +339,8 @@ impl Membership {
     }
 
     /// Sends a message to the node of its call or of its owner. Between two owners it is lost: whoever sent it has a
-    /// deadline. Only where phones are is not said again for minutes: it waits for an owner that is about to start here.
+    /// deadline. What is for an owner that is about to start here waits for it: callers who come meanwhile would otherwise
+    /// stand behind those who come later.
     pub fn carry(&self, message: Message) {
         let Some(to) = self.owner(&message).filter(|to| *to != self.me) else { return self.keep(message) };
         if let Some(envelope) = message.to_wire()
@@ -352,7 +361,7 @@ impl Membership {
 
     fn keep(&self, message: Message) {
         let tenure = Owned::addressed(&message).and_then(|owned| self.tenure(holdings::shard(&owned)));
-        let Some(tenure) = tenure.filter(|_| is_news(&message)) else {
+        let Some(tenure) = tenure else {
             return tracing::debug!(?message, "a message went astray");
         };
         // Given back when its owner has started in this moment.
@@ -463,7 +472,12 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed:
             match boot {
                 Some(boot) => {
                     works.estate.link_up(node, boot);
-                    works.tell_where_phones_are(node);
+                    let late = late.clone();
+                    tokio::spawn(async move {
+                        if let Some(works) = late.get() {
+                            works.tell_again(node).await;
+                        }
+                    });
                 }
                 None => works.estate.link_down(node, link_address(works.membership.cluster(), node)),
             }
@@ -471,7 +485,7 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed:
     }
 }
 
-/// Where phones are: everything else is repeated by who said it.
+/// Where phones are is not said again for minutes; everything else soon, by who said it.
 const fn is_news(message: &Message) -> bool {
     matches!(message, Message::Agent(_, agent::Event::Reachable { .. }))
 }
