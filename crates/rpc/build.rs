@@ -9,7 +9,7 @@ use prost::Message;
 
 const ROOT: &str = "../../proto";
 const PUBLIC: [&str; 8] = ["agents", "queues", "calls", "cluster", "records", "explain", "statistics", "watch"];
-const CLUSTER: [&str; 5] = ["ids", "agent", "queue", "call", "links"];
+const CLUSTER: [&str; 6] = ["ids", "agent", "queue", "call", "checkpoints", "links"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");

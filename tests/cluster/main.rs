@@ -3,6 +3,7 @@
 mod elsewhere;
 mod operate;
 mod scene;
+mod survival;
 
 use std::time::Duration;
 

@@ -15,10 +15,14 @@ use tempfile::TempDir;
 /// How long a take-over may take, with what the machine's other work adds to its 3 s.
 pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(30);
 
+/// The roles of an ordinary node.
+const ALL: &str = "[edge, acd, api]";
+
 /// A cluster.
 pub(crate) struct Scene {
     block: Block,
     etcd: Etcd,
+    yaml: String,
     nodes: BTreeMap<u8, Carillon>,
     /// The folders of those that were killed.
     graves: Vec<TempDir>,
@@ -27,17 +31,22 @@ pub(crate) struct Scene {
 impl Scene {
     /// Three nodes, one queue `support`, the agent `anna`; everything has an owner.
     pub(crate) async fn start() -> Result<Scene> {
+        Scene::start_with(&[(1, ALL), (2, ALL), (3, ALL)]).await
+    }
+
+    /// The same with these roles.
+    pub(crate) async fn start_with(roles: &[(u8, &'static str)]) -> Result<Scene> {
         let block = Block::fresh();
         let etcd = Etcd::start(block.etcd(), 1).await?;
         let fields = ["wrap_up: 0s", "waiting_sound: music"];
         let yaml =
             Center::new(block).queue("support", "in_order", &["anna".to_owned()], &fields).agent("anna", 101).yaml();
         let mut nodes = BTreeMap::new();
-        for node in 1..=3 {
-            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints());
+        for &(node, roles) in roles {
+            let launch = Launch::member(block, yaml.clone(), node, etcd.endpoints()).roles(roles);
             nodes.insert(node, Carillon::start(launch).await?);
         }
-        let scene = Scene { block, etcd, nodes, graves: Vec::new() };
+        let scene = Scene { block, etcd, yaml, nodes, graves: Vec::new() };
         scene.until_all_own().await?;
         Ok(scene)
     }
@@ -102,13 +111,24 @@ impl Scene {
         &self,
         what: &str,
         args: &[&str],
+        look: impl FnMut(&[Value]) -> Option<T>,
+    ) -> Result<T> {
+        self.until_at(&self.nodes(), what, args, look).await
+    }
+
+    /// The same, asking only these.
+    async fn until_at<T>(
+        &self,
+        nodes: &[u8],
+        what: &str,
+        args: &[&str],
         mut look: impl FnMut(&[Value]) -> Option<T>,
     ) -> Result<T> {
         let mut poll = tokio::time::interval(Duration::from_millis(50));
         let mut last = Vec::new();
         let looking = async {
             loop {
-                for carillon in self.nodes.values() {
+                for carillon in nodes.iter().filter_map(|node| self.nodes.get(node)) {
                     poll.tick().await;
                     // One that sleeps does not answer.
                     let asked = tokio::time::timeout(Duration::from_secs(4), carillon.cli_json(args)).await;
@@ -193,6 +213,69 @@ impl Scene {
         let records = records::all(self.node(node), count, SOON).await?;
         ensure!(records.len() == count, "{} records instead of {count}", records.len());
         Ok(records)
+    }
+
+    /// The records of all living nodes.
+    pub(crate) async fn all_records_now(&self) -> Result<Vec<Record>> {
+        let mut all = Vec::new();
+        for node in self.nodes.values() {
+            all.extend(records::all(node, 0, SOON).await?);
+        }
+        Ok(all)
+    }
+
+    /// The records of all living nodes but one, once there are so many.
+    pub(crate) async fn all_records_but(&self, sleeps: u8, count: usize) -> Result<()> {
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        let awake = || self.nodes.iter().filter(|(node, _)| **node != sleeps);
+        let asking = async {
+            loop {
+                poll.tick().await;
+                let mut all = 0;
+                for (_, node) in awake() {
+                    all += records::all(node, 0, SOON).await?.len();
+                }
+                if all >= count {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(TAKEN_OVER, asking).await.context("no record")?
+    }
+
+    /// Starts a node again that was killed, without what it had on its disk.
+    pub(crate) async fn again(&mut self, node: u8) -> Result<()> {
+        let launch = Launch::member(self.block, self.yaml.clone(), node, self.etcd.endpoints());
+        self.nodes.insert(node, Carillon::start(launch).await?);
+        self.until_all_linked().await
+    }
+
+    /// Until every node has a link to every other.
+    pub(crate) async fn until_all_linked(&self) -> Result<()> {
+        let count = self.nodes.len();
+        for node in self.nodes() {
+            let what = format!("node {node} is linked with all");
+            let linked =
+                |all: &[Value]| (all.len() == count && all.iter().all(|it| it["linked"] == true)).then_some(());
+            self.until_at(&[node], &what, &["nodes", "-o", "json"], linked).await?;
+        }
+        Ok(())
+    }
+
+    /// The records of all living nodes, once there are so many.
+    pub(crate) async fn all_records(&self, count: usize) -> Result<Vec<Record>> {
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        let mut all = Vec::new();
+        let asking = async {
+            while all.len() < count {
+                poll.tick().await;
+                all = self.all_records_now().await?;
+            }
+            anyhow::Ok(())
+        };
+        let asked = tokio::time::timeout(SOON, asking).await;
+        ensure!(asked.is_ok() && all.len() == count, "{} records instead of {count}: {all:?}", all.len());
+        Ok(all)
     }
 
     /// kill -9.

@@ -75,7 +75,8 @@ pub struct CallerId {
 }
 
 /// Whom a new incoming call comes from. Everything else gets no answer at all (Spec: SE-1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A trunk, recognised by its address.
     Trunk(TrunkId),
@@ -85,7 +86,7 @@ pub enum Source {
 
 /// A new call, as the edge hands it over. The caller's leg is `LegId::caller(call)`; it is not answered and has sent no
 /// provisional response but 100.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incoming {
     /// Allocated by the edge.
     pub call: CallId,

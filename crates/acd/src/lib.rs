@@ -30,3 +30,4 @@ pub mod stats;
 pub mod ticket;
 pub mod time;
 pub mod view;
+pub mod whereabouts;

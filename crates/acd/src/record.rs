@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::explain::Choice;
-use crate::ids::{AgentId, CallId, LegId, NumberId, PhoneNumber, QueueId};
+use crate::ids::{AgentId, CallId, LegId, NodeId, NumberId, PhoneNumber, QueueId};
 use crate::leg::{CallerId, Cause, Incoming};
 use crate::offer::OfferId;
 use crate::ticket::Sequence;
@@ -121,6 +121,7 @@ impl Told {
                 | Happened::NotAnswered { .. }
                 | Happened::PickedUp { .. }
                 | Happened::TakenOver { .. }
+                | Happened::Moved { .. }
                 | Happened::Commanded { .. }
                 | Happened::Held { .. }
                 | Happened::Resumed { .. }
@@ -238,6 +239,16 @@ pub enum Happened {
         /// The other call.
         by: CallId,
     },
+    /// The call goes on at another edge (Spec: CL-4, CL-6). Legs that rang at this moment are lost.
+    Moved {
+        /// The edge that had it.
+        from: NodeId,
+        /// The edge that has it now.
+        to: NodeId,
+        /// It was handed over; otherwise the edge that had it has died.
+        #[serde(default)]
+        planned: bool,
+    },
     /// Two-way audio.
     Connected {
         /// The leg.
@@ -292,6 +303,20 @@ pub enum Happened {
         /// Why.
         cause: Cause,
     },
+}
+
+impl Happened {
+    /// Whether a record without it would contradict itself.
+    pub const fn decides(&self) -> bool {
+        matches!(
+            self,
+            Happened::Enqueued { .. }
+                | Happened::Connected { .. }
+                | Happened::LeftQueue { .. }
+                | Happened::LegEnded { .. }
+                | Happened::Stopped { .. }
+        )
+    }
 }
 
 #[cfg(test)]

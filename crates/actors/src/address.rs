@@ -2,12 +2,13 @@
 //! difference.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use carillon_acd::fence::Fence;
 use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId, QueueId};
 use carillon_acd::leg::Incoming;
 use carillon_acd::time::WallTime;
+use carillon_acd::whereabouts::{Taken, Whereabouts};
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message;
 use ractor::ActorRef;
@@ -16,7 +17,7 @@ use crate::agent::AgentMessage;
 use crate::call::CallMessage;
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned};
-use crate::ports::Ports;
+use crate::ports::{Ports, Survival};
 use crate::queue::QueueMessage;
 use crate::statistics::Statistics;
 use crate::story::Story;
@@ -44,6 +45,7 @@ pub(crate) struct Addresses {
     agents: RwLock<HashMap<AgentId, ActorRef<AgentMessage>>>,
     queues: RwLock<HashMap<QueueId, ActorRef<QueueMessage>>>,
     fence: RwLock<Fence>,
+    whereabouts: RwLock<Arc<Whereabouts>>,
     calls: [Mutex<HashMap<CallId, LivingCall>>; CALL_SHARDS],
 }
 
@@ -58,13 +60,14 @@ impl Addresses {
             agents: RwLock::default(),
             queues: RwLock::default(),
             fence: RwLock::default(),
+            whereabouts: RwLock::default(),
             calls: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
     /// Tells a call.
     pub(crate) fn tell_call(&self, call: CallId, event: call::Event) {
-        if call.node == self.node {
+        if self.node_of(call) == self.node {
             self.tell_call_here(call, event);
         } else {
             (self.ports.elsewhere)(Message::Call(call, event));
@@ -94,6 +97,32 @@ impl Addresses {
         }
     }
 
+    /// This node.
+    pub(crate) const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The node on which a call lives, if it lives.
+    pub(crate) fn node_of(&self, call: CallId) -> NodeId {
+        self.whereabouts.read().unwrap_or_else(PoisonError::into_inner).of(call)
+    }
+
+    /// Where all calls are now.
+    pub(crate) fn whereabouts(&self) -> Arc<Whereabouts> {
+        self.whereabouts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An edge has taken a call over; see [`Whereabouts::took_over`].
+    pub(crate) fn took_over(&self, taken: Taken) -> bool {
+        let mut whereabouts = self.whereabouts.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut whereabouts).took_over(self.clock.moment(), taken)
+    }
+
+    pub(crate) fn ended_elsewhere(&self, calls: &[CallId]) {
+        let mut whereabouts = self.whereabouts.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut whereabouts).ended(self.clock.moment(), calls.iter().copied());
+    }
+
     /// Tells an agent's owner, on whatever node that is.
     pub(crate) fn tell_agent(&self, agent: &AgentId, event: agent::Event) {
         match self.agent(agent) {
@@ -113,7 +142,7 @@ impl Addresses {
     /// Hands on what came from another node. It does not leave this one again.
     pub(crate) fn deliver(&self, message: Message) -> Result<(), NotHere> {
         match message {
-            Message::Call(call, event) if call.node == self.node => self.tell_call_here(call, event),
+            Message::Call(call, event) if self.node_of(call) == self.node => self.tell_call_here(call, event),
             Message::Call(call, _) => return Err(NotHere::Call(call)),
             Message::Agent(id, event) => match self.agent(&id) {
                 Some(actor) => drop(actor.send_message(AgentMessage::Event(event))),
@@ -200,9 +229,18 @@ impl Addresses {
         Ok(())
     }
 
+    /// Takes a call out that goes on at another edge; `None` when it was out already.
+    pub(crate) fn call_moves(&self, call: CallId) -> Option<LivingCall> {
+        self.shard(call).remove(&call)
+    }
+
     /// Takes a call out; `None` when it was out already.
     pub(crate) fn call_is_over(&self, call: CallId) -> Option<LivingCall> {
-        self.shard(call).remove(&call)
+        let living = self.call_moves(call);
+        if living.is_some() {
+            self.ports.checkpoint.iter().for_each(|checkpoint| checkpoint(call, Survival::Over));
+        }
+        living
     }
 
     fn shard(&self, call: CallId) -> MutexGuard<'_, HashMap<CallId, LivingCall>> {

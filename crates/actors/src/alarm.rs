@@ -1,6 +1,8 @@
 //! One timer per actor. Most deadlines move later all the time (a heartbeat pushes the next one), so a timer that is
 //! already set and not too late is left alone; when it fires early, it is set again.
 
+use std::time::Duration;
+
 use carillon_acd::time::Moment;
 use ractor::ActorRef;
 
@@ -27,6 +29,18 @@ impl Alarm {
         }
         self.set_for = Some(deadline);
         drop(actor.send_after(deadline.since(clock.moment()), wake));
+    }
+
+    /// Sees to it that the actor gets `wake` after `pause`, not before.
+    pub(crate) fn put_off<M: ractor::Message>(
+        &mut self,
+        pause: Duration,
+        clock: &Clock,
+        actor: &ActorRef<M>,
+        wake: fn() -> M,
+    ) {
+        self.set_for = None;
+        self.set(Some(clock.moment() + pause), clock, actor, wake);
     }
 
     /// The timer fired. Tells whether the deadline has really passed.

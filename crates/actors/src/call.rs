@@ -1,23 +1,28 @@
 //! The shell around `acd::call`: one actor per call, from the INVITE to the record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use carillon_acd::call::{Call, Effect, Event};
+use carillon_acd::call::{Call, Checkpoint, Effect, Event, Mark};
 use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
-use carillon_acd::time::Now;
-use carillon_acd::view::CallView;
+use carillon_acd::time::{Moment, Now};
+use carillon_acd::view::{CallView, Stage};
 use carillon_rpc::cluster::{Message, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
 use crate::alarm::Alarm;
 use crate::owned::Owned;
+use crate::ports::Survival;
 use crate::story::Story;
 use crate::survey::count;
 
 /// The epoch of the new owner of something; `None` for what has no new owner.
 pub(crate) type NewOwners = Arc<dyn Fn(&Owned) -> Option<Epoch> + Send + Sync>;
+
+/// So long a call waits for the node to be awake.
+const DROWSY: Duration = Duration::from_millis(500);
 
 /// What a call's mailbox takes.
 #[expect(
@@ -33,6 +38,11 @@ pub(crate) enum CallMessage {
     Held(NewOwners, RpcReplyPort<Vec<Message>>),
     /// Why is it so?
     Explain(RpcReplyPort<CallExplained>),
+    /// Another edge is asked to go on with the call: what it needs, unless a phone rings for it. Until then the call accepts no
+    /// offer and does nothing by itself.
+    HandOver(Moment, RpcReplyPort<Option<Checkpoint>>),
+    /// Another edge has taken the call over: it goes on there, and ends here without a word and without a record.
+    Forsaken,
     /// The timer fired.
     Alarm,
 }
@@ -46,6 +56,9 @@ pub(crate) struct CallState {
     alarm: Alarm,
     effects: Vec<Effect>,
     story: Story,
+    /// What the last checkpoint told.
+    mark: Mark,
+    frozen_until: Option<Moment>,
     /// Its trace, which goes with everything that it says.
     span: tracing::Span,
 }
@@ -60,8 +73,9 @@ impl Actor for CallActor {
         myself: ActorRef<CallMessage>,
         (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
-        let span = trace::call(machine.id());
-        let mut state = CallState { machine, addresses, alarm: Alarm::default(), effects: Vec::new(), story, span };
+        let (alarm, mark, span) = (Alarm::default(), Mark::default(), trace::call(machine.id()));
+        let mut state =
+            CallState { machine, addresses, alarm, effects: Vec::new(), story, mark, frozen_until: None, span };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -76,7 +90,9 @@ impl Actor for CallActor {
             CallMessage::Event(event) => state.handle(&myself, event),
             CallMessage::Alarm => {
                 let due = state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment());
-                if due {
+                if state.is_frozen() || !(state.addresses.ports.awake)() {
+                    state.alarm.put_off(DROWSY, &state.addresses.clock, &myself, || CallMessage::Alarm);
+                } else if due {
                     state.handle(&myself, Event::Wake);
                 } else {
                     state.set_alarm(&myself);
@@ -91,6 +107,9 @@ impl Actor for CallActor {
                 let _ = reply.send(state.machine.view(state.addresses.clock.now()));
             }
             // As above.
+            CallMessage::HandOver(until, reply) => drop(reply.send(state.hand_over(until))),
+            CallMessage::Forsaken => myself.stop(None),
+            // As above.
             CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
         }
         Ok(())
@@ -99,6 +118,10 @@ impl Actor for CallActor {
 
 impl CallState {
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
+        if self.is_frozen() && matches!(event, Event::Queue(..)) {
+            // The heir hears it again.
+            return;
+        }
         let _within = self.span.clone().entered();
         let mut effects = std::mem::take(&mut self.effects);
         let refused = self.machine.refused();
@@ -109,7 +132,30 @@ impl CallState {
             self.perform(myself, effect);
         }
         self.effects = effects;
+        self.checkpoint();
         self.set_alarm(myself);
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.frozen_until.is_some_and(|until| self.addresses.clock.moment() < until)
+    }
+
+    fn hand_over(&mut self, until: Moment) -> Option<Checkpoint> {
+        let now = self.addresses.clock.now();
+        let checkpoint = self.machine.checkpoint(now).filter(|_| self.machine.view(now).stage != Stage::Ringing);
+        self.frozen_until = checkpoint.is_some().then_some(until);
+        checkpoint
+    }
+
+    /// Lets other edges know what they would need to go on with the call, when that has changed.
+    fn checkpoint(&mut self) {
+        let Some(checkpoint) = &self.addresses.ports.checkpoint else { return };
+        let mark = self.machine.mark();
+        if mark != self.mark && !self.machine.is_over() {
+            let needs = self.machine.checkpoint(self.addresses.clock.now());
+            checkpoint(self.machine.id(), needs.map_or(Survival::Lost, |needs| Survival::Needs(Box::new(needs))));
+            self.mark = mark;
+        }
     }
 
     fn held(&mut self, myself: &ActorRef<CallMessage>, new: &NewOwners) -> Vec<Message> {

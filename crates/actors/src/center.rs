@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_acd::call::Call;
+use carillon_acd::call::{Call, Checkpoint, Inheritance};
 use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, NodeId, QueueId};
 use carillon_acd::leg::{Incoming, LegEvent, Reachability};
 use carillon_acd::route::Routing;
 use carillon_acd::stats::Definitions;
 use carillon_acd::time::{Now, WallTime};
 use carillon_acd::view::{AgentCommand, AgentView, CallView, Place, QueueView, Stage};
+use carillon_acd::whereabouts::Taken;
 use carillon_acd::{agent, call, queue};
 use carillon_rpc::cluster::Message as Carried;
 use ractor::rpc::CallResult;
@@ -151,18 +152,73 @@ impl Center {
     pub fn incoming(&self, incoming: Incoming) {
         let _inside = self.runtime.enter();
         let now = self.addresses.clock.now();
-        let call = incoming.call;
         let machine = Box::new(Call::new(now, incoming.clone(), self.routing.clone(), self.call_config.clone()));
-        let story = Story::default();
+        self.begin(incoming, now.wall, machine);
+    }
+
+    fn begin(&self, incoming: Incoming, started: WallTime, machine: Box<Call>) {
+        let (call, story) = (incoming.call, Story::default());
         let arguments = (machine, story.clone(), self.addresses.clone());
         let begun = self.addresses.call_begins(call, || {
             ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
-                .map(|(actor, _)| LivingCall { actor, incoming, started: now.wall, story })
+                .map(|(actor, _)| LivingCall { actor, incoming, started, story })
         });
         if let Err(error) = begun {
             tracing::error!(call_id = %call, %error, "no actor for a new call");
             (self.addresses.ports.abandon)(call);
         }
+    }
+
+    /// Goes on with a call whose edge has died, or has handed it over. Never blocks. `false` when it lives here already, or
+    /// another edge has more right to it. Other nodes must have been told that it is here now.
+    pub fn resume(&self, checkpoint: &Checkpoint, inheritance: Inheritance) -> bool {
+        let _inside = self.runtime.enter();
+        let (now, call) = (self.addresses.clock.now(), checkpoint.call());
+        if self.lives(call) || !self.addresses.took_over(checkpoint.taken_by(self.addresses.node())) {
+            return false;
+        }
+        let (routing, config) = (self.routing.clone(), self.call_config.clone());
+        let machine = Box::new(Call::resume(now, checkpoint, inheritance, routing, config));
+        self.begin(checkpoint.incoming().clone(), machine.started(), machine);
+        true
+    }
+
+    /// What another edge needs to go on with a call at once (Spec: CL-6). For `within` the call then accepts no offer and does
+    /// nothing by itself; after that it goes on here, unless [`Center::taken_over`] has been told. `None` while a phone rings for
+    /// it, and when it cannot go on elsewhere.
+    ///
+    /// # Errors
+    /// [`CenterError::NotFound`] and [`CenterError::Timeout`].
+    pub async fn hand_over(&self, call: CallId, within: Duration) -> Result<Option<Checkpoint>, CenterError> {
+        let until = self.addresses.clock.moment() + within;
+        ask(&self.find_call(call)?, &call, |reply| CallMessage::HandOver(until, reply)).await
+    }
+
+    /// Another edge has taken a call over: messages for it go there. If it lives here, it ends without a word and without a
+    /// record; `true` then: the edge has to forget its legs. Never blocks.
+    pub fn taken_over(&self, taken: Taken) -> bool {
+        if !self.addresses.took_over(taken) || taken.edge == self.addresses.node() {
+            return false;
+        }
+        let Some(living) = self.addresses.call_moves(taken.call) else { return false };
+        // One that ends at this moment cannot be told.
+        let _ = living.actor.send_message(CallMessage::Forsaken);
+        true
+    }
+
+    /// Calls that other edges have taken over are over.
+    pub fn ended_elsewhere(&self, calls: &[CallId]) {
+        self.addresses.ended_elsewhere(calls);
+    }
+
+    /// The node on which a call lives, if it lives.
+    pub fn node_of(&self, call: CallId) -> NodeId {
+        self.addresses.node_of(call)
+    }
+
+    /// Whether a call lives on this node.
+    pub fn lives(&self, call: CallId) -> bool {
+        self.addresses.call(call).is_some()
     }
 
     /// The edge reports a leg. Never blocks.
@@ -176,11 +232,18 @@ impl Center {
         self.addresses.tell_agent(&agent, agent::Event::Reachable { device, edge, contacts });
     }
 
-    /// An edge has died: nobody is rung through it any more. Never blocks.
+    /// An edge has died: nobody is rung through it any more, and its calls are gone unless another edge takes them over. Never
+    /// blocks.
     pub fn edge_gone(&self, edge: NodeId) {
+        let calls = self.addresses.whereabouts();
+        // One that ends at this moment need not know, here and below.
         for (_, agent) in self.addresses.agents() {
-            // One that ends at this moment need not know.
-            let _ = agent.send_message(AgentMessage::Event(agent::Event::EdgeGone { edge }));
+            let gone = agent::Event::EdgeGone { edge, calls: calls.clone() };
+            let _ = agent.send_message(AgentMessage::Event(gone));
+        }
+        for (_, queue) in self.addresses.queues() {
+            let gone = queue::Event::EdgeGone { edge, calls: calls.clone() };
+            let _ = queue.send_message(QueueMessage::Event(gone));
         }
     }
 

@@ -20,6 +20,6 @@ mod survey;
 pub use center::{Center, CenterError, InProgress, Objects};
 pub use clock::Clock;
 pub use owned::{NotHere, Owned, Title};
-pub use ports::Ports;
+pub use ports::{Ports, Survival};
 pub use statistics::Statistics;
 pub use survey::{Refused, Survey};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carillon_acd::agent::SavedAvailability;
+use carillon_acd::call::Checkpoint;
 use carillon_acd::ids::{AgentId, CallId, LegId};
 use carillon_acd::leg::LegCommand;
 use carillon_acd::record::Record;
@@ -19,6 +20,11 @@ pub struct Ports {
     /// Sends a message to the node on which a call lives, or which owns an agent or a queue. It may be lost on the way, as
     /// any message may.
     pub elsewhere: Arc<dyn Fn(Message) + Send + Sync>,
+    /// What another edge needs to go on with a call has changed. `None`: there is no other edge.
+    pub checkpoint: Option<Arc<dyn Fn(CallId, Survival) + Send + Sync>>,
+    /// Whether calls may act by themselves, without being told anything: not right after a sleep of the process, when other
+    /// edges may have taken them over and have not said so yet.
+    pub awake: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Reports the devices of an agent whose new owner knows none of them.
     pub announce: Arc<dyn Fn(&AgentId) + Send + Sync>,
     /// Keeps the record of a call that is over.
@@ -29,6 +35,17 @@ pub struct Ports {
     pub save: Arc<dyn Fn(AgentId, SavedAvailability) + Send + Sync>,
     /// What was kept of an agent last.
     pub saved: Arc<dyn Fn(&AgentId) -> SavedAvailability + Send + Sync>,
+}
+
+/// What becomes of a call should its edge die.
+#[derive(Clone, Debug)]
+pub enum Survival {
+    /// Another edge can go on with it, and needs this.
+    Needs(Box<Checkpoint>),
+    /// It is lost: nobody could go on with what it does now.
+    Lost,
+    /// Nothing: it has ended.
+    Over,
 }
 
 impl std::fmt::Debug for Ports {

@@ -109,6 +109,8 @@ async fn idle_node(id: NodeId, agents: &[&str], elsewhere: Arc<dyn Fn(Message) +
             seen.lock().unwrap().push_back((leg, command));
         }),
         abandon: Arc::new(|_| {}),
+        checkpoint: None,
+        awake: Arc::new(|| true),
         announce: Arc::new(move |agent| {
             registrar.wait().reachability(registered(agent, true));
         }),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use carillon_acd::ids::{Epoch, NodeId};
+use carillon_acd::ids::{CallId, Epoch, NodeId};
 use carillon_actors::Owned;
 use carillon_rpc::v1::cluster_service_client::ClusterServiceClient;
 use carillon_rpc::v1::cluster_service_server::ClusterService;
@@ -55,8 +55,8 @@ pub trait Nodes: Send + Sync + 'static {
     /// The API of the node that owns this; `None` when it is this node, or nobody, or it has no API.
     fn api_of_owner(&self, owned: &Owned) -> Option<Channel>;
 
-    /// The API of a node; `None` for this one, and for one that is not registered or has none.
-    fn api_of_node(&self, node: NodeId) -> Option<Channel>;
+    /// The API of the node on which a call lives; `None` for this one, and for one that is not registered or has none.
+    fn api_of_call(&self, call: CallId) -> Option<Channel>;
 
     /// All other nodes that are registered.
     fn others(&self) -> Vec<Other>;

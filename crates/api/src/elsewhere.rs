@@ -52,7 +52,7 @@ impl Elsewhere {
 
     /// The API of the node on which this call lives, likewise.
     pub(crate) fn of_call<T>(&self, request: &Request<T>, call: CallId) -> Option<Channel> {
-        self.asked(request)?.api_of_node(call.node)
+        self.asked(request)?.api_of_call(call)
     }
 
     /// All other nodes that may have a part of what is asked for, likewise.

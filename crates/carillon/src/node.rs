@@ -6,19 +6,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use carillon_acd::ids::{Epoch, LegId, NodeId};
-use carillon_actors::{Center, Clock, Owned, Ports, Title};
+use carillon_acd::ids::{CallId, Epoch, LegId, NodeId};
+use carillon_acd::record::Record;
+use carillon_actors::{Center, Clock, Owned, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
 use carillon_cluster::ownership::Timing;
-use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, SipTimers};
+use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, OnImage, SipTimers};
 use carillon_store::{RecordWriter, Store, config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{KnownNodes, Member, Membership, intake};
+use crate::cluster::{Estate, KnownNodes, Member, Membership, intake};
 use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
@@ -75,8 +76,10 @@ impl Node {
         // The actors, the edge and the cluster call each other. The actors start first: they have no call until the edge
         // brings one, and own nothing until they are told.
         let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
-        let ports = ports(&late_edge, &late_member, store.writer(), &wishes);
         let id = file.map_or(NODE, NodeFile::id);
+        let records = writer(store.writer());
+        let estate = file.map(|_| Estate::new(id, records.clone()));
+        let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
             .context("cannot start the actors")?;
@@ -88,7 +91,7 @@ impl Node {
         }
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
-            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center))?)
+            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center, estate.clone()))?)
         } else {
             None
         };
@@ -100,15 +103,15 @@ impl Node {
             edge.set_intake(Intake::Nothing);
         }
         let sip_addr = edge.as_ref().map(Edge::local_addr);
-        let member = match file {
-            Some(file) => {
+        let member = match file.zip(estate) {
+            Some((file, estate)) => {
                 let listener = listen(file.link(), "other nodes", "`link` in the node's file").await?;
                 let advertised = sip_addr.map(|addr| SocketAddr::new(options.advertised(), addr.port()));
                 let me = file.member(boot, listener.local_addr()?, advertised, api_addr);
                 let transport = file.transport()?;
                 let beginning = Member::begin(me, Timing::default(), file.space()?, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
-                let member = beginning.run(center.clone(), edge.clone(), everything(objects));
+                let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
                 wishes.share(member.membership.cluster().space());
                 if let Some(edge) = &edge {
                     tokio::spawn(intake::follow(edge.clone(), member.membership.cluster().clone()));
@@ -195,13 +198,21 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
     }
 }
 
-fn callbacks(center: &Center) -> Callbacks {
+/// Keeps the record of a call that is over.
+fn writer(writer: RecordWriter) -> impl Fn(Record) + Clone + Send + Sync + 'static {
+    move |record| {
+        // The writer has logged and counted the loss; there is nobody else to tell.
+        let _ = writer.try_write(record);
+    }
+}
+
+fn callbacks(center: &Center, estate: Option<Estate>) -> Callbacks {
     let (incoming, legs, devices) = (center.clone(), center.clone(), center.clone());
     Callbacks {
         on_incoming: Arc::new(move |call| incoming.incoming(call)),
         on_leg_event: Arc::new(move |leg, event| legs.leg_event(leg, event)),
         on_reachability: Arc::new(move |change| devices.reachability(change)),
-        on_image: None,
+        on_image: estate.map(|estate| -> OnImage { Arc::new(move |leg, image| estate.image(leg, image)) }),
     }
 }
 
@@ -218,6 +229,7 @@ fn ports(
     member: &Arc<OnceLock<Membership>>,
     writer: RecordWriter,
     wishes: &Arc<Wishes>,
+    estate: Option<&Estate>,
 ) -> Ports {
     let (legs, abandoned, registrar, member) = (edge.clone(), edge.clone(), edge.clone(), member.clone());
     let (notes, saving, saved) = (writer.clone(), wishes.clone(), wishes.clone());
@@ -228,15 +240,22 @@ fn ports(
             }
         }),
         abandon: Arc::new(move |call| abandoned.wait().abandon(call)),
+        checkpoint: estate.cloned().map(|estate| -> Arc<dyn Fn(CallId, Survival) + Send + Sync> {
+            Arc::new(move |call, survival| estate.checkpoint(call, survival))
+        }),
         announce: Arc::new(move |agent| {
             if let Some(registrar) = registrar.get() {
                 registrar.announce(agent);
             }
         }),
-        record: Arc::new(move |record| {
-            // The writer has logged and counted the loss; there is nobody else to tell.
-            let _ = writer.try_write(record);
-        }),
+        record: match estate.cloned() {
+            Some(estate) => Arc::new(move |record| estate.record(record)),
+            None => Arc::new(self::writer(writer)),
+        },
+        awake: {
+            let estate = estate.cloned();
+            Arc::new(move || estate.as_ref().is_none_or(Estate::is_awake))
+        },
         note: Arc::new(move |period| {
             // As with records.
             let _ = notes.try_note(period);

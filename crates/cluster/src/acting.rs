@@ -35,8 +35,12 @@ impl Acting {
     /// The epoch in which this node may act for `shard` at `now`; `None` when it may not.
     pub fn epoch(&self, shard: Shard, now: Moment) -> Option<Epoch> {
         let epoch = self.0.epochs[shard.index()].load(Ordering::Acquire);
-        let may = epoch != NONE && nanoseconds(now) < self.0.until.load(Ordering::Acquire);
-        may.then_some(Epoch(epoch))
+        (epoch != NONE && self.holds(now)).then_some(Epoch(epoch))
+    }
+
+    /// Whether this node is certain at `now` to be part of the cluster: nobody can have given it up.
+    pub fn holds(&self, now: Moment) -> bool {
+        nanoseconds(now) < self.0.until.load(Ordering::Acquire)
     }
 
     /// Until when it may act on what it serves.
@@ -75,6 +79,7 @@ mod tests {
         acting.serve(shard, Epoch(12));
         assert_eq!(acting.epoch(shard, at(1)), Some(Epoch(12)));
         assert_eq!(acting.epoch(shard, at(3)), None);
+        assert!(acting.holds(at(2)) && !acting.holds(at(3)));
         acting.extend(at(9));
         acting.stop(shard);
         assert_eq!(acting.epoch(shard, at(4)), None);

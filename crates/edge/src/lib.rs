@@ -39,7 +39,7 @@ mod timers;
 mod worker;
 
 pub use carillon_sip::transaction::Timers as SipTimers;
-pub use config::{Callbacks, EdgeConfig, EdgeError, Stats};
+pub use config::{Callbacks, EdgeConfig, EdgeError, OnImage, Stats};
 pub use directory::{Credentials, Device, Directory, DirectoryError, Trunk};
 pub use edge::Edge;
 pub use intake::Intake;

@@ -104,6 +104,10 @@ fn happened(what: Happened) -> v1::Transition {
             v1::Transition { agents: names_of([agent]), call: names::of_call(with), ..of_leg(Event::PickedUp, leg) }
         }
         Happened::TakenOver { by } => v1::Transition { call: names::of_call(by), ..of(Event::TakenOver) },
+        Happened::Moved { from, to, planned } => {
+            let why = if planned { "handed over" } else { "the edge died" }.to_owned();
+            v1::Transition { from_node: from.0, to_node: to.0, why, ..of(Event::Moved) }
+        }
         Happened::Connected { leg, agent } => {
             v1::Transition { agents: names_of(agent), ..of_leg(Event::Connected, leg) }
         }

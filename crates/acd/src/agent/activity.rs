@@ -13,6 +13,10 @@ use crate::view::{Activity, Availability};
 /// survived.
 const LEASE: Duration = Duration::from_secs(30);
 
+/// How long the conversation of an edge that has died holds without a word from the edge that takes it over. Long enough for
+/// all nodes to notice the same death.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// Where a reservation comes from, which decides what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -339,6 +343,22 @@ impl Agent {
         if let Some(second) = self.second.take().filter(|second| second.lease > now) {
             self.hold(now, second.reservation, second.origin, true);
         }
+    }
+
+    /// The edge of the calls that were there has died. One that only rang rings no more: the edge that takes it over begins
+    /// anew. A conversation may go on there.
+    pub(super) fn edge_of_call_gone(&mut self, now: Moment, was_there: impl Fn(CallId) -> bool) {
+        if let Doing::Held(hold) = &mut self.doing
+            && was_there(hold.reservation.call)
+        {
+            hold.lease = hold.lease.min(if hold.talking { now + GRACE } else { now });
+        }
+        if let Some(second) = &mut self.second
+            && was_there(second.reservation.call)
+        {
+            second.lease = second.lease.min(now + GRACE);
+        }
+        self.gather.forget(|request| was_there(request.reservation.call));
     }
 
     fn count_talk(&mut self, now: Moment, hold: &Hold) {

@@ -1,5 +1,6 @@
 //! What an agent is told, and what he tells.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use crate::queue;
 use crate::rank::Bid;
 use crate::ticket::Sequence;
 use crate::view::{AgentCommand, Availability};
+use crate::whereabouts::Whereabouts;
 
 /// What kind of phone a device is (Spec: QU-10 counts hardware phones only).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -160,10 +162,13 @@ pub enum Event {
         /// All contacts of the device at this edge now; none when it is gone from there.
         contacts: Vec<Contact>,
     },
-    /// An edge has died, and with it the ways to all phones that were registered there.
+    /// An edge has died, and with it the ways to all phones that were registered there. `calls` tells which calls live where
+    /// now. One that lived there has him for 3 s more, unless another edge takes it over meanwhile and says so (Spec: CL-4).
     EdgeGone {
         /// Which.
         edge: NodeId,
+        /// As this node knows it.
+        calls: Arc<Whereabouts>,
     },
     /// A call wants him. The answer is [`call::FromAgent`]. The call sends it again every 10 s until [`Event::Connected`]
     /// or [`Event::Release`]; a repetition renews the lease.

@@ -61,7 +61,12 @@ impl Gather {
     }
 
     pub(super) fn remove(&mut self, reservation: ReservationId) {
-        self.requests.retain(|request| request.reservation != reservation);
+        self.forget(|request| request.reservation == reservation);
+    }
+
+    /// Takes requests out.
+    pub(super) fn forget(&mut self, which: impl Fn(&Request) -> bool) {
+        self.requests.retain(|request| !which(request));
     }
 
     /// Closes the window and gives all requests, best first.

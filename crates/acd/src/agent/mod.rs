@@ -96,7 +96,10 @@ impl Agent {
         match event {
             Event::Start | Event::Wake => {}
             Event::Reachable { device, edge, contacts } => self.devices.report(device, edge, contacts),
-            Event::EdgeGone { edge } => self.devices.edge_gone(edge),
+            Event::EdgeGone { edge, calls } => {
+                self.devices.edge_gone(edge);
+                self.edge_of_call_gone(now, |call| calls.of(call) == edge);
+            }
             Event::Reserve { reservation, purpose } => self.reserve(now, reservation, purpose, out),
             Event::Connected { reservation, queue } => self.connected(now, reservation, queue, out),
             Event::Release { reservation, why } => self.release(now, reservation, why, out),

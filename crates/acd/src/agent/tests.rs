@@ -1,4 +1,5 @@
 mod dialled;
+mod survival;
 
 use std::time::Duration;
 

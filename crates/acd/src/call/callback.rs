@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::attempt::Won;
+use super::checkpoint::CallbackLeft;
 use super::core::Core;
 use super::queued::{Queued, TONE};
 use super::state::{After, State};
@@ -61,6 +62,36 @@ impl Callback {
             line_until: Some(now + TONE),
             client: None,
         })
+    }
+
+    /// What another edge needs of it. A call to the client that is under way counts, and is lost.
+    pub(super) fn left(&self, now: Moment) -> CallbackLeft {
+        CallbackLeft {
+            number: self.number.clone(),
+            trunk: self.trunk.clone(),
+            rule: self.rule,
+            keep: self.keep_until.since(now),
+            made: self.made,
+            rest: self.rest_until.since(now),
+        }
+    }
+
+    /// From what another edge has let be known `age` ago. Who was still on the line hears no more.
+    pub(super) fn restore(now: Moment, left: CallbackLeft, age: Duration) -> Self {
+        Callback {
+            number: left.number,
+            trunk: left.trunk,
+            rule: left.rule,
+            keep_until: now + left.keep.saturating_sub(age),
+            made: left.made,
+            rest_until: now + left.rest.saturating_sub(age),
+            line_until: None,
+            client: None,
+        }
+    }
+
+    pub(super) const fn made(&self) -> u8 {
+        self.made
     }
 
     /// Tells the caller that he will be called back. The call has its longest length anew, after all the waiting.

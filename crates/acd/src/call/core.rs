@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::checkpoint::Inheritance;
 use super::ledger::Ledger;
 use super::{Config, Effect};
 use crate::agent::{Event as AgentEvent, Purpose, Released, ReservationId};
@@ -13,6 +14,9 @@ use crate::record::Happened;
 use crate::route::{Routing, Step};
 use crate::skills::Skills;
 use crate::time::{Moment, Now};
+
+/// The owners of what a call holds may have died with its edge, and the next ones may be elected after it is taken over.
+const INSISTS: Duration = Duration::from_secs(5);
 
 /// The caller is himself an agent: the call occupies him.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ pub(super) struct Core {
     /// The agent of the last queue whose phone rang last; of those who rang together, the last in the order of the offer.
     pub(super) last_rung: Option<AgentId>,
     pub(super) own: Option<Own>,
+    /// How often another edge has taken the call over.
+    pub(super) moves: u32,
     pub(super) ledger: Ledger,
     pub(super) out: Vec<Effect>,
     /// What replaced owners of its queues have said, and was refused.
@@ -59,6 +65,19 @@ pub(super) struct Core {
     answered: bool,
     legs: u16,
     reservations: u32,
+    revival: Option<Box<Revival>>,
+}
+
+/// The call was taken over from another edge.
+#[derive(Clone, Debug)]
+struct Revival {
+    /// Until [`super::Event::Start`].
+    inheritance: Option<Inheritance>,
+    /// Legs that have not answered.
+    legs: Vec<LegId>,
+    until: Moment,
+    /// Until then owners are told often that it goes on: they may be new themselves.
+    insist_until: Moment,
 }
 
 impl Core {
@@ -90,12 +109,14 @@ impl Core {
             visited: Vec::new(),
             last_rung: None,
             own: None,
+            moves: 0,
             ledger: Ledger::new(now),
             out: Vec::new(),
             refused: 0,
             answered: false,
             legs: 0,
             reservations: 0,
+            revival: None,
         }
     }
 
@@ -111,6 +132,63 @@ impl Core {
     pub(super) const fn caller_is_on(&mut self, leg: LegId) {
         self.caller = leg;
         self.answered = true;
+    }
+
+    pub(super) const fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// The legs and the reservations that were given a number.
+    pub(super) const fn counted(&self) -> (u16, u32) {
+        (self.legs, self.reservations)
+    }
+
+    pub(super) const fn counts_on(&mut self, legs: u16, reservations: u32) {
+        (self.legs, self.reservations) = (legs, reservations);
+    }
+
+    pub(super) fn inherit(&mut self, legs: Vec<LegId>, inheritance: Inheritance) {
+        let (until, insist_until) = (self.now.mono + self.config.revive_within, self.now.mono + INSISTS);
+        self.revival = Some(Box::new(Revival { inheritance: Some(inheritance), legs, until, insist_until }));
+    }
+
+    /// Whether it was taken over and has not begun yet.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.revival.as_ref().is_some_and(|revival| revival.inheritance.is_some())
+    }
+
+    /// Once, for a call that was taken over.
+    pub(super) fn inheritance(&mut self) -> Option<Inheritance> {
+        self.revival.as_mut().and_then(|revival| revival.inheritance.take())
+    }
+
+    /// The legs that were not revived yet.
+    pub(super) fn reviving(&self) -> &[LegId] {
+        self.revival.as_ref().map_or(&[], |revival| &revival.legs)
+    }
+
+    /// A leg has been revived, or has ended; `true` when that is news.
+    pub(super) fn is_revived(&mut self, leg: LegId) -> bool {
+        let Some(revival) = &mut self.revival else { return false };
+        let before = revival.legs.len();
+        revival.legs.retain(|other| *other != leg);
+        revival.legs.len() < before
+    }
+
+    /// A leg that has had its time, once.
+    pub(super) fn not_revived(&mut self) -> Option<LegId> {
+        let revival = self.revival.as_mut().filter(|revival| revival.until <= self.now.mono)?;
+        revival.legs.pop()
+    }
+
+    pub(super) fn revival_deadline(&self) -> Option<Moment> {
+        self.revival.as_ref().filter(|revival| !revival.legs.is_empty()).map(|revival| revival.until)
+    }
+
+    /// When what is told every `every` is told again.
+    pub(super) fn again_in(&self, every: Duration) -> Moment {
+        let insists = self.revival.as_ref().is_some_and(|revival| self.now.mono < revival.insist_until);
+        self.now.mono + if insists { every.min(INSISTS / 5) } else { every }
     }
 
     pub(super) const fn tenant(&self) -> &Name {
@@ -188,7 +266,7 @@ impl Core {
     /// Holds the calling agent, for the first time or again.
     pub(super) fn occupy_own(&mut self, agent: AgentId, reservation: ReservationId) {
         self.tell_agent(&agent, AgentEvent::Reserve { reservation, purpose: Purpose::Own });
-        let renew_at = self.now.mono + self.config.renew;
+        let renew_at = self.again_in(self.config.renew);
         let granted = self.own.as_ref().is_some_and(|own| own.granted);
         self.own = Some(Own { agent, reservation, renew_at, granted });
     }

@@ -25,6 +25,8 @@ pub struct Config {
     pub reserve_within: Duration,
     /// How much longer than the ringing itself the call waits for the edge's word.
     pub ring_slack: Duration,
+    /// How long the other ends of a call that was taken over may take to agree.
+    pub revive_within: Duration,
     /// How often the ticket is sent again.
     pub heartbeat: Duration,
     /// How often a reservation is renewed.
@@ -40,6 +42,7 @@ impl Default for Config {
             ring_for: Duration::from_secs(30),
             reserve_within: Duration::from_secs(2),
             ring_slack: Duration::from_secs(2),
+            revive_within: Duration::from_secs(10),
             heartbeat: Duration::from_secs(5),
             renew: Duration::from_secs(10),
         }

@@ -1,5 +1,9 @@
 //! The record while it is written.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use crate::ids::NumberId;
 use crate::ids::{AgentId, LegId, QueueId};
 use crate::leg::{Cause, Incoming};
@@ -9,6 +13,15 @@ use crate::time::{Moment, Now, WallTime};
 /// From here on only the steps that decide the outcome are written: a caller may press keys or circle in a queue for
 /// hours, and a record must stay a record.
 const FULL: usize = 4_000;
+
+/// How long ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Times {
+    queued: Option<Duration>,
+    waited_until: Option<Duration>,
+    talk_began: Option<Duration>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
@@ -39,14 +52,7 @@ impl Ledger {
     }
 
     pub(super) fn write(&mut self, now: Now, what: Happened) {
-        let decides = matches!(
-            what,
-            Happened::Connected { .. }
-                | Happened::LeftQueue { .. }
-                | Happened::LegEnded { .. }
-                | Happened::Stopped { .. }
-        );
-        if self.transitions.len() < FULL || decides {
+        if self.transitions.len() < FULL || what.decides() {
             self.transitions.push(Transition { at: now.wall, what });
         }
     }
@@ -75,8 +81,22 @@ impl Ledger {
     }
 
     /// How long the caller has waited since he first entered a queue.
-    pub(super) fn waited(&self, now: Now) -> std::time::Duration {
-        self.queued_at.map_or(std::time::Duration::ZERO, |at| self.waited_until.unwrap_or(now.mono).since(at))
+    pub(super) fn waited(&self, now: Now) -> Duration {
+        self.queued_at.map_or(Duration::ZERO, |at| self.waited_until.unwrap_or(now.mono).since(at))
+    }
+
+    pub(super) fn times(&self, now: Moment) -> Times {
+        let ago = |at: Option<Moment>| at.map(|at| now.since(at));
+        Times { queued: ago(self.queued_at), waited_until: ago(self.waited_until), talk_began: ago(self.talk_began) }
+    }
+
+    /// What another edge has written of this call, whose times lie before `then`.
+    pub(super) fn restore(&mut self, started: WallTime, transitions: Vec<Transition>, times: Times, then: Moment) {
+        let at = |ago: Option<Duration>| ago.map(|ago| then - ago);
+        (self.started, self.transitions) = (started, transitions);
+        self.queued_at = at(times.queued);
+        self.waited_until = at(times.waited_until);
+        self.talk_began = at(times.talk_began);
     }
 
     pub(super) fn transitions(&self) -> &[Transition] {
@@ -88,7 +108,7 @@ impl Ledger {
     }
 
     pub(super) fn close(&mut self, now: Now, incoming: &Incoming, outcome: Outcome, cause: Cause) -> Record {
-        let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Record {
             call: incoming.call,
             caller: incoming.caller.clone(),

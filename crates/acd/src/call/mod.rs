@@ -3,6 +3,7 @@
 
 mod attempt;
 mod callback;
+mod checkpoint;
 mod codes;
 mod core;
 mod event;
@@ -14,6 +15,7 @@ mod state;
 mod steps;
 mod talking;
 
+pub use checkpoint::{Checkpoint, Inheritance, Mark, Past};
 pub use event::{Config, Effect, Event, FromAgent, FromQueue};
 pub(crate) use exits::LEFT_BY_DIGIT;
 pub(crate) use queued::LEFT_FOR_CALLBACK;
@@ -31,7 +33,7 @@ use crate::leg::{Cause, Incoming, LegCommand, LegEvent};
 use crate::queue::{Event as QueueEvent, Left};
 use crate::record::{Happened, Outcome, Transition};
 use crate::route::Routing;
-use crate::time::{Moment, Now};
+use crate::time::{Moment, Now, WallTime};
 use crate::view::CallView;
 
 /// The machine of one call.
@@ -115,7 +117,8 @@ impl Call {
             return None;
         }
         let own = self.core.own.as_ref().map(|own| own.renew_at);
-        Some(self.state.deadline().into_iter().chain(own).fold(self.core.ends_at, Moment::min))
+        let others = own.into_iter().chain(self.core.revival_deadline());
+        Some(self.state.deadline().into_iter().chain(others).fold(self.core.ends_at, Moment::min))
     }
 
     /// Whether [`Effect::Finished`] was given: the machine can be dropped.
@@ -148,6 +151,11 @@ impl Call {
         self.core.ledger.transitions()
     }
 
+    /// When the call came in.
+    pub const fn started(&self) -> WallTime {
+        self.core.ledger.started
+    }
+
     /// The configured number that was called; known with the first transition.
     pub const fn number(&self) -> Option<&NumberId> {
         self.core.ledger.number.as_ref()
@@ -172,12 +180,17 @@ impl Call {
     /// Everything whose time has come, before any event is looked at.
     fn expire(&mut self) {
         let now = self.core.now.mono;
+        // One that was taken over begins with [`Event::Start`].
+        if self.core.is_inherited() {
+            return;
+        }
         if !self.is_over() && self.core.ends_at <= now {
             return self.stop("longest call length reached");
         }
         if let Some(own) = self.core.own.clone().filter(|own| own.renew_at <= now) {
             self.core.occupy_own(own.agent, own.reservation);
         }
+        self.expire_revival();
         match &mut self.state {
             State::New | State::Ended => {}
             // The owner does not answer; the call goes on, and the renewals occupy the agent when there is one again.
@@ -211,7 +224,8 @@ impl Call {
             LegEvent::PlayFinished => self.played(),
             LegEvent::TakenOver { by } => self.taken_over(by.call),
             LegEvent::Digit(digit) => self.digit(*digit),
-            LegEvent::Alerting { .. } | LegEvent::Answered | LegEvent::Held | LegEvent::Resumed => {}
+            LegEvent::Answered => self.revived(self.core.caller_leg()),
+            LegEvent::Alerting { .. } | LegEvent::Held | LegEvent::Resumed => {}
         }
     }
 

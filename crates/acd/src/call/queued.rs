@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Miss, Won};
 use super::callback::Callback;
+use super::checkpoint::{CallbackLeft, Waiting};
 use super::core::Core;
 use crate::agent::Purpose;
 use crate::ids::{AgentId, Epoch, QueueId};
@@ -75,9 +76,65 @@ impl Queued {
         queued
     }
 
+    /// What another edge needs to go on with it. The offer that is being tried is not part of it.
+    pub(super) fn image(&self, callback: Option<CallbackLeft>, now: Moment) -> Waiting {
+        Waiting {
+            queue: self.queue.clone(),
+            entered: now.since(self.entered),
+            sequence: self.sequence,
+            priority: self.priority,
+            epoch: self.epoch,
+            round: self.round,
+            tried: self.tried.clone(),
+            callback,
+        }
+    }
+
+    /// From what another edge has let be known `age` ago.
+    pub(super) fn from_image(
+        core: &Core,
+        image: &Waiting,
+        callback: Option<Box<Callback>>,
+        age: std::time::Duration,
+    ) -> Self {
+        let route = core.routing.queue(&image.queue);
+        let (sound, ranking) = route.map(|route| (route.waiting_sound, route.ranking)).unwrap_or_default();
+        let now = core.now.mono;
+        Queued {
+            queue: image.queue.clone(),
+            attempt: None,
+            sound_at: callback.is_none().then_some(now),
+            callback,
+            entered: now - image.entered - age,
+            sequence: image.sequence,
+            priority: image.priority,
+            ranking,
+            sound,
+            heartbeat_at: now,
+            epoch: image.epoch,
+            round: image.round,
+            tried: image.tried.clone(),
+            progress: None,
+        }
+    }
+
+    /// After the take-over by another edge. It knows of no offer: the owner makes another one when the last is not answered.
+    pub(super) fn go_on(&mut self, core: &mut Core) {
+        self.play(core);
+        self.announce(core);
+    }
+
+    pub(super) const fn is_placed(&self) -> bool {
+        self.sequence.is_some()
+    }
+
+    pub(super) const fn round(&self) -> u32 {
+        self.round
+    }
+
     /// Sends the ticket: entry, heartbeat, return after a failed offer, all alike.
     fn announce(&mut self, core: &mut Core) {
-        self.heartbeat_at = core.now.mono + core.config.heartbeat;
+        self.heartbeat_at = core.again_in(core.config.heartbeat);
         let ticket = Ticket {
             call: core.call(),
             queue: self.queue.clone(),

@@ -17,6 +17,9 @@ use crate::route::Step;
 impl Call {
     /// Plans, and holds the caller if he is an agent (Spec: OB-5).
     pub(super) fn start(&mut self) {
+        if let Some(inheritance) = self.core.inheritance() {
+            return self.take_over(inheritance);
+        }
         if !matches!(self.state, State::New) {
             return;
         }

@@ -86,7 +86,7 @@ impl Call {
         if talk.renew_at > self.core.now.mono {
             return;
         }
-        talk.renew_at = self.core.now.mono + self.core.config.renew;
+        talk.renew_at = self.core.again_in(self.core.config.renew);
         if let Some((agent, reservation)) = &talk.agent {
             let queue = talk.from.as_ref().map(|(queue, _)| queue.clone());
             self.core.tell_agent(agent, AgentEvent::Connected { reservation: *reservation, queue });
@@ -101,8 +101,8 @@ impl Call {
                 let end = End { outcome: Outcome::Answered, cause, caller: Some(cause), other: None };
                 self.end(end);
             }
+            LegEvent::Answered => self.revived(leg),
             LegEvent::Alerting { .. }
-            | LegEvent::Answered
             | LegEvent::TakenOver { .. }
             | LegEvent::PlayFinished
             | LegEvent::Digit(_)

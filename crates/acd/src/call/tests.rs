@@ -1,5 +1,6 @@
 mod callback;
 mod dialled;
+mod resume;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +190,7 @@ impl Line {
             | queue::Event::Availability(_)
             | queue::Event::WhatRings { .. }
             | queue::Event::PickUp { .. }
+            | queue::Event::EdgeGone { .. }
             | queue::Event::Wake => None,
         });
         tickets.collect()
@@ -305,6 +307,7 @@ fn step(what: &Happened) -> &'static str {
         Happened::LeftQueue { .. } => "left",
         Happened::PickedUp { .. } => "picked up",
         Happened::TakenOver { .. } => "taken over",
+        Happened::Moved { .. } => "moved",
         Happened::Commanded { .. } => "commanded",
         Happened::Stopped { .. } => "stopped",
         Happened::LegEnded { .. } => "leg ended",

@@ -182,6 +182,13 @@ impl Reader {
             Happened::TakenOver { by } => {
                 self.add(after, StepKind::Routed { why: format!("the agent's leg went over to call {by}") });
             }
+            Happened::Moved { from, to, planned } => {
+                // What rang, rang at the other edge.
+                self.close(&Fate::Withdrawn);
+                let how = if *planned { "handed the call over" } else { "died" };
+                let why = format!("node {} {how}: node {} took the call over", from.0, to.0);
+                self.add(after, StepKind::Routed { why });
+            }
             Happened::Commanded { agent, what, refused } => {
                 let done = refused.as_ref().map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));
                 let why = format!("{} asked to {what}: {done}", agent.name);

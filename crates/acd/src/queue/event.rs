@@ -1,15 +1,19 @@
 //! What a queue is told, and what it has decided.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentStatus;
 use crate::call;
-use crate::ids::{AgentId, CallId, Extension, PhoneNumber, QueueId, SoundId};
+use crate::ids::{AgentId, CallId, Extension, NodeId, PhoneNumber, QueueId, SoundId};
 use crate::offer::{OfferId, OwnCall};
 use crate::rank::Ranking;
 use crate::skills::Skills;
 use crate::ticket::Ticket;
+use crate::whereabouts::Whereabouts;
 
 /// How the queue chooses agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -97,7 +101,8 @@ pub enum Exit {
 }
 
 /// How callers are called back (Spec: UN-7, OU-4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CallbackRule {
     /// How often the client is called, 1 to 5; then the callback ends as missed.
     pub attempts: u8,
@@ -285,6 +290,14 @@ pub enum Event {
         agent: AgentId,
         /// The call with which he asks.
         own: OwnCall,
+    },
+    /// An edge has died, and `calls` tells which calls live where now. Those that lived there are silent until another edge
+    /// has taken them over (Spec: CL-4): their tickets find their places again.
+    EdgeGone {
+        /// Which.
+        edge: NodeId,
+        /// As this node knows it.
+        calls: Arc<Whereabouts>,
     },
     /// The deadline has passed.
     Wake,

@@ -106,6 +106,7 @@ impl Queue {
             }
             Event::WhatRings { asker, agent } => self.what_rings(now, asker, &agent, out),
             Event::PickUp { call, agent, own } => self.asked_for(now, call, &agent, own, out),
+            Event::EdgeGone { edge, calls } => self.edge_gone(now, |call| calls.of(call) == edge),
             Event::Wake => {}
         }
         self.dismiss_if_nobody(now, out);
@@ -326,9 +327,7 @@ impl Queue {
         {
             let Some(mut caller) = self.waiting.take(call) else { break };
             if caller.expires <= now {
-                self.departed.falls_silent(now, call, caller.sequence);
-                self.pace.left(now, call, false);
-                self.free_seats(&caller.state, |_| false);
+                self.falls_silent(now, &caller);
                 continue;
             }
             if let State::Offered(ringing) = &caller.state {
@@ -340,6 +339,25 @@ impl Queue {
             self.put_back(now, caller);
             self.serve_all(now, out);
             self.serve(now, call, out);
+        }
+    }
+
+    /// He is not offered any more, and comes back to his place with his next ticket.
+    fn falls_silent(&mut self, now: Moment, caller: &Caller) {
+        self.departed.falls_silent(now, caller.call, caller.sequence);
+        self.pace.left(now, caller.call, false);
+        self.free_seats(&caller.state, |_| false);
+    }
+
+    /// The edge of these calls has died.
+    fn edge_gone(&mut self, now: Moment, was_there: impl Fn(CallId) -> bool) {
+        let mut calls: Vec<CallId> =
+            self.waiting.iter().map(|caller| caller.call).filter(|it| was_there(*it)).collect();
+        calls.sort_unstable();
+        for call in calls {
+            if let Some(caller) = self.waiting.take(call) {
+                self.falls_silent(now, &caller);
+            }
         }
     }
 

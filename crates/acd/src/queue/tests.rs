@@ -1,6 +1,7 @@
 mod callback;
 mod explained;
 mod pickup;
+mod survival;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

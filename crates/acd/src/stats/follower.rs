@@ -132,6 +132,8 @@ impl Follower {
                 }
             }
             Happened::Stopped { .. } => self.ends_talk(at, pen),
+            // Nobody is to blame for a phone whose edge died.
+            Happened::Moved { .. } => self.rings.clear(),
             // A dialled number outside belongs to no agent.
             Happened::Dialled { agent: None, .. }
             | Happened::Routed { .. }

@@ -42,6 +42,8 @@ impl Node {
         let ports = Ports {
             leg: Arc::new(|_, _| {}),
             abandon: Arc::new(|_| {}),
+            checkpoint: None,
+            awake: Arc::new(|| true),
             announce: Arc::new(|_| {}),
             record: Arc::new(move |record| writer.try_write(record).unwrap()),
             note: Arc::new(move |period| notes.try_note(period).unwrap()),

@@ -229,6 +229,10 @@ pub(super) struct TransitionRow {
     command: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_node: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_node: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -262,6 +266,8 @@ impl From<v1::Transition> for TransitionRow {
             why: some(transition.why),
             command: some(transition.command),
             call: some(transition.call),
+            from_node: Some(transition.from_node).filter(|node| *node > 0),
+            to_node: Some(transition.to_node).filter(|node| *node > 0),
         }
     }
 }

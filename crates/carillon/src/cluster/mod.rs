@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod holdings;
 pub(crate) mod intake;
 mod nodes;
+mod survival;
 mod wire;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use carillon_acd::agent;
-use carillon_acd::ids::{AgentId, Epoch, NodeId};
+use carillon_acd::ids::{AgentId, CallId, Epoch, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_acd::time::Moment;
 use carillon_actors::{Center, Owned, Title};
@@ -34,6 +35,8 @@ use tokio::time::Instant;
 
 use holdings::{Holdings, Reports};
 pub(crate) use nodes::KnownNodes;
+pub(crate) use survival::Estate;
+use survival::Heirs;
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
@@ -47,11 +50,14 @@ pub(crate) struct Membership {
     cluster: Cluster,
     links: Links,
     me: NodeId,
+    /// It knows where calls are.
+    center: Arc<OnceLock<Center>>,
 }
 
 /// A member that runs.
 pub(crate) struct Member {
     pub(crate) membership: Membership,
+    estate: Estate,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -62,6 +68,7 @@ struct Works {
     holdings: Holdings,
     directory: Directory,
     membership: Membership,
+    estate: Estate,
 }
 
 impl Works {
@@ -113,7 +120,7 @@ impl Member {
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
-        let membership = Membership { cluster, links, me: id };
+        let membership = Membership { cluster, links, me: id, center: Arc::default() };
         let tasks = vec![
             tokio::spawn(serve(listener, membership.links.clone())),
             tokio::spawn(hear(membership.cluster.clone(), inputs)),
@@ -123,6 +130,7 @@ impl Member {
 
     /// Leaves the cluster: nobody waits for this node's lease.
     pub(crate) async fn leave(self) {
+        self.estate.renounce();
         self.membership.cluster.leave().await;
         self.tasks.iter().for_each(JoinHandle::abort);
     }
@@ -135,15 +143,22 @@ impl Beginning {
         center: Center,
         edge: Option<Edge>,
         everything: impl IntoIterator<Item = Owned>,
+        estate: Estate,
     ) -> Member {
         let (membership, mut tasks) = (self.membership.clone(), std::mem::take(&mut self.tasks));
         let (directory, holdings) = (membership.cluster.directory().clone(), Holdings::new(everything));
-        let works = Works { center, edge, holdings, directory, membership: membership.clone() };
-        // Nobody else sets it.
+        let (acting, start) = (membership.cluster.acting().clone(), self.start);
+        let holds = move || acting.holds(Moment::at(start.elapsed()));
+        tasks.extend(estate.run(center.clone(), edge.clone(), membership.links.clone(), holds));
+        let works = Works { center, edge, holdings, directory, membership: membership.clone(), estate: estate.clone() };
+        // Nobody else sets it, here and below.
+        let _ = membership.center.set(works.center.clone());
         let _ = self.works.set(works);
+        // What came over them before is lost: they begin anew.
+        membership.links.set_peers(&[]);
         tasks.push(tokio::spawn(follow_nodes(membership.clone(), self.works.clone(), self.links_changed.clone())));
         tasks.push(tokio::spawn(self.obey()));
-        Member { membership, tasks }
+        Member { membership, estate, tasks }
     }
 
     async fn obey(mut self) {
@@ -290,10 +305,15 @@ impl Membership {
     /// The node of a message's call, or that owns its agent or queue.
     fn owner(&self, message: &Message) -> Option<NodeId> {
         match message {
-            Message::Call(call, _) => Some(call.node),
+            Message::Call(call, _) => Some(self.node_of(*call)),
             Message::Agent(agent, _) => self.cluster.directory().of_agent(agent).map(|owner| owner.node),
             Message::Queue(queue, _) => self.cluster.directory().of_queue(queue).map(|owner| owner.node),
         }
+    }
+
+    /// The node on which a call lives, if it lives.
+    fn node_of(&self, call: CallId) -> NodeId {
+        self.center.get().map_or(call.node, |center| center.node_of(call))
     }
 
     /// What its links have carried.
@@ -328,6 +348,16 @@ fn inbox(
                     let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
                     take_report(works.get(), &reports, &tenures, messages);
                 }
+                Wire::Checkpoints(it) => {
+                    if let Some(works) = works.get() {
+                        works.estate.take_checkpoints(from, it);
+                    }
+                }
+                Wire::TookOver(it) => {
+                    if let Some(works) = works.get() {
+                        works.estate.take_news(from, it);
+                    }
+                }
                 message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
                     let message = Message::from_wire(message).ok_or(NotUnderstood)?;
                     if let Some(works) = works.get() {
@@ -341,8 +371,13 @@ fn inbox(
             // As above: the core also hears who is registered.
             let _ = links.try_send(if boot.is_some() { Input::LinkUp(node) } else { Input::LinkDown(node) });
             links_changed.notify_one();
-            if let (Some(_), Some(works)) = (boot, late.get()) {
-                works.tell_where_phones_are(node);
+            let Some(works) = late.get() else { return };
+            match boot {
+                Some(boot) => {
+                    works.estate.link_up(node, boot);
+                    works.tell_where_phones_are(node);
+                }
+                None => works.estate.link_down(node, link_address(works.membership.cluster(), node)),
             }
         }),
     }
@@ -415,11 +450,20 @@ fn edge_of(node: &Node) -> Option<(NodeId, SocketAddr)> {
     Some((node.id, node.addresses.signalling.first()?.parse().ok()?))
 }
 
+/// The edges that can go on with this edge's calls.
+fn heirs<'a>(membership: &Membership, present: impl Iterator<Item = &'a Node>, linked: &[NodeId]) -> Heirs {
+    let registered = membership.cluster.nodes();
+    let zone = registered.borrow().iter().find(|it| it.node.id == membership.me).and_then(|it| it.node.zone.clone());
+    let able = present.filter(|node| node.roles.edge && !node.draining && linked.contains(&node.id));
+    Heirs::new(able.map(|node| (node.id, zone.is_some() && node.zone == zone)))
+}
+
 /// Links and edges follow the list of nodes. Who has vanished from the list is still there as long as its link works: the
 /// coordinator may have lost its memory, and calls must not suffer for it.
 async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) {
     let mut nodes = membership.cluster.nodes();
     let mut present: HashMap<NodeId, Node> = HashMap::new();
+    let mut handing_over: Option<JoinHandle<()>> = None;
     loop {
         let (registered, linked) = (nodes.borrow_and_update().clone(), membership.links.up());
         let before = present.clone();
@@ -432,7 +476,14 @@ async fn follow_nodes(membership: Membership, works: Arc<OnceLock<Works>>, links
             if let Some(edge) = &works.edge {
                 edge.update_peers(present.values().filter_map(edge_of));
             }
-            before.keys().filter(|node| !present.contains_key(node)).for_each(|gone| works.center.edge_gone(*gone));
+            before.keys().filter(|node| !present.contains_key(node)).for_each(|gone| works.estate.is_dead(*gone));
+            let drains = registered.iter().any(|it| it.node.id == membership.me && it.node.draining);
+            if drains != handing_over.is_some() {
+                handing_over.take().inspect(JoinHandle::abort);
+                let estate = works.estate.clone();
+                handing_over = drains.then(|| tokio::spawn(async move { estate.hand_over_waiting().await }));
+            }
+            works.estate.heirs(heirs(&membership, present.values(), &linked));
         }
         tokio::select! {
             changed = nodes.changed() => if changed.is_err() { return },

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use carillon_acd::ids::NodeId;
+use carillon_acd::ids::{CallId, NodeId};
 use carillon_actors::Owned;
 use carillon_api::{Nodes, Other, Ownership};
 use carillon_cluster::member::{Node, Registered, Roles};
@@ -41,6 +41,12 @@ impl KnownNodes {
 
     fn registered<T>(&self, look: impl FnMut(&Registered) -> Option<T>) -> Vec<T> {
         self.membership.cluster().nodes().borrow().iter().filter_map(look).collect()
+    }
+}
+
+impl KnownNodes {
+    fn api_of_node(&self, node: NodeId) -> Option<Channel> {
+        self.registered(|it| (it.node.id == node).then(|| self.channel(&it.node)).flatten()).pop()
     }
 }
 
@@ -91,8 +97,8 @@ impl Nodes for KnownNodes {
         self.api_of_node(owner.node)
     }
 
-    fn api_of_node(&self, node: NodeId) -> Option<Channel> {
-        self.registered(|it| (it.node.id == node).then(|| self.channel(&it.node)).flatten()).pop()
+    fn api_of_call(&self, call: CallId) -> Option<Channel> {
+        self.api_of_node(self.membership.node_of(call))
     }
 
     fn others(&self) -> Vec<Other> {

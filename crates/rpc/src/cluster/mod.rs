@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod checkpoint;
 mod ids;
 pub mod link;
 mod queue;
@@ -13,12 +14,19 @@ pub mod trace;
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::{agent as agents, call as calls, queue as queues};
 
+pub use checkpoint::{Legacy, size};
 use wire::envelope::Message as Wire;
 
 /// The generated messages, client and server of `proto/carillon/cluster/v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod wire {
     tonic::include_proto!("carillon.cluster.v1");
+}
+
+impl From<Wire> for wire::Envelope {
+    fn from(message: Wire) -> Self {
+        wire::Envelope { message: Some(message), ..Default::default() }
+    }
 }
 
 /// A message for a machine on another node.
@@ -40,7 +48,7 @@ impl Message {
             Message::Agent(agent, event) => Wire::ToAgent(agent::to_wire(agent, event)?),
             Message::Queue(queue, event) => Wire::ToQueue(queue::to_wire(queue, event)?),
         };
-        Some(wire::Envelope { message: Some(message), ..Default::default() })
+        Some(message.into())
     }
 
     /// Reads a message for a machine; `None` for one that this version does not understand.
@@ -49,7 +57,7 @@ impl Message {
             Wire::ToCall(it) => call::from_wire(it),
             Wire::ToAgent(it) => agent::from_wire(it),
             Wire::ToQueue(it) => queue::from_wire(it),
-            Wire::Core(_) | Wire::Held(_) => None,
+            Wire::Core(_) | Wire::Held(_) | Wire::Checkpoints(_) | Wire::TookOver(_) => None,
         }
     }
 }

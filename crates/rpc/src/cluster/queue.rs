@@ -31,7 +31,8 @@ pub(super) fn to_wire(queue: &QueueId, event: &Event) -> Option<wire::ToQueue> {
             leg: Some(own.leg.into()),
             own: Some(own.reservation.into()),
         }),
-        Event::Wake => return None,
+        // Every node sees by itself which edges are gone.
+        Event::EdgeGone { .. } | Event::Wake => return None,
     };
     Some(wire::ToQueue { queue: Some(queue.to_name()), event: Some(event) })
 }

@@ -41,6 +41,8 @@ pub struct Membership {
     pub node: u8,
     /// etcd's client addresses.
     pub etcd: Vec<String>,
+    /// As the node's file lists them: `[edge, acd, api]`. Every node of a test has an API.
+    pub roles: &'static str,
 }
 
 impl Launch {
@@ -56,7 +58,18 @@ impl Launch {
 
     /// `carillon serve --config`: a node of a cluster, on an address of its own.
     pub fn member(block: Block, center: String, node: u8, etcd: Vec<String>) -> Self {
-        Launch { member: Some(Membership { node, etcd }), ..Launch::serve(block, center) }
+        let member = Membership { node, etcd, roles: "[edge, acd, api]" };
+        Launch { member: Some(member), ..Launch::serve(block, center) }
+    }
+
+    /// With these roles.
+    pub fn roles(mut self, roles: &'static str) -> Self {
+        self.member.iter_mut().for_each(|member| member.roles = roles);
+        self
+    }
+
+    fn speaks_sip(&self) -> bool {
+        self.member.as_ref().is_none_or(|member| member.roles.contains("edge"))
     }
 
     /// Where it lives.
@@ -103,8 +116,9 @@ impl Membership {
     fn yaml(&self, link: SocketAddr) -> String {
         let endpoints: Vec<String> = self.etcd.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
         format!(
-            "node: {}\ncenter: center.yaml\ndata: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
+            "node: {}\nroles: {}\ncenter: center.yaml\ndata: data\nlink: {link}\netcd: {{ endpoints: [{}] }}\n",
             self.node,
+            self.roles,
             endpoints.join(", ")
         )
     }
@@ -152,13 +166,13 @@ impl Carillon {
         let began = Instant::now();
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut running = Carillon { sip, api, http, start_up: Duration::ZERO, child, folder };
-        running.wait_until_ready(began).await?;
+        running.wait_until_ready(began, launch.speaks_sip()).await?;
         Ok(running)
     }
 
-    async fn wait_until_ready(&mut self, began: Instant) -> Result<()> {
+    async fn wait_until_ready(&mut self, began: Instant, sip: bool) -> Result<()> {
         let mut poll = tokio::time::interval(Duration::from_millis(5));
-        for address in [self.sip, self.api] {
+        for address in sip.then_some(self.sip).into_iter().chain([self.api]) {
             while TcpStream::connect(address).await.is_err() {
                 if let Some(status) = self.child.try_wait().context("the process")? {
                     bail!("carillon ended with {status} instead of starting:\n{}", self.log());

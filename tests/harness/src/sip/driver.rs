@@ -1,5 +1,6 @@
 //! The task behind a [`Call`]: one dialog from its INVITE to its end (RFC 3261 §12–§15).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -355,6 +356,7 @@ impl Driver {
             }
             Method::Invite => {
                 self.dialog.retarget(message::value(&incoming.request, "Contact"));
+                self.follow_to(incoming.from);
                 let response = self.describe(&incoming.request)?;
                 self.tell(|p| p.redescribed += 1);
                 self.send_2xx(incoming, response).await
@@ -365,6 +367,14 @@ impl Driver {
             Method::Update | Method::PRack | Method::Publish | Method::Refer | Method::Register | Method::Subscribe => {
                 self.endpoint.answer(&incoming, &simple(501)).await
             }
+        }
+    }
+
+    /// Another edge speaks for the center in this dialog: it has the call now (RFC 3261 §12.2.1.1: without a route the request
+    /// goes to the remote target).
+    fn follow_to(&mut self, from: SocketAddr) {
+        if from != self.endpoint.server() && self.dialog.routes.is_empty() {
+            self.endpoint = self.endpoint.clone().towards(from);
         }
     }
 

@@ -32,7 +32,6 @@ type Routes<M> = Mutex<HashMap<String, mpsc::Sender<M>>>;
 #[derive(Debug)]
 struct Shared {
     link: Link,
-    server: SocketAddr,
     transactions: Routes<Response>,
     dialogs: Routes<Incoming>,
     answers: Mutex<VecDeque<(String, SocketAddr, Vec<u8>)>>,
@@ -51,6 +50,7 @@ pub struct Incoming {
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     shared: Arc<Shared>,
+    server: SocketAddr,
     _task: Arc<AbortOnDrop>,
 }
 
@@ -77,7 +77,6 @@ impl Endpoint {
         let (link, mut datagrams) = Link::open(transport, ip, server).await?;
         let shared = Arc::new(Shared {
             link,
-            server,
             transactions: Routes::default(),
             dialogs: Routes::default(),
             answers: Mutex::default(),
@@ -89,7 +88,7 @@ impl Endpoint {
                 reader.take(&bytes, from, &fresh).await;
             }
         });
-        Ok((Endpoint { shared, _task: Arc::new(AbortOnDrop(task.abort_handle())) }, received))
+        Ok((Endpoint { shared, server, _task: Arc::new(AbortOnDrop(task.abort_handle())) }, received))
     }
 
     /// Our own address.
@@ -99,7 +98,12 @@ impl Endpoint {
 
     /// Whom we talk to.
     pub fn server(&self) -> SocketAddr {
-        self.shared.server
+        self.server
+    }
+
+    /// The same socket, which talks to another server from now on.
+    pub fn towards(self, server: SocketAddr) -> Endpoint {
+        Endpoint { server, ..self }
     }
 
     /// Our Contact URI for `user`.
@@ -124,7 +128,7 @@ impl Endpoint {
 
     /// Sends a signed request once: an ACK.
     pub async fn send(&self, request: &Request) -> Result<()> {
-        self.shared.link.send(request.to_string().as_bytes(), self.shared.server).await
+        self.shared.link.send(request.to_string().as_bytes(), self.server).await
     }
 
     /// Sends a signed request and repeats it until something answers. All answers come to the receiver, until it is dropped.
@@ -134,7 +138,7 @@ impl Endpoint {
         lock(&self.shared.transactions).insert(key.clone(), tell);
         let (pass_on, out) = mpsc::channel(BACKLOG);
         let (endpoint, bytes, method) = (self.clone(), request.to_string().into_bytes(), request.method);
-        endpoint.shared.link.send(&bytes, endpoint.shared.server).await?;
+        endpoint.shared.link.send(&bytes, endpoint.server).await?;
         tokio::spawn(async move {
             let mut wait = T1;
             let mut provisional = false;
@@ -145,7 +149,7 @@ impl Endpoint {
                     answer = answers.recv() => answer,
                     () = tokio::time::sleep(wait), if repeats && !(provisional && method == Method::Invite) => {
                         wait = (wait * 2).min(if method == Method::Invite { TRANSACTION } else { T2 });
-                        let _lost = endpoint.shared.link.send(&bytes, endpoint.shared.server).await;
+                        let _lost = endpoint.shared.link.send(&bytes, endpoint.server).await;
                         continue;
                     }
                 };

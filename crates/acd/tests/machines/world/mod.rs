@@ -106,7 +106,7 @@ impl World {
     pub(crate) fn edge_is_gone(&mut self, edge: NodeId) {
         let agents: Vec<AgentId> = self.agents.keys().cloned().collect();
         for agent in agents {
-            self.deliver(Message::Agent(agent, agent::Event::EdgeGone { edge }));
+            self.deliver(Message::Agent(agent, agent::Event::EdgeGone { edge, calls: Arc::default() }));
         }
     }
 

@@ -1,0 +1,320 @@
+//! What this edge lets others know of its calls. Changes of one moment go out together, so that an ordinary call costs two or
+//! three messages; everything is said again to whoever becomes an heir.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use carillon_acd::call::Checkpoint;
+use carillon_acd::ids::{CallId, LegId, NodeId};
+use carillon_acd::leg::LegImage;
+use carillon_actors::{Center, Survival};
+use carillon_rpc::cluster::link::{LinkError, Links};
+use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
+use carillon_rpc::cluster::{Legacy, size};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Images, lock};
+
+/// So long changes are gathered before they are sent.
+const GATHER: Duration = Duration::from_millis(25);
+/// Calls that are sent at once; then other messages have their turn.
+const AT_ONCE: usize = 500;
+/// The pause between two such portions.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The pause after a link was full.
+const FULL: Duration = Duration::from_millis(500);
+/// The most bytes of one message, but for one call that is larger.
+const MESSAGE: usize = 64 * 1024;
+/// What is known of legs whose call has said nothing is forgotten after so long, unless the call lives.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The edges that may be heirs: living ones, without this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heirs(Vec<Candidate>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Candidate {
+    node: NodeId,
+    /// It stands where this edge stands, and may fall with it.
+    near: bool,
+}
+
+impl Heirs {
+    /// Each with whether it stands in this edge's own zone.
+    pub(crate) fn new(edges: impl IntoIterator<Item = (NodeId, bool)>) -> Self {
+        Heirs(edges.into_iter().map(|(node, near)| Candidate { node, near }).collect())
+    }
+
+    /// The first and the second heir of a call: far ones first, and each edge's calls spread over all others (rendezvous
+    /// hashing).
+    fn of(&self, call: CallId) -> [Option<NodeId>; 2] {
+        let draw = |node: NodeId| {
+            let mut hasher = DefaultHasher::new();
+            (call, node).hash(&mut hasher);
+            hasher.finish()
+        };
+        let rank = |it: &Candidate| (Reverse(it.near), draw(it.node), it.node);
+        let (mut first, mut second) = (None::<&Candidate>, None::<&Candidate>);
+        for candidate in &self.0 {
+            if first.is_none_or(|best| rank(candidate) > rank(best)) {
+                second = first.replace(candidate);
+            } else if second.is_none_or(|best| rank(candidate) > rank(best)) {
+                second = Some(candidate);
+            }
+        }
+        [first, second].map(|it| it.map(|it| it.node))
+    }
+
+    fn without(&self, node: NodeId) -> Self {
+        Heirs(self.0.iter().filter(|it| it.node != node).cloned().collect())
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Checkpoints {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    calls: HashMap<CallId, Known>,
+    /// To be sent.
+    changed: HashSet<CallId>,
+    /// To be told that these need them no more.
+    ended: BTreeMap<NodeId, Vec<CallId>>,
+    heirs: Heirs,
+    /// To be told everything.
+    anew: BTreeSet<NodeId>,
+    /// The last sweep looked at these: they had no checkpoint.
+    silent: HashSet<CallId>,
+}
+
+#[derive(Default)]
+struct Known {
+    checkpoint: Option<(Checkpoint, Instant)>,
+    images: Images,
+    /// The heirs that have been told.
+    told: [Option<NodeId>; 2],
+}
+
+impl Known {
+    /// For the heirs, when there is everything that they need.
+    fn to_wire(&self) -> Option<wire::Checkpoint> {
+        let (checkpoint, made) = self.checkpoint.as_ref()?;
+        let image = |leg: LegId| Some((leg, self.images.get(&leg)?.clone()));
+        let images = checkpoint.legs().into_iter().map(image).collect::<Option<Images>>()?;
+        let legacy = Legacy { checkpoint: checkpoint.clone(), age: made.elapsed(), images, before: None, now: false };
+        Some(legacy.to_wire())
+    }
+}
+
+impl Inner {
+    /// Heirs that know of a call need it no more.
+    fn release(&mut self, call: CallId, told: [Option<NodeId>; 2]) {
+        for node in told.into_iter().flatten() {
+            self.ended.entry(node).or_default().push(call);
+        }
+    }
+}
+
+impl Checkpoints {
+    /// What a call's actor says of it.
+    pub(super) fn take(&self, call: CallId, survival: Survival) {
+        let mut inner = lock(&self.inner);
+        match survival {
+            Survival::Needs(checkpoint) => {
+                let known = inner.calls.entry(call).or_default();
+                known.checkpoint = Some((*checkpoint, Instant::now()));
+                inner.changed.insert(call);
+            }
+            Survival::Lost => {
+                let Some(known) = inner.calls.get_mut(&call) else { return };
+                known.checkpoint = None;
+                let told = std::mem::take(&mut known.told);
+                inner.release(call, told);
+            }
+            Survival::Over => {
+                let Some(known) = inner.calls.remove(&call) else { return };
+                inner.release(call, known.told);
+            }
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// What the edge says of a leg.
+    pub(super) fn image(&self, leg: LegId, image: LegImage) {
+        let mut inner = lock(&self.inner);
+        let known = inner.calls.entry(leg.call).or_default();
+        known.images.insert(leg, image);
+        let needs = known.checkpoint.as_ref().is_some_and(|(checkpoint, _)| checkpoint.legs().contains(&leg));
+        if needs {
+            inner.changed.insert(leg.call);
+            drop(inner);
+            self.changed.notify_one();
+        }
+    }
+
+    /// For the first heir of a call, to go on with it now: `None` without an heir or without what it needs of the legs.
+    pub(super) fn hand_over(&self, checkpoint: &Checkpoint) -> Option<(NodeId, wire::Checkpoint)> {
+        let inner = lock(&self.inner);
+        let [first, _] = inner.heirs.of(checkpoint.call());
+        let images = &inner.calls.get(&checkpoint.call())?.images;
+        let known =
+            Known { checkpoint: Some((checkpoint.clone(), Instant::now())), images: images.clone(), told: [None; 2] };
+        Some((first?, wire::Checkpoint { now: true, ..known.to_wire()? }))
+    }
+
+    /// Another edge has the call, and tells its heirs itself.
+    pub(super) fn forget(&self, call: CallId) {
+        lock(&self.inner).calls.remove(&call);
+    }
+
+    /// These may be heirs from now on.
+    pub(super) fn heirs(&self, heirs: Heirs) {
+        let mut inner = lock(&self.inner);
+        if inner.heirs == heirs {
+            return;
+        }
+        let moved = inner.calls.iter().filter(|(call, known)| heirs.of(**call) != known.told).map(|(call, _)| *call);
+        let moved: Vec<CallId> = moved.collect();
+        inner.changed.extend(moved);
+        inner.heirs = heirs;
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// A node can be nobody's heir any more.
+    pub(super) fn dies(&self, node: NodeId) {
+        let heirs = lock(&self.inner).heirs.without(node);
+        self.heirs(heirs);
+    }
+
+    /// A link was broken: what was said over the last one may be lost.
+    pub(super) fn again(&self, node: NodeId) {
+        let mut inner = lock(&self.inner);
+        let told = inner.calls.iter().filter(|(_, known)| known.told.contains(&Some(node))).map(|(call, _)| *call);
+        let told: Vec<CallId> = told.collect();
+        inner.changed.extend(told);
+        inner.anew.insert(node);
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// No heir needs any of this node's calls: it stops, and ends them itself.
+    pub(super) fn renounce(&self, links: &Links) {
+        let mut inner = lock(&self.inner);
+        inner.calls.clear();
+        let heirs = inner.heirs.0.iter().map(|it| it.node);
+        let mut letters: Letters = heirs.map(|node| (node, Letter::default())).collect();
+        drop(inner);
+        letters.values_mut().for_each(|letter| letter.anew = true);
+        send(links, letters);
+    }
+
+    /// Sends for ever.
+    pub(super) async fn send(&self, center: &Center, links: &Links) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => {}
+                _ = sweep.tick() => self.sweep(|call| center.lives(call)),
+            }
+            tokio::time::sleep(GATHER).await;
+            while let Some((letters, more)) = self.portion() {
+                let full = send(links, letters);
+                full.iter().for_each(|node| self.again(*node));
+                tokio::time::sleep(if full.is_empty() { PAUSE } else { FULL }).await;
+                if !more && full.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Some of what has changed, and whether there is more; `None` when there is nothing.
+    fn portion(&self) -> Option<(Letters, bool)> {
+        let mut inner = lock(&self.inner);
+        let mut letters = Letters::new();
+        for node in std::mem::take(&mut inner.anew) {
+            letters.entry(node).or_default().anew = true;
+        }
+        let calls: Vec<CallId> = inner.changed.iter().take(AT_ONCE).copied().collect();
+        for call in calls {
+            inner.changed.remove(&call);
+            let heirs = inner.heirs.of(call);
+            let Some(known) = inner.calls.get_mut(&call) else { continue };
+            let Some(checkpoint) = known.to_wire() else { continue };
+            let before = std::mem::replace(&mut known.told, heirs);
+            inner.release(call, before.map(|told| told.filter(|told| !heirs.contains(&Some(*told)))));
+            if let [Some(first), Some(second)] = heirs {
+                let checkpoint = wire::Checkpoint { before: Some(first.0), ..checkpoint.clone() };
+                letters.entry(second).or_default().calls.push(checkpoint);
+            }
+            if let [Some(first), _] = heirs {
+                letters.entry(first).or_default().calls.push(checkpoint);
+            }
+        }
+        for (node, calls) in std::mem::take(&mut inner.ended) {
+            letters.entry(node).or_default().ended = calls;
+        }
+        (!letters.is_empty()).then(|| (letters, !inner.changed.is_empty()))
+    }
+
+    /// The edge may speak of a leg whose call has just ended.
+    fn sweep(&self, lives: impl Fn(CallId) -> bool) {
+        let mut inner = lock(&self.inner);
+        let Inner { calls, silent, .. } = &mut *inner;
+        let dead = |call: &CallId, known: &Known| known.checkpoint.is_none() && silent.contains(call) && !lives(*call);
+        calls.retain(|call, known| !dead(call, known));
+        *silent = calls.iter().filter(|(_, known)| known.checkpoint.is_none()).map(|(call, _)| *call).collect();
+    }
+}
+
+/// What is to be said to each node.
+type Letters = BTreeMap<NodeId, Letter>;
+
+#[derive(Default)]
+struct Letter {
+    anew: bool,
+    ended: Vec<CallId>,
+    calls: Vec<wire::Checkpoint>,
+}
+
+/// Gives back the nodes whose links were full: they have to be told anew. What is lost because there is no link is said over the
+/// next one.
+fn send(links: &Links, letters: Letters) -> Vec<NodeId> {
+    let mut full = Vec::new();
+    for (node, Letter { anew, ended, calls }) in letters {
+        let ended = ended.into_iter().map(Into::into).collect();
+        let mut messages = vec![wire::Checkpoints { calls: Vec::new(), ended, anew }];
+        let mut room = MESSAGE;
+        for checkpoint in calls {
+            let size = size(&checkpoint);
+            if size > room {
+                messages.push(wire::Checkpoints::default());
+                room = MESSAGE;
+            }
+            room = room.saturating_sub(size);
+            messages.last_mut().expect("there is one from the start").calls.push(checkpoint);
+        }
+        for message in messages {
+            match links.send(node, Wire::Checkpoints(message).into()) {
+                Ok(()) => {}
+                Err(LinkError::NoLink(_)) => break,
+                Err(error @ LinkError::Oversized(..)) => tracing::error!(%error, "a checkpoint is not sent"),
+                Err(LinkError::Full(_)) => {
+                    full.push(node);
+                    break;
+                }
+            }
+        }
+    }
+    full
+}

@@ -1,0 +1,67 @@
+//! Whether this node can be sure that its calls are still its own. While it sleeps or is cut off, others may take them over; it
+//! hears so when it is back. Until then its calls do nothing by themselves, and what they write is kept back: a call has one
+//! record (Spec: CL-4).
+
+use std::time::Duration;
+
+use carillon_acd::record::Record;
+use tokio::time::Instant;
+
+/// So often it is looked whether time goes on.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+/// Who has not looked for so long has slept. Shorter than any lease: nobody can have been given up before.
+const SLEPT: Duration = Duration::from_secs(2);
+/// So long after a sleep, or after the node was not sure to be part of the cluster, others may still say what they have taken
+/// over: longer than the longest pause between two attempts to open a link.
+const SETTLES: Duration = Duration::from_secs(6);
+/// Records that are kept back. More are written: a doubled record is better than none.
+const MOST: usize = 20_000;
+
+/// See the module.
+pub(super) struct Doubt {
+    looked: Instant,
+    asleep_until: Instant,
+    unsure_until: Instant,
+    records: Vec<Record>,
+}
+
+impl Default for Doubt {
+    fn default() -> Self {
+        let now = Instant::now();
+        Doubt { looked: now, asleep_until: now, unsure_until: now, records: Vec::new() }
+    }
+}
+
+impl Doubt {
+    /// Time goes on; `holds`: the node is certain to be part of the cluster. The records that can be written now.
+    pub(super) fn tick(&mut self, now: Instant, holds: bool) -> Vec<Record> {
+        if self.looked + SLEPT <= now {
+            self.asleep_until = now + SETTLES;
+        }
+        if self.looked + SLEPT <= now || !holds {
+            self.unsure_until = now + SETTLES;
+        }
+        self.looked = now;
+        if now < self.unsure_until { Vec::new() } else { self.release() }
+    }
+
+    /// All that was kept back.
+    pub(super) fn release(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// Whether calls may act by themselves.
+    pub(super) fn is_awake(&self, now: Instant) -> bool {
+        self.asleep_until <= now && now < self.looked + SLEPT
+    }
+
+    /// Gives the record back if it can be written now.
+    pub(super) fn ends(&mut self, now: Instant, holds: bool, record: Record) -> Option<Record> {
+        let sure = holds && self.unsure_until <= now && now < self.looked + SLEPT;
+        if sure || self.records.len() >= MOST {
+            return Some(record);
+        }
+        self.records.push(record);
+        None
+    }
+}
