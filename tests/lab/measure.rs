@@ -235,7 +235,16 @@ mod tests {
     fn talk(agent: &str, number: &str, from: Instant, times: [u64; 3]) -> Talk {
         let [rang, answered, ended] = times.map(|ms| from + Duration::from_millis(ms));
         let heard = Hearing::default();
-        Talk { agent: agent.into(), number: number.into(), rang, answered: Some(answered), hung_up: None, ended, heard }
+        Talk {
+            agent: agent.into(),
+            edge: 1,
+            number: number.into(),
+            rang,
+            answered: Some(answered),
+            hung_up: None,
+            ended,
+            heard,
+        }
     }
 
     fn caller(number: &str, edge: u8, from: Instant, pauses: &[(u64, u64)]) -> Caller {
