@@ -43,7 +43,7 @@ pub(crate) async fn agent(world: Arc<World>, name: String, number: u64) {
         loop {
             tokio::select! {
                 Ok(call) = phone.next_call(Duration::from_secs(3600)) => {
-                    tokio::spawn(talk(world.clone(), name.clone(), call));
+                    tokio::spawn(talk(world.clone(), name.clone(), edge.node, call));
                 }
                 _ = refresh.tick() => {
                     let registered = tokio::time::timeout(REGISTRAR, phone.register(EXPIRES)).await;
@@ -71,7 +71,7 @@ async fn retire(phone: Phone) {
 }
 
 /// One call of an agent, from the ring to the end.
-async fn talk(world: Arc<World>, agent: String, call: Call) {
+async fn talk(world: Arc<World>, agent: String, edge: u8, call: Call) {
     world.journal.desk(&agent, true);
     let ring = RINGS + Duration::from_secs(35);
     let progress = call.until("answer or end", ring, |p| p.answered.is_some() || p.end.is_some()).await;
@@ -92,7 +92,7 @@ async fn talk(world: Arc<World>, agent: String, call: Call) {
     world.journal.desk(&agent, false);
     let heard = call.audio().heard().into();
     let (number, rang) = (call.from.clone(), call.began);
-    world.journal.add_talk(Talk { agent, number, rang, answered, hung_up, ended, heard });
+    world.journal.add_talk(Talk { agent, edge, number, rang, answered, hung_up, ended, heard });
 }
 
 /// Nobody hangs up on a line that is silent right now.

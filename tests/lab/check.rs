@@ -11,6 +11,8 @@ use crate::measure::Seen;
 
 /// How long two legs of an agent or of a caller may overlap: the end of one travels while the other begins.
 const OVERLAP: Duration = Duration::from_millis(300);
+/// How long the word that a caller is back may travel to the owner of his queue.
+const TICKET: Duration = Duration::from_millis(250);
 /// The carrier's number of a call in its From header, as records show it.
 type Number<'a> = &'a str;
 
@@ -53,7 +55,7 @@ pub(crate) fn check(seen: &Seen, records: &[(u8, Record)], excuse: Option<Excuse
         records: wrong_records(seen, &by_number, excuse),
         overtaken: overtaken(seen, records, excuse),
         double: double(seen),
-        disturbed: disturbed(seen),
+        disturbed: disturbed(seen, excuse),
         orphans: vec![],
     }
 }
@@ -159,7 +161,7 @@ fn away_until(seen: &Seen, record: &Record, excuse: Option<Excuse>) -> i64 {
     }
     let back = caller.heard.pauses.iter().map(|pause| pause.began + pause.length).find(|end| *end > excuse.at);
     let away = back.unwrap_or(caller.ended).saturating_duration_since(excuse.at);
-    excuse.at_wall + i64::try_from(away.as_micros()).unwrap_or(i64::MAX)
+    excuse.at_wall + i64::try_from((away + TICKET).as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Spec: CL-3. A leg on which nothing was ever heard was not connected with anybody.
@@ -181,11 +183,16 @@ fn double(seen: &Seen) -> Vec<String> {
     found
 }
 
-/// Spec: CL-3: never two calls at one agent.
-fn disturbed(seen: &Seen) -> Vec<String> {
+/// Spec: CL-3: never two calls at one agent. A phone that rang when the edge of its call died goes on ringing, because only
+/// that edge could have stopped it; whoever picks it up hears nothing.
+fn disturbed(seen: &Seen, excuse: Option<Excuse>) -> Vec<String> {
+    let is_ghost = |talk: &Talk| {
+        let edge = seen.callers.get(&talk.number).map(|caller| caller.edge);
+        talk.heard.between.is_none() && excuse.is_some_and(|excuse| edge == Some(excuse.edge) && talk.rang < excuse.at)
+    };
     let mut found = Vec::new();
     let mut busy: HashMap<&str, &Talk> = HashMap::new();
-    for talk in &seen.talks {
+    for talk in seen.talks.iter().filter(|talk| !is_ghost(talk)) {
         if let Some(before) = busy.get(talk.agent.as_str())
             && busy_until(before) > talk.rang + OVERLAP
         {
@@ -242,7 +249,16 @@ mod tests {
         let at = |s| from + Duration::from_secs(s);
         let heard = Hearing { between: Some((at(rang), at(ended))), ..Hearing::default() };
         let (agent, number) = (agent.into(), number.into());
-        Talk { agent, number, rang: at(rang), answered: Some(at(rang)), hung_up: None, ended: at(ended), heard }
+        Talk {
+            agent,
+            edge: 1,
+            number,
+            rang: at(rang),
+            answered: Some(at(rang)),
+            hung_up: None,
+            ended: at(ended),
+            heard,
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Figure {
 }
 
 /// Examples that are shown.
-const EXAMPLES: usize = 3;
+const EXAMPLES: usize = 6;
 
 impl Figure {
     /// A time, shown in milliseconds.
@@ -64,7 +64,7 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, with_unit(self.value, self.unit))?;
         match self.examples.as_slice() {
-            [whose] if self.unit != "" => write!(f, " ({whose})"),
+            [whose] if !self.unit.is_empty() => write!(f, " ({whose})"),
             [..] => Ok(()),
         }
     }

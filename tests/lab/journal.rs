@@ -64,6 +64,8 @@ pub(crate) struct Caller {
 #[derive(Clone, Debug)]
 pub(crate) struct Talk {
     pub(crate) agent: String,
+    /// The edge at which his phone was registered then.
+    pub(crate) edge: u8,
     /// Whose call it is.
     pub(crate) number: String,
     pub(crate) rang: Instant,

@@ -158,8 +158,10 @@ impl Seen {
         let mut lost = Vec::new();
         for talk in &self.talks {
             let Some(caller) = self.callers.get(&talk.number).filter(|caller| caller.edge == edge) else { continue };
-            let went_on = talk.answered.is_some_and(|at| at + AFTER_ANSWER < moment) && talk.ended > moment;
-            if !went_on || caller.ended < moment {
+            // Who hung up in that moment did not notice anything.
+            let soon = moment + Duration::from_millis(300);
+            let went_on = talk.answered.is_some_and(|at| at + AFTER_ANSWER < moment) && talk.ended > soon;
+            if !went_on || caller.ended < soon {
                 continue;
             }
             match (heard_again(&talk.heard, moment), heard_again(&caller.heard, moment)) {
@@ -217,7 +219,8 @@ fn heard_again(heard: &Hearing, moment: Instant) -> Option<Duration> {
     let pause = heard.pauses.iter().find(around);
     match pause {
         Some(pause) => Some((pause.began + pause.length).saturating_duration_since(moment)),
-        None => (last > moment + Duration::from_secs(1)).then_some(Duration::ZERO),
+        // Packets of a dead edge that were on their way arrive within a few milliseconds.
+        None => (last > moment + Duration::from_millis(100)).then_some(Duration::ZERO),
     }
 }
 
@@ -235,7 +238,16 @@ mod tests {
     fn talk(agent: &str, number: &str, from: Instant, times: [u64; 3]) -> Talk {
         let [rang, answered, ended] = times.map(|ms| from + Duration::from_millis(ms));
         let heard = Hearing::default();
-        Talk { agent: agent.into(), number: number.into(), rang, answered: Some(answered), hung_up: None, ended, heard }
+        Talk {
+            agent: agent.into(),
+            edge: 1,
+            number: number.into(),
+            rang,
+            answered: Some(answered),
+            hung_up: None,
+            ended,
+            heard,
+        }
     }
 
     fn caller(number: &str, edge: u8, from: Instant, pauses: &[(u64, u64)]) -> Caller {

@@ -44,18 +44,26 @@ pub(super) async fn look_at_agents(run: &mut Run<'_>, victim: u8) -> Result<()> 
 pub(super) fn judge(seen: &Seen, window: Window, edge: u8, views: &[View]) -> Vec<Figure> {
     let (talking, talking_lost) = seen.resumed(edge, window.from);
     let (waiting, waiting_lost) = seen.music_back(edge, window.from);
-    let longest = |times: &[Duration]| times.iter().max().copied().unwrap_or_default();
     let freed: Vec<Duration> =
         talking_lost.iter().map(|talk| freed(&talk.agent, views).saturating_duration_since(window.from)).collect();
-    vec![
+    let lost: Vec<String> = talking_lost
+        .iter()
+        .map(|talk| format!("{} with {}, whose phone was at edge {}", talk.number, talk.agent, talk.edge))
+        .collect();
+    let times = [
+        ("until both hear each other", talking.iter().max()),
+        ("until agents of lost conversations are free", freed.iter().max()),
+        ("until waiting callers hear music", waiting.iter().max()),
+    ];
+    let mut figures = vec![
         Figure::count("conversations that went on", talking.len(), None),
-        Figure::count("conversations lost", talking_lost.len(), Some(0)),
-        Figure::seconds("until both hear each other", longest(&talking), Some(LIMIT)),
-        Figure::seconds("until agents of lost conversations are free", longest(&freed), Some(LIMIT)),
+        Figure::none_of("conversations lost", &lost),
         Figure::count("waiting callers who came back", waiting.len(), None),
         Figure::count("waiting callers lost", waiting_lost, Some(0)),
-        Figure::seconds("until waiting callers hear music", longest(&waiting), Some(LIMIT)),
-    ]
+    ];
+    // Without anybody whom it concerns there is no time.
+    figures.extend(times.into_iter().filter_map(|(what, time)| Some(Figure::seconds(what, *time?, Some(LIMIT)))));
+    figures
 }
 
 /// When an agent was first shown without the call that he had before the fault.
