@@ -51,6 +51,7 @@ impl Scene {
         let mut scene = Scene::of_nodes(block, Some(center), roles).await?;
         scene.agents = agents.len();
         scene.until_all_own().await?;
+        scene.until_all_ready().await?;
         Ok(scene)
     }
 
@@ -292,7 +293,22 @@ impl Scene {
     pub(crate) async fn again(&mut self, node: u8) -> Result<()> {
         let launch = Launch::member(self.block, self.center.clone(), node, self.etcd.endpoints());
         self.nodes.insert(node, Carillon::start(launch).await?);
-        self.until_all_linked().await
+        self.until_all_linked().await?;
+        self.until_all_ready().await
+    }
+
+    /// Until every node takes calls and phones.
+    async fn until_all_ready(&self) -> Result<()> {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        let asking = async {
+            for node in self.nodes.values() {
+                while node.get("/healthz/ready").await?.0 != 200 {
+                    poll.tick().await;
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(TAKEN_OVER, asking).await.context("a node does not become ready")?
     }
 
     /// Until every node has a link to every other.

@@ -63,9 +63,9 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, with_unit(self.value, self.unit))?;
-        match (self.limit, self.examples.first()) {
-            (None, Some(whose)) => write!(f, " ({whose})"),
-            (Some(_), _) | (None, None) => Ok(()),
+        match self.examples.as_slice() {
+            [whose] if self.unit != "" => write!(f, " ({whose})"),
+            [..] => Ok(()),
         }
     }
 }

@@ -119,7 +119,7 @@ fn main() -> Result<ExitCode> {
 
 impl Options {
     fn small(self) -> Options {
-        let only = vec![Fault::QueueOwnerKilled, Fault::AgentOwnerKilled, Fault::CutOff, Fault::EtcdLeaderFrozen];
+        let only = vec![Fault::QueueOwnerKilled, Fault::AgentOwnerKilled, Fault::CutOff, Fault::EtcdLeaderKilled];
         Options { only, calls_per_second: 8.0, waiting: 60, talking: 40, ..self }
     }
 

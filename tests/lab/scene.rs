@@ -304,8 +304,8 @@ fn common(seen: &Seen, found: &Findings, window: Window, except: Option<u8>, lim
         Figure::none_of("agents rung while busy", &found.disturbed),
         Figure::none_of("calls without their one record", &found.records),
         Figure::none_of("agents or calls that hang", &found.orphans),
-        Figure::milliseconds("longest gap of music", seen.music_gap(window, except), limits.gap),
-        Figure::milliseconds("longest gap in a conversation", seen.talk_gap(window, except), limits.gap),
+        Figure::milliseconds("longest gap of music", seen.music_gap(window, except), Some(limits.gap)),
+        Figure::milliseconds("longest gap in a conversation", seen.talk_gap(window, except), Some(limits.gap)),
         Figure::milliseconds(
             "the same before the fault",
             seen.music_gap(before, None).max(seen.talk_gap(before, None)),
@@ -313,7 +313,7 @@ fn common(seen: &Seen, found: &Findings, window: Window, except: Option<u8>, lim
         ),
         Figure::milliseconds("lab's own delay", seen.own_delay(window), None),
         Figure::milliseconds("agent free until next ring, p50", percentile(&hand_outs, 50), None),
-        Figure::milliseconds("agent free until next ring, worst", percentile(&hand_outs, 100), None).of(worst),
+        Figure::milliseconds("agent free until next ring, worst", percentile(&hand_outs, 100), limits.unluckiest).of(worst),
         Figure::milliseconds("agent free until next ring, p99", percentile(&hand_outs, 99), limits.hand_out),
     ]
 }

@@ -265,6 +265,14 @@ impl Center {
         views
     }
 
+    /// Those of these agents whom this node owns, by id.
+    pub async fn some_agents(&self, agents: &[AgentId]) -> Vec<AgentView> {
+        let here = agents.iter().filter_map(|agent| Some((agent.clone(), self.addresses.agent(agent)?))).collect();
+        let mut views = ask_all(here, AgentMessage::View).await;
+        views.sort_by(|a, b| a.agent.cmp(&b.agent));
+        views
+    }
+
     /// One agent.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The one place of a node that reads the clocks for its machines.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carillon_acd::time::{Moment, Now, WallTime};
+use tokio::time::Instant;
 
 /// A node that starts takes over callers who have waited since long before: their waiting must have begun after the
 /// beginning of its time. Longer than any call may last.
@@ -12,17 +13,29 @@ const BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// What the wall clock shows at the start, when it is not the machine's.
+    wall: Option<WallTime>,
 }
 
 impl Clock {
     /// Starts to count.
     pub fn start() -> Self {
-        Clock { start: Instant::now() }
+        Clock { start: Instant::now(), wall: None }
+    }
+
+    /// Starts to count at `wall`, and has no other clock than the runtime's: for a simulated one.
+    pub fn simulated(wall: WallTime) -> Self {
+        Clock { start: Instant::now(), wall: Some(wall) }
     }
 
     /// Both clocks, now.
     pub fn now(&self) -> Now {
-        Now { mono: self.moment(), wall: wall() }
+        Now { mono: self.moment(), wall: self.wall() }
+    }
+
+    fn wall(&self) -> WallTime {
+        let since = |start: WallTime| WallTime(start.0.saturating_add(microseconds(self.start.elapsed())));
+        self.wall.map_or_else(machines_wall, since)
     }
 
     /// The monotonic clock alone.
@@ -32,7 +45,10 @@ impl Clock {
 }
 
 /// A wall clock before 1970 counts as 1970: it is only shown to people.
-fn wall() -> WallTime {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WallTime(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+fn machines_wall() -> WallTime {
+    WallTime(microseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

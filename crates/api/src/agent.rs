@@ -14,6 +14,8 @@ use crate::refusal;
 
 /// The page size when none is asked for.
 const PAGE: u32 = 500;
+/// Agents who are asked for by name at once.
+pub(crate) const MOST_NAMES: usize = 1000;
 
 pub(crate) struct Agents {
     center: Center,
@@ -43,7 +45,13 @@ impl AgentService for Agents {
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, names::agent)?;
         let wanted = |agent: &AgentId| parent.holds(&agent.tenant) && page.may_hold(agent);
-        let agents = self.center.agents_among(wanted, page.look_ahead()).await;
+        let agents = match only(&request.names)? {
+            Some(names) => {
+                let names: Vec<AgentId> = names.into_iter().filter(wanted).collect();
+                self.center.some_agents(&names).await
+            }
+            None => self.center.agents_among(wanted, page.look_ahead()).await,
+        };
         let (agents, next_page_token) = page.cut(agents, |view| &view.agent, AgentId::to_string);
         let own = (agents.into_iter().map(v1::Agent::from).collect(), next_page_token);
         let pages = ask_all(others, |channel| {
@@ -135,6 +143,16 @@ impl AgentService for Agents {
         let picked = self.center.pick_up(&agent, call).await.map_err(|error| refusal::of(agent, error))?;
         Ok(Response::new(v1::PickUpCallResponse { call: names::of_call(picked) }))
     }
+}
+
+/// The agents who are asked for by name; `None` for all.
+fn only(names: &[String]) -> Result<Option<Vec<AgentId>>, Refusal> {
+    if names.len() > MOST_NAMES {
+        return Err(Refusal::invalid("names", format_args!("{} names", names.len()), "at most 1000"));
+    }
+    let read = |name: &String| names::agent(name).map_err(|error| Refusal::name("names", error));
+    let names = names.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(names).filter(|names| !names.is_empty()))
 }
 
 fn ringing(call: &str) -> Result<Option<CallId>, Refusal> {

@@ -2,6 +2,7 @@
 //! what all nodes have.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carillon_acd::ids::{CallId, NodeId};
 use carillon_actors::{CenterError, Owned};
@@ -15,6 +16,10 @@ use crate::refusal;
 
 /// Marks a request that comes from another node's API: it is answered from here alone.
 const FORWARDED: &str = "carillon-forwarded";
+/// How long another node may take for an answer. A request waits for the slowest of them.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The largest answer of another node; pages end far below it, but a single record may be large.
+pub(crate) const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The other nodes' APIs, as a service needs them.
 #[derive(Clone)]
@@ -29,7 +34,12 @@ impl Elsewhere {
     }
 
     fn asked<T>(&self, request: &Request<T>) -> Option<&Arc<dyn Nodes>> {
-        self.nodes.as_ref().filter(|_| !request.metadata().contains_key(FORWARDED))
+        self.nodes.as_ref().filter(|_| !self.is_forwarded(request))
+    }
+
+    /// Whether another node's API asks: it is answered from here alone.
+    pub(crate) fn is_forwarded<T>(&self, request: &Request<T>) -> bool {
+        request.metadata().contains_key(FORWARDED)
     }
 
     /// The API of the node that owns this, unless that is here, or nobody, or the request was sent on already.
@@ -57,14 +67,30 @@ impl Elsewhere {
 
     /// All other nodes that may have a part of what is asked for, likewise.
     pub(crate) fn others<T>(&self, request: &Request<T>, has_part: impl Fn(&Other) -> bool) -> Vec<Other> {
-        let others = self.asked(request).map(|nodes| nodes.others()).unwrap_or_default();
+        if self.asked(request).is_some() { self.all_others(has_part) } else { Vec::new() }
+    }
+
+    /// The same for a smaller question, which whoever is asked answers alone: also to put together what was sent on.
+    pub(crate) fn all_others(&self, has_part: impl Fn(&Other) -> bool) -> Vec<Other> {
+        let others = self.nodes.as_ref().map(|nodes| nodes.others()).unwrap_or_default();
         others.into_iter().filter(has_part).collect()
+    }
+
+    /// The API of the owner for a smaller question, likewise.
+    pub(crate) fn owner_of_part(&self, owned: &Owned) -> Option<Channel> {
+        self.nodes.as_ref()?.api_of_owner(owned)
     }
 }
 
-/// The same request for another node.
+/// The same request for another node, which has [`PATIENCE`].
 pub(crate) fn forwarded<T>(message: T) -> Request<T> {
+    forwarded_within(message, PATIENCE)
+}
+
+/// The same request for another node, which has so long for its answer.
+pub(crate) fn forwarded_within<T>(message: T, patience: Duration) -> Request<T> {
     let mut request = Request::new(message);
+    request.set_timeout(patience);
     request.metadata_mut().insert(FORWARDED, AsciiMetadataValue::from_static("1"));
     request
 }
@@ -113,7 +139,7 @@ pub(crate) fn marked<T>(message: T, missing: &[NodeId]) -> Response<T> {
 }
 
 /// Puts pages of the same list together that several nodes gave, each in order of `key` and with the token of the next: the
-/// page of all, and its token.
+/// page of all, and its token. What several nodes show is one: between two owners both may have it for a moment.
 pub(crate) fn merged<T, K: Ord>(
     size: usize,
     own: (Vec<T>, String),
@@ -121,16 +147,36 @@ pub(crate) fn merged<T, K: Ord>(
     key: impl Fn(&T) -> K,
     token: impl Fn(&T) -> String,
 ) -> (Vec<T>, String) {
-    let (mut all, mut more) = (own.0, !own.1.is_empty());
-    for (_, (items, next)) in others {
-        more |= !next.is_empty();
+    joined(size, own, others, key, |_, _| (), token)
+}
+
+/// The same of lists in which several nodes have a part of one item: `join` adds another node's part of it.
+pub(crate) fn joined<T, K: Ord>(
+    size: usize,
+    own: (Vec<T>, String),
+    others: Vec<(NodeId, (Vec<T>, String))>,
+    key: impl Fn(&T) -> K,
+    join: impl Fn(&mut T, &T),
+    token: impl Fn(&T) -> String,
+) -> (Vec<T>, String) {
+    let (mut all, mut horizon) = (Vec::new(), None);
+    for (items, next) in std::iter::once(own).chain(others.into_iter().map(|(_, page)| page)) {
+        // Behind the end of a page, which may be a short one, its node has items that are not here.
+        let end = items.last().filter(|_| !next.is_empty()).map(&key);
+        horizon = horizon.into_iter().chain(end).min();
         all.extend(items);
     }
-    all.sort_by_key(|item| key(item));
-    // Between two owners both may show it for a moment.
-    all.dedup_by(|a, b| key(a) == key(b));
-    more |= all.len() > size;
-    all.truncate(size);
+    all.sort_by_cached_key(&key);
+    all.dedup_by(|other, kept| {
+        let same = key(other) == key(kept);
+        if same {
+            join(kept, other);
+        }
+        same
+    });
+    let known = horizon.as_ref().map_or(all.len(), |horizon| all.partition_point(|item| key(item) <= *horizon));
+    let more = horizon.is_some() || all.len() > size;
+    all.truncate(known.min(size));
     let next = all.last().filter(|_| more).map(token).unwrap_or_default();
     (all, next)
 }
@@ -163,6 +209,24 @@ mod tests {
         assert_eq!(pages(&[&[1, 4, 9], &[2, 3, 8], &[5]], 2), [vec![1, 2], vec![3, 4], vec![5, 8], vec![9]]);
         assert_eq!(pages(&[&[1, 2], &[2, 3]], 5), [[1, 2, 3]], "what two nodes show is one");
         assert_eq!(pages(&[&[], &[]], 2), [Vec::<u32>::new()]);
+    }
+
+    #[test]
+    fn what_follows_a_short_page_waits_for_the_rest_of_it() {
+        let own = (vec![1, 5], "5".to_owned());
+        let others = vec![(NodeId(2), (vec![2, 9], String::new()))];
+        let (page, next) = merged(10, own, others, |item| *item, u32::to_string);
+        assert_eq!((page, next.as_str()), (vec![1, 2, 5], "5"), "6, 7 and 8 may follow on the first node");
+    }
+
+    #[test]
+    fn parts_of_one_item_are_added_up() {
+        let own = (vec![(1, 10), (2, 20)], String::new());
+        let others =
+            vec![(NodeId(2), (vec![(2, 2), (3, 3)], String::new())), (NodeId(3), (vec![(2, 1)], String::new()))];
+        let add = |sum: &mut (u32, u32), part: &(u32, u32)| sum.1 += part.1;
+        let (page, next) = joined(10, own, others, |item| item.0, add, |item| item.0.to_string());
+        assert_eq!((page, next.as_str()), (vec![(1, 10), (2, 23), (3, 3)], ""));
     }
 
     #[test]

@@ -1,14 +1,18 @@
-//! The service of call records.
+//! The service of call records. Each node keeps the records of the calls that ended on it.
+
+use std::cmp::Reverse;
 
 use carillon_acd::record::Record;
 use carillon_acd::time::WallTime;
 use carillon_rpc::names::{self, NameError};
+use carillon_rpc::v1::record_service_client::RecordServiceClient;
 use carillon_rpc::v1::record_service_server::RecordService;
 use carillon_rpc::{Refusal, Timestamp, time, v1};
 use carillon_store::{Cursor, Filter, Order, Store};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
+use crate::elsewhere::{self, Elsewhere, ask_all, forwarded, marked, merged};
 use crate::page;
 
 /// The page size when none is asked for.
@@ -16,13 +20,17 @@ const PAGE: u32 = 100;
 /// A page ends early at this many bytes: clients refuse messages of more than 4 MiB unless told otherwise.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 
+/// Records, and where the next page begins.
+type Page = (Vec<v1::Record>, String);
+
 pub(crate) struct Records {
     store: Store,
+    elsewhere: Elsewhere,
 }
 
 impl Records {
-    pub(crate) fn new(store: Store) -> Self {
-        Records { store }
+    pub(crate) fn new(store: Store, elsewhere: Elsewhere) -> Self {
+        Records { store, elsewhere }
     }
 }
 
@@ -32,25 +40,58 @@ impl RecordService for Records {
         &self,
         request: Request<v1::ListRecordsRequest>,
     ) -> Result<Response<v1::ListRecordsResponse>, Status> {
-        let mut filter = filter(request.get_ref())?;
-        let size = page::read_size("page_size", request.get_ref().page_size, PAGE)?;
+        let others = self.elsewhere.others(&request, |it| it.edge);
+        let request = request.into_inner();
+        let mut filter = filter(&request)?;
+        let size = page::read_size("page_size", request.page_size, PAGE)?;
         filter.limit = u32::try_from(size + 1).expect("a page has at most 1000 records");
-        let found = read(&self.store, &filter).await?;
-
-        let (mut records, mut bytes, mut last) = (Vec::with_capacity(found.len()), 0, None);
-        let mut found = found.into_iter();
-        for record in found.by_ref().take(size) {
-            last = Some(Cursor::from(&record));
-            let record = v1::Record::from(record);
-            bytes += record.encoded_len();
-            records.push(record);
-            if bytes >= MOST_BYTES {
-                break;
+        let pages = ask_all(others, |channel| {
+            let request = forwarded(request.clone());
+            async move {
+                let mut client = RecordServiceClient::new(channel).max_decoding_message_size(elsewhere::MOST_BYTES);
+                let page = client.list_records(request).await?.into_inner();
+                Ok((page.records, page.next_page_token))
             }
-        }
-        let next_page_token = last.filter(|_| !found.as_slice().is_empty()).map_or_else(String::new, write_token);
-        Ok(Response::new(v1::ListRecordsResponse { records, next_page_token }))
+        });
+        let (found, pages) = tokio::join!(read(&self.store, &filter), pages);
+        let own = cut(found?.into_iter().map(v1::Record::from).collect(), size);
+        let (records, next_page_token) = fitting(merged(size, own, pages.of, order, write_token));
+        Ok(marked(v1::ListRecordsResponse { records, next_page_token }, &pages.missing))
     }
+}
+
+/// The first `size` of what was read, which is one more if more follow.
+fn cut(mut records: Vec<v1::Record>, size: usize) -> Page {
+    let more = records.len() > size;
+    records.truncate(size);
+    let next = records.last().filter(|_| more).map(write_token).unwrap_or_default();
+    (records, next)
+}
+
+/// As many records as fit into an answer.
+fn fitting((mut records, next): Page) -> Page {
+    let mut bytes = 0;
+    let full = records.iter().position(|record| {
+        bytes += record.encoded_len();
+        bytes >= MOST_BYTES
+    });
+    match full.map(|last| last + 1).filter(|fitting| *fitting < records.len()) {
+        Some(fitting) => {
+            records.truncate(fitting);
+            let next = records.last().map(write_token).unwrap_or_default();
+            (records, next)
+        }
+        None => (records, next),
+    }
+}
+
+/// The latest start first; the names of calls decide between equal ones, as they do in the store.
+fn order(record: &v1::Record) -> Reverse<(WallTime, String)> {
+    Reverse((started(record), record.call.clone()))
+}
+
+fn started(record: &v1::Record) -> WallTime {
+    record.start_time.as_ref().and_then(time::wall_time).unwrap_or_default()
 }
 
 /// Reads records; why that fails is for the server's log.
@@ -96,8 +137,9 @@ fn read_name<T>(
     }
 }
 
-fn write_token(cursor: Cursor) -> String {
-    format!("{}/{}", cursor.started.0, cursor.call)
+fn write_token(record: &v1::Record) -> String {
+    let call = record.call.strip_prefix("calls/").unwrap_or(&record.call);
+    format!("{}/{call}", started(record).0)
 }
 
 fn read_token(token: &str) -> Option<Cursor> {
@@ -109,11 +151,42 @@ fn read_token(token: &str) -> Option<Cursor> {
 mod tests {
     use super::*;
 
+    fn record(started: i64, number: u64, name: &str) -> v1::Record {
+        v1::Record {
+            call: format!("calls/1-6a0f3c21-{number}"),
+            start_time: Some(time::timestamp(WallTime(started))),
+            dialled: name.to_owned(),
+            ..Default::default()
+        }
+    }
+
     #[test]
     fn a_token_reads_back() {
-        let token = "1763639022123456/1-6a0f3c21-42";
-        assert_eq!(write_token(read_token(token).unwrap()), token);
+        let token = write_token(&record(1_763_639_022_123_456, 42, ""));
+        assert_eq!(token, "1763639022123456/1-6a0f3c21-42");
+        let cursor = read_token(&token).unwrap();
+        assert_eq!((cursor.started.0, cursor.call.number), (1_763_639_022_123_456, 42));
         assert!(read_token("1763639022123456").is_none() && read_token("x/1-6a0f3c21-42").is_none());
+    }
+
+    #[test]
+    fn a_page_ends_before_it_is_too_large_and_says_that_more_follows() {
+        let long = "x".repeat(MOST_BYTES / 2 - 20);
+        let records = vec![record(3, 3, &long), record(2, 2, &long), record(1, 1, &long)];
+        let (two, next) = fitting((records.clone(), String::new()));
+        assert_eq!((two.len(), next.as_str()), (2, "2/1-6a0f3c21-2"));
+        assert_eq!(fitting((two.clone(), String::new())), (two, String::new()), "nothing follows the last");
+        let (one, next) = cut(records[..2].to_vec(), 1);
+        assert_eq!((one.len(), next.as_str()), (1, "3/1-6a0f3c21-3"));
+    }
+
+    #[test]
+    fn records_of_all_nodes_are_in_the_order_of_the_store() {
+        let mut records = vec![record(1, 9, ""), record(2, 10, ""), record(2, 9, "")];
+        records.sort_by_key(order);
+        let calls: Vec<&str> = records.iter().map(|record| record.call.as_str()).collect();
+        assert_eq!(calls, ["calls/1-6a0f3c21-9", "calls/1-6a0f3c21-10", "calls/1-6a0f3c21-9"]);
+        assert_eq!(started(&records[0]), WallTime(2));
     }
 
     #[test]

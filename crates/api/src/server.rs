@@ -84,12 +84,12 @@ pub async fn serve(
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     let (health, health_service) = tonic_health::server::health_reporter();
     set_serving(&health).await;
-    let (watch, sampler) = watch::new(center.clone());
+    let elsewhere = Elsewhere::new(nodes.clone());
+    let (watch, sampler) = watch::new(center.clone(), elsewhere.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(sampler.run());
     tasks.spawn(follow_readiness(health, vitals.clone()));
 
-    let elsewhere = Elsewhere::new(nodes.clone());
     let (stopped, stop) = oneshot::channel();
     let stopping = async move {
         shutdown.await;
@@ -116,17 +116,17 @@ pub async fn serve(
                 .max_decoding_message_size(MOST_BYTES),
         )
         .add_service(
-            CallServiceServer::new(Calls::new(center.clone(), elsewhere)).max_decoding_message_size(MOST_BYTES),
+            CallServiceServer::new(Calls::new(center.clone(), elsewhere.clone())).max_decoding_message_size(MOST_BYTES),
         )
         .add_service(
-            ExplainServiceServer::new(Explanations::new(center.clone(), store.clone()))
+            ExplainServiceServer::new(Explanations::new(center.clone(), store.clone(), elsewhere.clone()))
                 .max_decoding_message_size(MOST_BYTES),
         )
         .add_service(
-            StatisticsServiceServer::new(StatisticsPages::new(center, store.clone()))
+            StatisticsServiceServer::new(StatisticsPages::new(center, store.clone(), elsewhere.clone()))
                 .max_decoding_message_size(MOST_BYTES),
         )
-        .add_service(RecordServiceServer::new(Records::new(store)).max_decoding_message_size(MOST_BYTES))
+        .add_service(RecordServiceServer::new(Records::new(store, elsewhere)).max_decoding_message_size(MOST_BYTES))
         .add_service(ClusterServiceServer::new(Cluster::new(nodes, vitals)).max_decoding_message_size(MOST_BYTES))
         .add_service(ConfigServiceServer::new(Config::new(configuration)).max_decoding_message_size(MOST_CONFIGURATION))
         .add_service(WatchServiceServer::new(watch).max_decoding_message_size(MOST_BYTES))

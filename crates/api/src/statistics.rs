@@ -1,4 +1,5 @@
-//! The service of statistics.
+//! The service of statistics. Each node counts the calls that live on it and the time of the agents whom it owns: the sums
+//! of a cluster are the sums of its nodes'.
 
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use carillon_acd::time::WallTime;
 use carillon_actors::Center;
 use carillon_rpc::names::{NameError, Parent};
 use carillon_rpc::statistics::{self, Row};
+use carillon_rpc::v1::statistics_service_client::StatisticsServiceClient;
 use carillon_rpc::v1::statistics_service_server::StatisticsService;
-use carillon_rpc::{Refusal, names, v1};
+use carillon_rpc::{Refusal, names, time, v1};
 use carillon_store::{Cursor, Filter, Order, PeriodsAfter, Store, StoreError};
 use tonic::{Request, Response, Status};
 
+use crate::elsewhere::{self, Elsewhere, ask_all, forwarded_within, joined, marked};
 use crate::page::PageRequest;
 use crate::record::read_time;
 
@@ -25,9 +28,13 @@ const MOST: Duration = Duration::from_secs(31 * 86_400);
 /// No call lasts longer, so one that entered a queue in the period began at most so long before it.
 const LONGEST_CALL: Duration = Duration::from_secs(12 * 3600);
 
+/// How long another node may take to add up its records; the server gives up a request a little later.
+const ADDED_UP_WITHIN: Duration = Duration::from_secs(8);
+
 pub(crate) struct StatisticsPages {
     center: Center,
     store: Store,
+    elsewhere: Elsewhere,
 }
 
 /// What is counted.
@@ -37,12 +44,40 @@ struct Span {
     until: WallTime,
 }
 
-/// In order of name, then of time.
+/// In order of name, then of the quarter's start; 0 for a row of the whole time.
 type Key = (String, i64);
 
+/// A row before it is written.
+#[derive(Clone, Debug)]
+struct Counted {
+    key: Key,
+    subject: Subject,
+    start: WallTime,
+    end: WallTime,
+    tally: Tally,
+}
+
+impl Counted {
+    fn new(subject: Subject, start: WallTime, end: WallTime, tally: Tally, quarters: bool) -> Self {
+        let key = (statistics::name(&subject), if quarters { start.0 } else { 0 });
+        Counted { key, subject, start, end, tally }
+    }
+
+    /// Adds what another node counted.
+    fn join(&mut self, other: &Counted) {
+        self.start = self.start.min(other.start);
+        self.end = self.end.max(other.end);
+        self.tally.add(&other.tally);
+    }
+}
+
+fn write_token((name, start): &Key) -> String {
+    format!("{start}/{name}")
+}
+
 impl StatisticsPages {
-    pub(crate) fn new(center: Center, store: Store) -> Self {
-        StatisticsPages { center, store }
+    pub(crate) fn new(center: Center, store: Store, elsewhere: Elsewhere) -> Self {
+        StatisticsPages { center, store, elsewhere }
     }
 
     fn level(&self, subject: &Subject) -> carillon_acd::stats::ServiceLevel {
@@ -52,21 +87,17 @@ impl StatisticsPages {
         }
     }
 
-    /// The rows of `books` that are asked for, each with its place in the list.
-    fn rows(&self, books: &Books, span: Span, wanted: &Wanted) -> Vec<(Key, v1::Statistics)> {
-        let row = |start: WallTime, end: WallTime, subject: &Subject, tally: &Tally| {
-            wanted.takes(subject).then(|| {
-                let row = Row { subject, start, end, tally, level: self.level(subject) };
-                ((statistics::name(subject), start.0), v1::Statistics::from(row))
-            })
+    /// What this node has counted.
+    async fn own(&self, span: Option<Span>, now: WallTime, wanted: &Wanted) -> Result<Vec<Counted>, Refusal> {
+        let live = self.center.statistics();
+        let Some(span) = span else {
+            return Ok(live.with(|books| wanted.rows(books, Span { since: live.since(), until: now })));
         };
-        let mut rows: Vec<_> = if wanted.quarters {
-            books.quarters().filter_map(|(q, subject, tally)| row(q.start(), q.end(), subject, tally)).collect()
-        } else {
-            books.whole().filter_map(|(subject, tally)| row(span.since, span.until, subject, tally)).collect()
-        };
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        rows
+        let books = history(&self.store, &live.definitions(), span).await.map_err(|error| {
+            tracing::error!(%error, "cannot read statistics");
+            Refusal::Unavailable("the call records cannot be read now; the server's log says why".into())
+        })?;
+        Ok(wanted.rows(&books, span))
     }
 }
 
@@ -76,24 +107,34 @@ impl StatisticsService for StatisticsPages {
         &self,
         request: Request<v1::ListStatisticsRequest>,
     ) -> Result<Response<v1::ListStatisticsResponse>, Status> {
+        let others = self.elsewhere.others(&request, |it| it.edge || it.acd);
         let request = request.into_inner();
         let wanted = Wanted::read(&request)?;
         let page = PageRequest::read(request.page_size, PAGE, &request.page_token, read_token)?;
-        let live = self.center.statistics();
         let now = self.center.now().wall;
-        let rows = match read_span(&request, now)? {
-            None => live.with(|books| self.rows(books, Span { since: live.since(), until: now }, &wanted)),
-            Some(span) => {
-                let books = history(&self.store, &live.definitions(), span).await.map_err(|error| {
-                    tracing::error!(%error, "cannot read statistics");
-                    Refusal::Unavailable("the call records cannot be read now; the server's log says why".into())
-                })?;
-                self.rows(&books, span, &wanted)
+        let span = read_span(&request, now)?;
+        // All of them count until the same moment.
+        let request = v1::ListStatisticsRequest { until: span.map(|span| time::timestamp(span.until)), ..request };
+        let pages = ask_all(others, |channel| {
+            let request = forwarded_within(request.clone(), ADDED_UP_WITHIN);
+            async move {
+                let client = StatisticsServiceClient::new(channel);
+                let mut client = client.max_decoding_message_size(elsewhere::MOST_BYTES);
+                let page = client.list_statistics(request).await?.into_inner();
+                Ok((page.statistics, page.next_page_token))
             }
+        });
+        let (own, pages) = tokio::join!(self.own(span, now, &wanted), pages);
+        let own = page.cut(own?, |row| &row.key, write_token);
+        let read = |(rows, next): (Vec<_>, _)| (rows.iter().filter_map(|row| wanted.read_row(row)).collect(), next);
+        let others = pages.of.into_iter().map(|(node, page)| (node, read(page))).collect();
+        let token = |row: &Counted| write_token(&row.key);
+        let (rows, next_page_token) = joined(page.size, own, others, |row| row.key.clone(), Counted::join, token);
+        let written = |Counted { subject, start, end, tally, .. }: &Counted| {
+            Row { subject, start: *start, end: *end, tally, level: self.level(subject) }.into()
         };
-        let (rows, next_page_token) = page.cut(rows, |(key, _)| key, |(name, start)| format!("{start}/{name}"));
-        let statistics = rows.into_iter().map(|(_, row)| row).collect();
-        Ok(Response::new(v1::ListStatisticsResponse { statistics, next_page_token }))
+        let statistics = rows.iter().map(written).collect();
+        Ok(marked(v1::ListStatisticsResponse { statistics, next_page_token }, &pages.missing))
     }
 }
 
@@ -114,6 +155,28 @@ impl Wanted {
         }
         let parent = names::parent(&request.parent).map_err(|error| Refusal::name("parent", error))?;
         Ok(Wanted { parent, subject, name: request.name.clone(), quarters: request.quarters })
+    }
+
+    /// The rows of `books` that are asked for, in order.
+    fn rows(&self, books: &Books, span: Span) -> Vec<Counted> {
+        let row = |start, end, subject: &Subject, tally: &Tally| {
+            self.takes(subject).then(|| Counted::new(subject.clone(), start, end, *tally, self.quarters))
+        };
+        let mut rows: Vec<_> = if self.quarters {
+            books.quarters().filter_map(|(q, subject, tally)| row(q.start(), q.end(), subject, tally)).collect()
+        } else {
+            books.whole().filter_map(|(subject, tally)| row(span.since, span.until, subject, tally)).collect()
+        };
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
+    }
+
+    /// A row of another node.
+    fn read_row(&self, row: &v1::Statistics) -> Option<Counted> {
+        let subject = statistics::subject(self.subject, &row.name)?;
+        let start = row.start_time.as_ref().and_then(time::wall_time)?;
+        let end = row.end_time.as_ref().and_then(time::wall_time)?;
+        Some(Counted::new(subject, start, end, statistics::tally(row), self.quarters))
     }
 
     fn takes(&self, subject: &Subject) -> bool {
@@ -193,7 +256,32 @@ fn read_token(token: &str) -> Result<Key, NameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carillon_rpc::time;
+    use carillon_acd::ids::QueueId;
+
+    // spec: PL-4: each node has counted since its own start; the row of all of them is one.
+    #[test]
+    fn pl_4_rows_of_several_nodes_are_one_row() {
+        let support = Subject::Queue(QueueId::new("default".parse().unwrap(), "support".parse().unwrap()));
+        let tally = |offered, wait| Tally { offered, wait, longest_wait: wait, ..Tally::default() };
+        let mut books = Books::default();
+        books.post(&Fact { subject: support.clone(), at: WallTime(5), adds: tally(2, 30) });
+        let request = v1::ListStatisticsRequest {
+            parent: "tenants/default".into(),
+            subject: v1::Subject::Queues.into(),
+            ..Default::default()
+        };
+        let wanted = Wanted::read(&request).unwrap();
+        let mut own = wanted.rows(&books, Span { since: WallTime(3), until: WallTime(100) });
+        let other = Counted::new(support.clone(), WallTime(1), WallTime(101), tally(1, 50), false);
+        let level = Default::default();
+        let row = Row { subject: &support, start: other.start, end: other.end, tally: &other.tally, level };
+        let read = wanted.read_row(&row.into()).unwrap();
+        assert_eq!(own[0].key, read.key);
+        own[0].join(&read);
+        assert_eq!((own[0].start.0, own[0].end.0), (1, 101));
+        let sum = own[0].tally;
+        assert_eq!((sum.offered, sum.wait, sum.longest_wait), (3, 80, 50));
+    }
 
     #[test]
     fn a_period_has_a_beginning_and_a_limit() {

@@ -124,7 +124,8 @@ impl Node {
                 let transport = file.transport()?;
                 let beginning = Member::begin(me, file.timing()?, space, listener, transport)?;
                 let _ = late_member.set(beginning.membership.clone());
-                let member = beginning.run(center.clone(), edge.clone(), everything(objects), estate);
+                let phones = edge.clone().map(|edge| Arc::new(edge) as _);
+                let member = beginning.run(center.clone(), phones, everything(objects), estate);
                 wishes.share(member.membership.cluster().space());
                 if let Some(edge) = &edge {
                     tokio::spawn(intake::follow(edge.clone(), member.membership.cluster().clone()));

@@ -41,6 +41,7 @@ pub mod embedded;
 pub mod etcd;
 pub mod member;
 mod memory;
+pub mod mutant;
 pub mod node;
 pub mod ownership;
 pub mod picture;

@@ -1,6 +1,6 @@
 //! A [`Tree`] that tasks share and follow.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carillon_acd::time::Moment;
 use tokio::sync::watch;
@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use crate::coordinator::{Key, News, Revision};
 use crate::tree::Tree;
 
-#[derive(Debug)]
+/// What time it is for the leases.
+pub(crate) type Now = Arc<dyn Fn() -> Moment + Send + Sync>;
+
 pub(crate) struct Memory {
-    start: Instant,
+    now: Now,
     tree: Mutex<Tree>,
     /// Wakes those who follow; also when a lease may have become the next to end.
     touched: watch::Sender<()>,
@@ -19,13 +21,19 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(tree: Tree) -> Self {
-        Memory { start: Instant::now(), tree: Mutex::new(tree), touched: watch::Sender::new(()) }
+        let start = Instant::now();
+        Memory::at_times(tree, Arc::new(move || Moment::at(start.elapsed())))
+    }
+
+    /// With a clock of its own: readers on several runtimes would not agree on the time otherwise.
+    pub(crate) fn at_times(tree: Tree, now: Now) -> Self {
+        Memory { now, tree: Mutex::new(tree), touched: watch::Sender::new(()) }
     }
 
     /// Does something with the content as of now, ended leases taken out before.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Tree, Moment) -> T) -> T {
         let mut tree = self.lock();
-        let now = Moment::at(self.start.elapsed());
+        let now = (self.now)();
         tree.expire(now);
         let result = act(&mut tree, now);
         drop(tree);
@@ -43,7 +51,7 @@ impl Memory {
         loop {
             let ends = {
                 let mut tree = self.lock();
-                tree.expire(Moment::at(self.start.elapsed()));
+                tree.expire((self.now)());
                 match seen.and_then(|after| tree.changes(folder, after)) {
                     None => {
                         *seen = Some(tree.revision());
@@ -67,8 +75,14 @@ impl Memory {
 
     async fn until(&self, ends: Option<Moment>) {
         match ends {
-            Some(at) => tokio::time::sleep_until(self.start + at.since(Moment::START)).await,
+            Some(at) => tokio::time::sleep(at.since((self.now)())).await,
             None => std::future::pending().await,
         }
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory").field("tree", &self.tree).finish_non_exhaustive()
     }
 }

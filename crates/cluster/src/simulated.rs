@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use carillon_acd::ids::NodeId;
 use carillon_acd::rng::Rng;
+use carillon_acd::time::Moment;
 use tokio::sync::watch;
 
 use crate::coordinator::{Coordinator, Error, Feed, Key, LeaseId, Listing, News, Revision, Write};
@@ -53,9 +54,17 @@ struct World {
 impl Simulated {
     /// An empty coordinator in good weather.
     pub fn new(seed: u64) -> Self {
-        let rng = Mutex::new(Rng::new(seed));
+        Simulated::of(Memory::new(Tree::default()), seed)
+    }
+
+    /// One that nodes on several runtimes reach, each with a clock of its own: `now` is the coordinator's.
+    pub fn at_times(seed: u64, now: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
+        Simulated::of(Memory::at_times(Tree::default(), Arc::new(now)), seed)
+    }
+
+    fn of(memory: Memory, seed: u64) -> Self {
         let weather = watch::Sender::new(Weather::default());
-        Simulated(Arc::new(World { memory: Memory::new(Tree::default()), weather, rng }))
+        Simulated(Arc::new(World { memory, weather, rng: Mutex::new(Rng::new(seed)) }))
     }
 
     /// Changes the weather, for requests and news from now on.

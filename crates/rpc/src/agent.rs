@@ -57,6 +57,26 @@ impl From<Activity> for v1::Activity {
     }
 }
 
+impl v1::Agent {
+    /// What happens to him and what he wants; `None` when it is not understood.
+    pub fn state(&self) -> Option<(Activity, Availability)> {
+        let does = match self.activity() {
+            v1::Activity::Unspecified => return None,
+            v1::Activity::Idle => Activity::Idle,
+            v1::Activity::Reserved => Activity::Reserved,
+            v1::Activity::Talking => Activity::Talking,
+            v1::Activity::WrapUp => Activity::WrapUp,
+        };
+        let wants = match self.availability() {
+            v1::Availability::Unspecified => return None,
+            v1::Availability::LoggedOut => Availability::LoggedOut,
+            v1::Availability::Ready => Availability::Ready,
+            v1::Availability::OnBreak => Availability::OnBreak,
+        };
+        Some((does, wants))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -95,6 +115,8 @@ mod tests {
             handled_count: 7,
         };
         assert_eq!(agent, expected);
+        assert_eq!(agent.state(), Some((Activity::Talking, Availability::OnBreak)));
+        assert_eq!(v1::Agent::default().state(), None);
     }
 
     #[test]

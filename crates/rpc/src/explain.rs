@@ -1,12 +1,17 @@
 //! Explanations on the wire. Fields for programs; the words for people are those of `carillon_acd::explain`.
 
+use std::time::Duration;
+
 use carillon_acd::explain::{
     AgentExplained, AgentInQueue, CallExplained, Called, CallerExplained, CallerState, Fate, Group, NextCaller,
-    Obstacle, OfferedAgent, QueueExplained, Step, StepKind, Whereabouts, groups,
+    Obstacle, OfferedAgent, QueueExplained, Step, StepKind, Turn, Whereabouts, groups,
 };
-use carillon_acd::ids::AgentId;
+use carillon_acd::ids::{AgentId, Epoch};
 use carillon_acd::offer::OfferId;
+use carillon_acd::queue::Strategy;
+use carillon_acd::rank::Bid;
 use carillon_acd::skills::Skills;
+use carillon_acd::ticket::Sequence;
 
 use crate::record::{cause, place};
 use crate::{names, time, v1};
@@ -185,9 +190,15 @@ fn asked(agent: String, fate: &Fate) -> v1::OfferedAgent {
     v1::OfferedAgent { agent, result: result.into(), why: fate.words(), cause: cause.into(), sip_status }
 }
 
-fn in_queue(explained: &AgentInQueue) -> v1::AgentInQueue {
+/// An agent in the eyes of one queue.
+pub fn in_queue(explained: &AgentInQueue) -> v1::AgentInQueue {
     let turn = explained.turn.as_ref();
+    let silent = match explained.obstacle {
+        Some(Obstacle::Silent { seconds }) => Some(time::duration(Duration::from_secs(seconds))),
+        Some(_) | None => None,
+    };
     v1::AgentInQueue {
+        silent,
         queue: explained.queue.to_string(),
         strategy: crate::queue::strategy(explained.strategy.as_str()).into(),
         list_place: explained.place,
@@ -202,8 +213,64 @@ fn in_queue(explained: &AgentInQueue) -> v1::AgentInQueue {
     }
 }
 
-fn next_caller(next: &NextCaller) -> v1::NextCaller {
+/// What another node's queue said of an agent, with those of `callers` who wait in it; `None` when it is not understood.
+pub fn read_in_queue(seen: &v1::AgentInQueue, callers: &[v1::NextCaller]) -> Option<AgentInQueue> {
+    let queue = names::queue(&seen.queue).ok()?;
+    let strategy = Strategy::ALL.into_iter().find(|known| crate::queue::strategy(known.as_str()) == seen.strategy())?;
+    let (rank, free, words) = (seen.rank, seen.free_count, seen.why.clone());
+    let first = names::agent(&seen.first_agent).ok();
+    Some(AgentInQueue {
+        strategy,
+        place: seen.list_place,
+        agents: seen.agent_count,
+        obstacle: read_obstacle(seen)?,
+        turn: first.map(|first| Turn { rank, free, first, words }),
+        callers: callers.iter().filter(|next| next.queue == seen.queue).filter_map(read_next_caller).collect(),
+        could: seen.suitable_count,
+        others: seen.other_count,
+        queue,
+    })
+}
+
+/// What keeps an agent from all callers of a queue; the outer `None` when it is not understood, or is about one caller.
+fn read_obstacle(seen: &v1::AgentInQueue) -> Option<Option<Obstacle>> {
+    Some(match seen.obstacle() {
+        v1::Obstacle::None => None,
+        v1::Obstacle::Offered => Some(Obstacle::Offered),
+        v1::Obstacle::Reserved => Some(Obstacle::Reserved),
+        v1::Obstacle::Talking => Some(Obstacle::Talking),
+        v1::Obstacle::WrapUp => Some(Obstacle::WrapUp),
+        v1::Obstacle::Busy => Some(Obstacle::Busy),
+        v1::Obstacle::Spent => Some(Obstacle::Spent),
+        v1::Obstacle::Unreachable => Some(Obstacle::Unreachable),
+        v1::Obstacle::OnBreak => Some(Obstacle::OnBreak),
+        v1::Obstacle::NotLoggedIn => Some(Obstacle::NotLoggedIn),
+        v1::Obstacle::LoggedOut => Some(Obstacle::LoggedOut),
+        v1::Obstacle::Silent => Some(Obstacle::Silent { seconds: time::std_duration(seen.silent.as_ref()).as_secs() }),
+        v1::Obstacle::Unheard => Some(Obstacle::Unheard),
+        v1::Obstacle::Unspecified | v1::Obstacle::Tried | v1::Obstacle::LacksSkill => return None,
+    })
+}
+
+fn read_next_caller(next: &v1::NextCaller) -> Option<NextCaller> {
+    let strict_weight = time::std_duration(next.strict_weight.as_ref());
+    let place = next.place.as_ref()?;
+    Some(NextCaller {
+        call: names::call(&next.call).ok()?,
+        queue: names::queue(&next.queue).ok()?,
+        priority: next.priority,
+        waited: time::std_duration(next.waited.as_ref()),
+        bid: Bid::new(strict_weight, next.strict_priority, i128::from(next.counts_as_us)),
+        sequence: Sequence { epoch: Epoch(place.epoch), counter: place.counter },
+    })
+}
+
+/// The callers who are next, on the wire.
+pub fn next_caller(next: &NextCaller) -> v1::NextCaller {
     v1::NextCaller {
+        strict_weight: Some(time::duration(next.bid.strict_weight())),
+        strict_priority: next.bid.priority(),
+        counts_as_us: i64::try_from(next.bid.waited_us()).unwrap_or(i64::MAX),
         call: names::of_call(next.call),
         queue: next.queue.to_string(),
         priority: next.priority,
@@ -222,4 +289,41 @@ fn place_of(offer: OfferId) -> v1::Place {
 
 fn names_of(agents: &[AgentId]) -> Vec<String> {
     agents.iter().map(AgentId::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec: RT-9, QU-7
+    #[test]
+    fn rt_9_what_another_nodes_queue_said_reads_back() {
+        let queue = names::queue("tenants/default/queues/support").unwrap();
+        let agent = names::agent("tenants/default/agents/piotr").unwrap();
+        let next = |number, waited_us| NextCaller {
+            call: names::call(&format!("calls/1-6a0f3c21-{number}")).unwrap(),
+            queue: queue.clone(),
+            priority: -1,
+            waited: Duration::from_secs(3),
+            bid: Bid::new(Duration::from_secs(60), 7, waited_us),
+            sequence: Sequence { epoch: Epoch(3), counter: 9 },
+        };
+        let turn = Turn { rank: 2, free: 3, first: agent, words: "2nd of 3 free (calls 4), piotr is first".to_owned() };
+        let seen = |obstacle: Option<Obstacle>, turn: Option<Turn>| AgentInQueue {
+            queue: queue.clone(),
+            strategy: Strategy::FewestCalls,
+            place: 4,
+            agents: 5,
+            obstacle,
+            turn,
+            callers: vec![next(1, -60_000_001), next(2, 5)],
+            could: 2,
+            others: 1,
+        };
+        for seen in [seen(None, Some(turn)), seen(Some(Obstacle::Silent { seconds: 40 }), None), seen(None, None)] {
+            let (wire, mut callers) = (in_queue(&seen), seen.callers.iter().map(next_caller).collect::<Vec<_>>());
+            callers.push(v1::NextCaller { queue: "tenants/default/queues/sales".into(), ..callers[0].clone() });
+            assert_eq!(read_in_queue(&wire, &callers), Some(seen));
+        }
+    }
 }

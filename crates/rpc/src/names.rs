@@ -1,6 +1,6 @@
 //! Resource names as the API writes them.
 
-use carillon_acd::ids::{AgentId, CallId, Name, QueueId};
+use carillon_acd::ids::{AgentId, CallId, Name, NumberId, QueueId};
 
 /// A text that is not the name it should be. It says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,13 @@ pub fn config_object(text: &str) -> Result<(Option<&str>, Name), NameError> {
     }
 }
 
+/// Reads `tenants/{tenant}/numbers/{number}`.
+pub fn number(text: &str) -> Result<NumberId, NameError> {
+    let expected = "a number's name, like \"tenants/default/numbers/main\"";
+    let (tenant, name) = object(text, "numbers").ok_or_else(|| NameError { given: text.into(), expected })?;
+    Ok(NumberId::new(tenant, name))
+}
+
 /// Reads `calls/{call}`.
 pub fn call(text: &str) -> Result<CallId, NameError> {
     let expected = "a call's name, like \"calls/1-6a0f3c21-42\"";
@@ -104,6 +111,7 @@ mod tests {
             assert_eq!(agent(text).unwrap().to_string(), text);
         }
         assert_eq!(queue("tenants/default/queues/support").unwrap().to_string(), "tenants/default/queues/support");
+        assert_eq!(number("tenants/default/numbers/main").unwrap().to_string(), "tenants/default/numbers/main");
         assert_eq!(of_call(call("calls/1-6a0f3c21-42").unwrap()), "calls/1-6a0f3c21-42");
     }
 

@@ -44,8 +44,11 @@ enum Command {
     /// The pure crates have no runtime, clock or randomness, and dependencies point the right way.
     Purity,
     /// Run small days of random centers in a storm, and check that no promise is broken; or the deliberate mistakes, or
-    /// the comparison with queueing theory.
+    /// the comparison with queueing theory; or days of several nodes whose cluster code is the product's.
     Simulate {
+        /// Nodes, links and a coordinator in trouble, instead of the machines alone.
+        #[arg(long, conflicts_with_all = ["theory", "loss"])]
+        cluster: bool,
         /// How many days.
         #[arg(long, value_name = "N", conflicts_with_all = ["mutants", "theory"])]
         seeds: Option<u64>,
@@ -90,6 +93,10 @@ fn main() -> Result<()> {
         }
         Command::Lint => lint(),
         Command::Purity => purity::check(),
+        Command::Simulate { cluster: true, seeds, seed, trace, mutants, .. } => {
+            tools::install(&tools::PROTOCOL)?;
+            simulate::cluster_days(seeds, seed, trace, mutants)
+        }
         Command::Simulate { mutants: true, .. } => simulate::mutants(),
         Command::Simulate { theory: true, .. } => simulate::theory(),
         Command::Simulate { seeds, seed, loss, trace, .. } => simulate::days(seeds, seed, loss, trace),

@@ -62,10 +62,12 @@ pub(crate) enum Fault {
 pub(crate) struct Limits {
     /// Without any offer of the queue.
     pub(crate) offers: Duration,
-    /// Without sound; `None` where it depends on the edge.
-    pub(crate) gap: Option<Duration>,
+    /// Without sound.
+    pub(crate) gap: Duration,
     /// From an agent's end of a call to his next ring, for 99 of 100.
     pub(crate) hand_out: Option<Duration>,
+    /// The same for the unluckiest agent. None where his phone has to find another edge first.
+    pub(crate) unluckiest: Option<Duration>,
 }
 
 impl Fault {
@@ -97,25 +99,22 @@ impl Fault {
     }
 
     pub(crate) const fn limits(self) -> Limits {
-        let (offers, hand_out) = match self {
-            Fault::QueueOwnerKilled
-            | Fault::AgentOwnerKilled
-            | Fault::EdgeKilled
-            | Fault::EdgeStopped
-            | Fault::SlowNetwork => (3, None),
-            Fault::CutOff | Fault::OwnerStopped => (5, None),
+        let (offers, hand_out, same_edge) = match self {
             Fault::Nothing
             | Fault::EtcdLeaderKilled
             | Fault::EtcdLeaderFrozen
             | Fault::EtcdFrozen
             | Fault::Clock
             | Fault::NodeAdded
-            | Fault::OwnerDrained
-            | Fault::EdgeDrained
-            | Fault::RollingRestart => (1, None),
+            | Fault::OwnerDrained => (1_000, None, true),
+            Fault::QueueOwnerKilled | Fault::AgentOwnerKilled => (3_000, None, true),
+            Fault::CutOff | Fault::OwnerStopped => (5_000, None, true),
+            Fault::EdgeDrained | Fault::RollingRestart => (1_000, None, false),
+            Fault::EdgeKilled | Fault::EdgeStopped => (3_000, None, false),
+            Fault::SlowNetwork => (3_000, Some(Duration::from_millis(500)), false),
         };
-        let hand_out = if matches!(self, Fault::SlowNetwork) { Some(Duration::from_millis(500)) } else { hand_out };
-        Limits { offers: Duration::from_secs(offers), gap: Some(Duration::from_millis(100)), hand_out }
+        let offers = Duration::from_millis(offers);
+        Limits { offers, gap: Duration::from_millis(100), hand_out, unluckiest: if same_edge { Some(offers) } else { None } }
     }
 
     /// Lets it happen, and waits until what is looked at is over.

@@ -58,8 +58,35 @@ pub struct Turn {
     pub free: u32,
     /// Who has 1.
     pub first: AgentId,
-    /// What the queue compares.
-    pub measure: Measure,
+    /// All of this and what the queue compares, in words.
+    pub words: String,
+}
+
+impl Turn {
+    /// His turn by the queue's strategy, which compares `measure`.
+    pub fn new(strategy: Strategy, rank: u32, free: u32, first: AgentId, measure: &Measure) -> Self {
+        let figure = match measure {
+            Measure::Suits { has, .. } => format!("skills: {}", skills_in_words(has)),
+            Measure::IdleMs(None) => measure.to_string(),
+            Measure::IdleMs(Some(_)) => format!("idle {measure}"),
+            Measure::Calls(_) => format!("calls {measure}"),
+            Measure::TalkedMs(_) => format!("talked {measure}"),
+        };
+        let words = match strategy {
+            Strategy::AllAtOnce => format!("rings with all {free} free"),
+            Strategy::Random => format!("by lot among {free} free"),
+            Strategy::InOrder
+            | Strategy::LongestIdle
+            | Strategy::RoundRobin
+            | Strategy::FewestCalls
+            | Strategy::LeastTalkTime
+            | Strategy::Skills => {
+                let behind = if rank > 1 { format!(", {} is first", first.name) } else { String::new() };
+                format!("{} of {free} free ({figure}){behind}", ordinal(rank))
+            }
+        };
+        Turn { rank, free, first, words }
+    }
 }
 
 /// A caller whom an agent could have.
@@ -82,20 +109,9 @@ pub struct NextCaller {
 impl AgentExplained {
     /// Puts together what his owner and the owners of his queues say.
     pub fn new(view: AgentView, mut queues: Vec<AgentInQueue>) -> Self {
-        queues.iter_mut().filter_map(|queue| queue.obstacle.as_mut()).for_each(|obstacle| obstacle.refine(&view));
-        // Each queue offers its first; the best of those gets him.
-        let serves = queues.iter().filter(|queue| queue.serves());
-        let mut lanes: Vec<VecDeque<&NextCaller>> = serves.map(|queue| queue.callers.iter().collect()).collect();
-        let mut callers = Vec::new();
-        while callers.len() < MOST_CALLERS {
-            let heads = lanes.iter_mut().filter(|lane| !lane.is_empty());
-            let best = heads.max_by_key(|lane| {
-                lane.front().map(|head| (head.bid, std::cmp::Reverse(head.sequence), std::cmp::Reverse(head.call)))
-            });
-            let Some(next) = best.and_then(VecDeque::pop_front) else { break };
-            callers.push(next.clone());
-        }
-        AgentExplained { view, callers, queues }
+        let obstacles = queues.iter_mut().filter_map(|queue| queue.obstacle.as_mut());
+        obstacles.for_each(|obstacle| obstacle.refine(view.activity, view.availability));
+        AgentExplained { view, callers: next_callers(&queues), queues }
     }
 
     /// In words, line by line.
@@ -151,6 +167,23 @@ impl AgentExplained {
     }
 }
 
+/// The callers whom an agent of these queues gets next: see [`AgentExplained::callers`].
+pub fn next_callers(queues: &[AgentInQueue]) -> Vec<NextCaller> {
+    // Each queue offers its first; the best of those gets him.
+    let serves = queues.iter().filter(|queue| queue.serves());
+    let mut lanes: Vec<VecDeque<&NextCaller>> = serves.map(|queue| queue.callers.iter().collect()).collect();
+    let mut callers = Vec::new();
+    while callers.len() < MOST_CALLERS {
+        let heads = lanes.iter_mut().filter(|lane| !lane.is_empty());
+        let best = heads.max_by_key(|lane| {
+            lane.front().map(|head| (head.bid, std::cmp::Reverse(head.sequence), std::cmp::Reverse(head.call)))
+        });
+        let Some(next) = best.and_then(VecDeque::pop_front) else { break };
+        callers.push(next.clone());
+    }
+    callers
+}
+
 impl AgentInQueue {
     /// Whether he takes its calls, perhaps not at this moment.
     const fn serves(&self) -> bool {
@@ -162,32 +195,15 @@ impl AgentInQueue {
 
     /// His turn in words, or why he has none.
     pub fn turn(&self) -> String {
-        let Some(Turn { rank, free, first, measure }) = &self.turn else {
-            return self.obstacle.as_ref().map_or_else(|| "free".to_owned(), |obstacle| format!("none, {obstacle}"));
-        };
-        let figure = match measure {
-            Measure::Suits { has, .. } => format!("skills: {}", skills_in_words(has)),
-            Measure::IdleMs(None) => measure.to_string(),
-            Measure::IdleMs(Some(_)) => format!("idle {measure}"),
-            Measure::Calls(_) => format!("calls {measure}"),
-            Measure::TalkedMs(_) => format!("talked {measure}"),
-        };
-        match self.strategy {
-            Strategy::AllAtOnce => format!("rings with all {free} free"),
-            Strategy::Random => format!("by lot among {free} free"),
-            Strategy::InOrder
-            | Strategy::LongestIdle
-            | Strategy::RoundRobin
-            | Strategy::FewestCalls
-            | Strategy::LeastTalkTime
-            | Strategy::Skills => {
-                let behind = if *rank > 1 { format!(", {} is first", first.name) } else { String::new() };
-                format!("{} of {free} free ({figure}){behind}", ordinal(*rank))
-            }
+        match (&self.turn, &self.obstacle) {
+            (Some(turn), _) => turn.words.clone(),
+            (None, Some(obstacle)) => format!("none, {obstacle}"),
+            (None, None) => "free".to_owned(),
         }
     }
 
-    fn line(&self) -> String {
+    /// All of it in words.
+    pub fn line(&self) -> String {
         let waiting = match (self.could, self.others) {
             (0, 0) => "nobody waits".to_owned(),
             (could, others) if !self.serves() => format!("{} waiting", could + others),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::history::history;
-use super::queue::agent_lines;
 use super::{Called, Fate, Lines, OfferedAgent, QueueExplained, Step, StepKind, listed};
 use crate::call::LEFT_FOR_CALLBACK;
 use crate::ids::{AgentId, CallId, QueueId};
@@ -106,18 +105,7 @@ impl CallExplained {
             step.lines(most, &mut lines);
         }
         if let Some(place) = &self.place {
-            lines.push(0, format!("place in {}, {} waiting:", place.queue.name, place.waiting));
-            for caller in &place.callers {
-                caller.lines(1, place.ranking, most, &mut lines);
-            }
-            let others: Vec<_> = place.agents.iter().filter(|stands| stands.obstacle.is_some()).cloned().collect();
-            let title = match (place.agents.is_empty(), others.is_empty()) {
-                (true, _) => "the queue has no agents",
-                (false, true) => "all agents are free",
-                (false, false) => "agents who are not free:",
-            };
-            lines.push(0, title.to_owned());
-            agent_lines(&others, "free", most, 1, &mut lines);
+            place.place(most, &mut lines);
         }
         lines.done()
     }

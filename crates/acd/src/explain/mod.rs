@@ -8,7 +8,7 @@ mod history;
 mod obstacle;
 mod queue;
 
-pub use agent::{AgentExplained, AgentInQueue, MOST_CALLERS, NextCaller, Turn};
+pub use agent::{AgentExplained, AgentInQueue, MOST_CALLERS, NextCaller, Turn, next_callers};
 pub use call::{CallExplained, Whereabouts};
 pub use choice::{Choice, Measure, Next, Passed};
 pub use history::{Called, Fate, OfferedAgent, Step, StepKind, history};

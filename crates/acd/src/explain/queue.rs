@@ -11,7 +11,7 @@ use crate::rank::Ranking;
 use crate::skills::Skills;
 use crate::ticket::Sequence;
 use crate::time::lasting;
-use crate::view::{Activity, AgentView, Availability};
+use crate::view::{Activity, Availability};
 
 /// A queue as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,13 +146,35 @@ impl QueueExplained {
     }
 
     /// Adds what the agents' own owners know better: what they are busy with, and what they are logged out of.
-    pub fn refine(&mut self, views: &[AgentView]) {
-        let views: BTreeMap<&AgentId, &AgentView> = views.iter().map(|view| (&view.agent, view)).collect();
+    pub fn refine<'a>(&mut self, known: impl IntoIterator<Item = (&'a AgentId, Activity, Availability)>) {
+        let known: BTreeMap<_, _> = known.into_iter().map(|(agent, does, wants)| (agent, (does, wants))).collect();
         for stands in &mut self.agents {
-            if let (Some(obstacle), Some(view)) = (&mut stands.obstacle, views.get(&stands.agent)) {
-                obstacle.refine(view);
+            if let (Some(obstacle), Some((does, wants))) = (&mut stands.obstacle, known.get(&stands.agent)) {
+                obstacle.refine(*does, *wants);
             }
         }
+    }
+
+    /// The place of the one caller who was asked for, in words, line by line.
+    pub fn place_lines(&self, most: usize) -> Vec<String> {
+        let mut lines = Lines::default();
+        self.place(most, &mut lines);
+        lines.done()
+    }
+
+    pub(super) fn place(&self, most: usize, lines: &mut Lines) {
+        lines.push(0, format!("place in {}, {} waiting:", self.queue.name, self.waiting));
+        for caller in &self.callers {
+            caller.lines(1, self.ranking, most, lines);
+        }
+        let others: Vec<_> = self.agents.iter().filter(|stands| stands.obstacle.is_some()).cloned().collect();
+        let title = match (self.agents.is_empty(), others.is_empty()) {
+            (true, _) => "the queue has no agents",
+            (false, true) => "all agents are free",
+            (false, false) => "agents who are not free:",
+        };
+        lines.push(0, title.to_owned());
+        agent_lines(&others, "free", most, 1, lines);
     }
 
     /// In words, line by line, with at most `most` names of a group of agents.
@@ -183,7 +205,7 @@ impl QueueExplained {
 }
 
 /// A line for each group of agents; `free` is the word for those whom nothing keeps.
-pub(super) fn agent_lines(agents: &[AgentStands], free: &str, most: usize, depth: usize, lines: &mut Lines) {
+fn agent_lines(agents: &[AgentStands], free: &str, most: usize, depth: usize, lines: &mut Lines) {
     for group in groups(agents, most) {
         let how = group.obstacle.as_ref().map_or_else(|| free.to_owned(), Obstacle::to_string);
         lines.push(depth, format!("{how}: {}", listed(&group.agents, group.count)));
@@ -192,8 +214,8 @@ pub(super) fn agent_lines(agents: &[AgentStands], free: &str, most: usize, depth
 
 impl Obstacle {
     /// What the agent's own owner knows better.
-    pub(super) fn refine(&mut self, view: &AgentView) {
-        *self = match (&*self, view.activity, view.availability) {
+    pub(super) fn refine(&mut self, does: Activity, wants: Availability) {
+        *self = match (&*self, does, wants) {
             (Obstacle::Busy, Activity::Reserved, _) => Obstacle::Reserved,
             (Obstacle::Busy, Activity::Talking, _) => Obstacle::Talking,
             (Obstacle::Busy, Activity::WrapUp, _) => Obstacle::WrapUp,
@@ -223,7 +245,7 @@ impl CallerExplained {
         words + &format!(", entry {}/{}", self.sequence.epoch.0, self.sequence.counter)
     }
 
-    pub(super) fn lines(&self, depth: usize, ranking: Ranking, most: usize, lines: &mut Lines) {
+    fn lines(&self, depth: usize, ranking: Ranking, most: usize, lines: &mut Lines) {
         let position = self.position.map_or_else(|| "-".to_owned(), ordinal);
         lines.push(depth, format!("{position} call {}: {}; {}", self.call, self.state.words(), self.rank(ranking)));
         let mut more = Vec::new();

@@ -1,6 +1,8 @@
 //! The service of the live view. One task samples the center for all who watch, and rests while nobody does; each
-//! stream compares what it sent last with the newest sample, so a slow client skips samples and never queues them.
+//! stream compares what it sent last with the newest sample, so a slow client skips samples and never queues them. Clients see
+//! all nodes, other nodes what is owned here.
 
+mod others;
 mod snapshot;
 
 use std::sync::Arc;
@@ -11,16 +13,18 @@ use carillon_rpc::names::{self, Parent};
 use carillon_rpc::v1::watch_service_server::WatchService;
 use carillon_rpc::{Refusal, v1};
 use tokio::sync::mpsc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::elsewhere::Elsewhere;
+use others::Others;
 use snapshot::Snapshot;
 
 /// How often the center is sampled.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How many may watch at once.
+/// How many clients may watch at once, and how many other nodes.
 const PLACES: usize = 64;
 /// Messages that wait for a slow client.
 const BACKLOG: usize = 4;
@@ -30,35 +34,90 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Samples the center while somebody watches, until it is aborted; the streams end then.
 pub(crate) struct Sampler {
     center: Center,
-    places: Arc<Semaphore>,
-    newest: watch::Sender<Arc<Snapshot>>,
+    others: Others,
+    clients: Stage,
+    nodes: Stage,
 }
 
 pub(crate) struct Watch {
-    center: Center,
+    elsewhere: Elsewhere,
+    clients: Hall,
+    nodes: Hall,
+}
+
+/// Where samples are shown.
+struct Stage {
     places: Arc<Semaphore>,
+    wanted: Arc<Notify>,
+    newest: watch::Sender<Arc<Snapshot>>,
+}
+
+/// Where they are looked at.
+struct Hall {
+    places: Arc<Semaphore>,
+    wanted: Arc<Notify>,
     newest: watch::Receiver<Arc<Snapshot>>,
 }
 
+impl Stage {
+    fn new() -> (Stage, Hall) {
+        let (places, wanted) = (Arc::new(Semaphore::new(PLACES)), Arc::new(Notify::new()));
+        let (sender, newest) = watch::channel(Arc::default());
+        let hall = Hall { places: places.clone(), wanted: wanted.clone(), newest };
+        (Stage { places, wanted, newest: sender }, hall)
+    }
+
+    /// Until a sample is due. Who comes anew is not kept waiting. `false`: nobody looks.
+    async fn due(&self, ticks: &mut Interval) -> bool {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = self.wanted.notified() => {}
+        }
+        self.places.available_permits() < PLACES
+    }
+
+    fn show(&self, snapshot: Snapshot) {
+        self.newest.send_replace(Arc::new(snapshot));
+    }
+}
+
 /// The service and the task that feeds it.
-pub(crate) fn new(center: Center) -> (Watch, Sampler) {
-    let places = Arc::new(Semaphore::new(PLACES));
-    let (sender, newest) = watch::channel(Arc::default());
-    let sampler = Sampler { center: center.clone(), places: places.clone(), newest: sender };
-    (Watch { center, places, newest }, sampler)
+pub(crate) fn new(center: Center, elsewhere: Elsewhere) -> (Watch, Sampler) {
+    let ((clients, client_hall), (nodes, node_hall)) = (Stage::new(), Stage::new());
+    let sampler = Sampler { center, others: Others::new(elsewhere.clone()), clients, nodes };
+    (Watch { elsewhere, clients: client_hall, nodes: node_hall }, sampler)
 }
 
 impl Sampler {
+    /// The two do not wait for each other: two nodes may wait for each other's first picture.
     pub(crate) async fn run(self) {
-        let mut ticks = tokio::time::interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if self.places.available_permits() < PLACES {
-                self.newest.send_replace(Arc::new(Snapshot::take(&self.center).await));
+        let Sampler { center, mut others, clients, nodes } = self;
+        let own = async {
+            let mut ticks = ticks();
+            loop {
+                if nodes.due(&mut ticks).await {
+                    nodes.show(Snapshot::take(&center).await);
+                }
             }
-        }
+        };
+        let all = async {
+            let mut ticks = ticks();
+            loop {
+                if clients.due(&mut ticks).await {
+                    clients.show(others.added(&center).await);
+                } else {
+                    others.rest();
+                }
+            }
+        };
+        let ((), ()) = tokio::join!(own, all);
     }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 #[tonic::async_trait]
@@ -67,14 +126,16 @@ impl WatchService for Watch {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let parent = names::parent(&request.get_ref().parent).map_err(|error| Refusal::name("parent", error))?;
-        let place = self.places.clone().try_acquire_owned().map_err(|_| {
+        let hall = if self.elsewhere.is_forwarded(&request) { &self.nodes } else { &self.clients };
+        let place = hall.places.clone().try_acquire_owned().map_err(|_| {
             Refusal::Exhausted(format!("{PLACES} clients watch already, which is the limit; try again later"))
         })?;
-        let mut newest = self.newest.clone();
+        let mut newest = hall.newest.clone();
         newest.mark_unchanged();
+        hall.wanted.notify_one();
         let (client, stream) = mpsc::channel(BACKLOG);
         let viewer = Viewer { parent, newest, client, _place: place };
-        tokio::spawn(viewer.run(self.center.clone()));
+        tokio::spawn(viewer.run());
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
@@ -88,15 +149,9 @@ struct Viewer {
 }
 
 impl Viewer {
-    async fn run(mut self, center: Center) {
-        let mut sent = Arc::new(Snapshot::take(&center).await);
-        let mut update = sent.since(None, &self.parent);
+    async fn run(mut self) {
+        let mut sent: Option<Arc<Snapshot>> = None;
         loop {
-            for message in update {
-                if self.client.send_timeout(Ok(message), PATIENCE).await.is_err() {
-                    return;
-                }
-            }
             tokio::select! {
                 () = self.client.closed() => return,
                 changed = self.newest.changed() => if changed.is_err() {
@@ -107,8 +162,12 @@ impl Viewer {
                 },
             }
             let newest = self.newest.borrow_and_update().clone();
-            update = newest.since(Some(&sent), &self.parent);
-            sent = newest;
+            for message in newest.since(sent.as_deref(), &self.parent, Instant::now()) {
+                if self.client.send_timeout(Ok(message), PATIENCE).await.is_err() {
+                    return;
+                }
+            }
+            sent = Some(newest);
         }
     }
 }

@@ -14,7 +14,8 @@ async fn agents_are_listed_in_pages() {
     let node = Node::start().await;
     let (mut names, mut pages, mut page_token) = (Vec::new(), Vec::new(), String::new());
     loop {
-        let request = v1::ListAgentsRequest { parent: "tenants/default".into(), page_size: 2, page_token };
+        let request =
+            v1::ListAgentsRequest { parent: "tenants/default".into(), page_size: 2, page_token, names: Vec::new() };
         let page = node.agents().list_agents(request).await.unwrap().into_inner();
         pages.push(page.agents.len());
         names.extend(page.agents.into_iter().map(|agent| agent.name));

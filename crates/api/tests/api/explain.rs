@@ -97,7 +97,7 @@ async fn rt_9_a_call_says_why_it_was_offered_to_whom_also_when_it_is_over() {
 #[tokio::test]
 async fn rt_9_an_agent_says_whom_he_gets_next() {
     let node = with_a_caller().await;
-    let request = v1::ExplainAgentRequest { name: agent_name("piotr") };
+    let request = v1::ExplainAgentRequest { name: agent_name("piotr"), queues: Vec::new() };
     let answer = client(&node).explain_agent(request).await.unwrap().into_inner();
     let explained = answer.agent.unwrap();
     assert_eq!(explained.agent.unwrap().name, agent_name("piotr"));
@@ -118,13 +118,16 @@ async fn what_is_not_there_or_not_understood_is_refused() {
     assert_eq!(absent.code(), Code::NotFound);
     assert!(absent.message().ends_with("did you mean tenants/default/queues/support?"), "{}", absent.message());
 
-    let absent = client(&node).explain_agent(v1::ExplainAgentRequest { name: agent_name("ana") }).await.unwrap_err();
+    let absent = client(&node)
+        .explain_agent(v1::ExplainAgentRequest { name: agent_name("ana"), queues: Vec::new() })
+        .await
+        .unwrap_err();
     assert!(absent.message().ends_with("did you mean tenants/default/agents/anna?"), "{}", absent.message());
 
     let absent = call(&node, 7).await.unwrap_err();
     assert_eq!((absent.code(), absent.message()), (Code::NotFound, "calls/1-6a0f3c21-7 not found"));
 
-    let request = v1::ExplainQueueRequest { name: queue_name("support"), caller_limit: 1001, all_agents: false };
+    let request = v1::ExplainQueueRequest { name: queue_name("support"), caller_limit: 1001, ..Default::default() };
     let many = client(&node).explain_queue(request).await.unwrap_err();
     assert_eq!(many.get_details_bad_request().unwrap().field_violations[0].field, "caller_limit");
 }

@@ -17,6 +17,8 @@ use super::row;
 pub(super) struct Board {
     queues: BTreeMap<String, Told<v1::Queue>>,
     agents: BTreeMap<String, Told<v1::Agent>>,
+    /// Nodes that do not answer.
+    missing: Vec<u32>,
 }
 
 /// An object and when it arrived: its durations have grown since.
@@ -38,12 +40,18 @@ impl Board {
             self.queues.remove(&name);
             self.agents.remove(&name);
         }
+        if message.complete {
+            self.missing = message.missing_nodes;
+        }
         message.complete
     }
 
     /// The picture: one line of totals, the queues, the agents. With `colour`, states are told apart by it too.
     pub(super) fn draw(&self, api: &Api, now: Instant, colour: bool) -> String {
         let mut picture = self.totals();
+        for node in &self.missing {
+            writeln!(picture, "node {node} does not answer: its part is missing or old").expect("text takes text");
+        }
         for table in [self.queue_table(api, now, colour), self.agent_table(api, now, colour)] {
             if !table.is_empty() {
                 write!(picture, "\n{}\n", table.trim_fmt()).expect("text takes text");
@@ -163,7 +171,7 @@ mod tests {
     }
 
     fn update(queues: Vec<v1::Queue>, agents: Vec<v1::Agent>) -> v1::WatchResponse {
-        v1::WatchResponse { queues, agents, removed: Vec::new(), complete: true }
+        v1::WatchResponse { queues, agents, complete: true, ..Default::default() }
     }
 
     #[test]
@@ -199,6 +207,18 @@ anna   ready  talking   1m01s                1/1      0
         assert!(!board.apply(part, start));
         let picture = board.draw(&api::of_tenant("default"), start, false);
         assert!(picture.contains("wrap_up") && !picture.contains("QUEUE    "), "{picture}");
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_named_until_it_does() {
+        let (mut board, now) = (Board::default(), Instant::now());
+        board.apply(v1::WatchResponse { missing_nodes: vec![3], ..update(Vec::new(), Vec::new()) }, now);
+        let remark = "node 3 does not answer: its part is missing or old\n";
+        assert!(board.draw(&api::of_tenant("default"), now, false).contains(remark));
+        board.apply(v1::WatchResponse::default(), now);
+        assert!(board.draw(&api::of_tenant("default"), now, false).contains(remark), "the update is not complete");
+        board.apply(update(Vec::new(), Vec::new()), now);
+        assert!(!board.draw(&api::of_tenant("default"), now, false).contains("node 3"));
     }
 
     #[test]

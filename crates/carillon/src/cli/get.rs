@@ -184,7 +184,7 @@ async fn agents(channel: Channel, parent: String) -> anyhow::Result<Vec<v1::Agen
     let (mut client, mut agents, mut page_token) = (AgentServiceClient::new(channel), Vec::new(), String::new());
     let mut missing = Missing::default();
     loop {
-        let request = v1::ListAgentsRequest { parent: parent.clone(), page_size: PAGE, page_token };
+        let request = v1::ListAgentsRequest { parent: parent.clone(), page_size: PAGE, page_token, names: Vec::new() };
         let page = missing.told(client.list_agents(request).await.map_err(said)?);
         agents.extend(page.agents);
         page_token = page.next_page_token;

@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod holdings;
 pub(crate) mod intake;
 mod nodes;
+mod phones;
 mod steps;
 mod survival;
 mod wire;
@@ -25,7 +26,6 @@ use carillon_cluster::node::{Cluster, Input, Notice};
 use carillon_cluster::ownership::{Message as CoreMessage, Tenure, Timing};
 use carillon_cluster::shard::Shard;
 use carillon_cluster::space::Space;
-use carillon_edge::Edge;
 use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::held;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
@@ -37,8 +37,9 @@ use tokio::time::Instant;
 
 use holdings::{Holdings, Reports};
 pub(crate) use nodes::KnownNodes;
+pub use phones::Phones;
 use steps::{Step, steps};
-pub(crate) use survival::Estate;
+pub use survival::Estate;
 use survival::Heirs;
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
@@ -49,7 +50,7 @@ const UNHEARD: usize = 4_096;
 
 /// What the rest of the node needs of its membership. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Membership {
+pub struct Membership {
     cluster: Cluster,
     links: Links,
     me: NodeId,
@@ -67,8 +68,9 @@ struct Changed {
 }
 
 /// A member that runs.
-pub(crate) struct Member {
-    pub(crate) membership: Membership,
+pub struct Member {
+    /// What the rest of the node needs of it.
+    pub membership: Membership,
     estate: Estate,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -76,14 +78,22 @@ pub(crate) struct Member {
 /// What a member works on: there once the center and the edge are.
 struct Works {
     center: Center,
-    edge: Option<Edge>,
+    edge: Option<Arc<dyn Phones>>,
     membership: Membership,
     estate: Estate,
 }
 
 impl Works {
-    /// What was said of phones while there was no link to `node` is lost: it is said again for the agents that it owns.
-    fn tell_where_phones_are(&self, node: NodeId) {
+    /// What was said while there was no link to `node` is lost, and it may own since then what others owned before, without
+    /// having heard this node: what calls here hold is said again, and then where phones are. In this order, or an agent who
+    /// talks would be taken for one who is free.
+    async fn tell_again(&self, node: NodeId) {
+        let directory = self.membership.cluster.directory().clone();
+        let owned_there = move |owned: &Owned| {
+            let owner = directory.owner(holdings::shard(owned)).filter(|owner| owner.node == node)?;
+            Some(owners_epoch(owner.epoch))
+        };
+        self.center.held(owned_there).await.into_iter().for_each(|held| self.membership.carry(held));
         let Some(edge) = &self.edge else { return };
         let directory = self.membership.cluster.directory();
         let owned_there = |agent: &AgentId| directory.of_agent(agent).is_some_and(|owner| owner.node == node);
@@ -95,8 +105,9 @@ impl Works {
 }
 
 /// How a member is started; see [`Member::begin`].
-pub(crate) struct Beginning<L> {
-    pub(crate) membership: Membership,
+pub struct Beginning<L> {
+    /// What the rest of the node needs of it.
+    pub membership: Membership,
     listener: L,
     inputs: mpsc::Receiver<Input>,
     links_changed: Arc<Notify>,
@@ -115,7 +126,7 @@ struct Servant {
 impl Member {
     /// Joins the cluster of `space` as `me`, whose links come in at `listener`. Owners start with [`Beginning::run`]: the
     /// center that they live in needs the membership to reach other nodes.
-    pub(crate) fn begin<L: Listener>(
+    pub fn begin<L: Listener>(
         me: Node,
         timing: Timing,
         space: Space,
@@ -138,7 +149,7 @@ impl Member {
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
-    pub(crate) async fn leave(self) {
+    pub async fn leave(self) {
         self.estate.renounce();
         self.membership.cluster.leave().await;
         self.tasks.iter().for_each(JoinHandle::abort);
@@ -147,10 +158,10 @@ impl Member {
 
 impl<L: Listener> Beginning<L> {
     /// Does what the cluster asks of this node from now on.
-    pub(crate) fn run(
+    pub fn run(
         self,
         center: Center,
-        edge: Option<Edge>,
+        edge: Option<Arc<dyn Phones>>,
         everything: impl IntoIterator<Item = Owned>,
         estate: Estate,
     ) -> Member {
@@ -328,8 +339,9 @@ impl Membership {
     }
 
     /// Sends a message to the node of its call or of its owner. Between two owners it is lost: whoever sent it has a
-    /// deadline. Only where phones are is not said again for minutes: it waits for an owner that is about to start here.
-    pub(crate) fn carry(&self, message: Message) {
+    /// deadline. What is for an owner that is about to start here waits for it: callers who come meanwhile would otherwise
+    /// stand behind those who come later.
+    pub fn carry(&self, message: Message) {
         let Some(to) = self.owner(&message).filter(|to| *to != self.me) else { return self.keep(message) };
         if let Some(envelope) = message.to_wire()
             && let Err(error) = self.links.send(to, envelope)
@@ -349,7 +361,7 @@ impl Membership {
 
     fn keep(&self, message: Message) {
         let tenure = Owned::addressed(&message).and_then(|owned| self.tenure(holdings::shard(&owned)));
-        let Some(tenure) = tenure.filter(|_| is_news(&message)) else {
+        let Some(tenure) = tenure else {
             return tracing::debug!(?message, "a message went astray");
         };
         // Given back when its owner has started in this moment.
@@ -397,13 +409,18 @@ impl Membership {
         self.works.get().map_or(call.node, |works| works.center.node_of(call))
     }
 
+    /// The nodes with a link to this one.
+    pub fn linked(&self) -> Vec<NodeId> {
+        self.links.up()
+    }
+
     /// What its links have carried.
     pub(crate) fn link_stats(&self) -> LinkStats {
         self.links.stats()
     }
 
     /// The cluster as this node knows it.
-    pub(crate) const fn cluster(&self) -> &Cluster {
+    pub const fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 }
@@ -455,7 +472,12 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed:
             match boot {
                 Some(boot) => {
                     works.estate.link_up(node, boot);
-                    works.tell_where_phones_are(node);
+                    let late = late.clone();
+                    tokio::spawn(async move {
+                        if let Some(works) = late.get() {
+                            works.tell_again(node).await;
+                        }
+                    });
                 }
                 None => works.estate.link_down(node, link_address(works.membership.cluster(), node)),
             }
@@ -463,7 +485,7 @@ fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed:
     }
 }
 
-/// Where phones are: everything else is repeated by who said it.
+/// Where phones are is not said again for minutes; everything else soon, by who said it.
 const fn is_news(message: &Message) -> bool {
     matches!(message, Message::Agent(_, agent::Event::Reachable { .. }))
 }
@@ -528,7 +550,7 @@ async fn follow_nodes(membership: Membership, links_changed: Arc<Notify>) {
         membership.links.set_peers(&present.values().filter_map(link).collect::<Vec<_>>());
         if let Some(works) = membership.works.get() {
             if let Some(edge) = &works.edge {
-                edge.update_peers(present.values().filter_map(edge_of));
+                edge.update_peers(&mut present.values().filter_map(edge_of));
             }
             before.keys().filter(|node| !present.contains_key(node)).for_each(|gone| works.estate.is_dead(*gone));
             let drains = registered.iter().any(|it| it.node.id == membership.me && it.node.draining);

@@ -14,8 +14,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::{Membership, holdings};
 
-/// How long another node's API may take. A request waits for the slowest of them.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a connection to another node's API may take; each request says how long its answer may.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How often a connection in use is tried, and how long the trial may take: the live view notices a node that is silent.
+const PING: Duration = Duration::from_secs(1);
+const PONG: Duration = Duration::from_secs(2);
 
 /// The cluster as this node knows it.
 pub(crate) struct KnownNodes {
@@ -32,7 +35,10 @@ impl KnownNodes {
     fn channel(&self, node: &Node) -> Option<Channel> {
         let addr = node.addresses.api.clone().filter(|_| node.id != self.membership.me)?;
         let endpoint = Endpoint::from_shared(format!("http://{addr}")).ok()?;
-        let connect = || endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).tcp_nodelay(true).connect_lazy();
+        let connect = || {
+            let endpoint = endpoint.connect_timeout(CONNECT).tcp_nodelay(true);
+            endpoint.http2_keep_alive_interval(PING).keep_alive_timeout(PONG).connect_lazy()
+        };
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         Some(channels.entry(addr).or_insert_with(connect).clone())
     }

@@ -10,6 +10,7 @@ use super::Ownership;
 use super::event::{Effect, Message, Seat, Tenure};
 use super::seat::{Mine, Title};
 use crate::coordinator::LeaseId;
+use crate::mutant::Mutant;
 use crate::shard::Shard;
 
 impl Ownership {
@@ -67,7 +68,11 @@ impl Ownership {
     /// although the coordinator has lost them. After an outage all leases are gone, and the first to register anew would
     /// otherwise serve without what the others' calls hold.
     fn to_be_told(&self, now: Moment) -> BTreeSet<NodeId> {
-        let others = self.peers.unsuspected().chain(self.peers.linked()).filter(|node| *node != self.me.id);
+        if Mutant::NotAnnounced.is_made() {
+            return BTreeSet::new();
+        }
+        let linked = self.peers.linked().filter(|_| !Mutant::OnlyRegistered.is_made());
+        let others = self.peers.unsuspected().chain(linked).filter(|node| *node != self.me.id);
         others.chain(self.authority.promised(now)).collect()
     }
 

@@ -158,6 +158,14 @@ impl Links {
         probe::probe(&self.shared.transport, addr, patience).await
     }
 
+    /// Opens a connection to `addr` and closes it again: whether somebody listens there, be it a node or not.
+    ///
+    /// # Errors
+    /// Why there is no connection; it may take long to find out.
+    pub async fn connect(&self, addr: SocketAddr) -> std::io::Result<()> {
+        self.shared.transport.network.connect(addr).await.map(drop)
+    }
+
     /// The other nodes and where they listen. Links to nodes that are not among them end; those with a higher number are
     /// dialled, again and again with growing pauses (50 ms to 2 s). Must be called inside a tokio runtime.
     pub fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {

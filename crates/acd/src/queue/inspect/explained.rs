@@ -88,12 +88,9 @@ impl Queue {
             true
         });
         let rank = order.iter().position(|free| *free == seat)?;
-        Some(Turn {
-            rank: count(rank + 1),
-            free: count(order.len()),
-            first: self.roster.agent(*order.first()?).clone(),
-            measure: self.measure(now, Class::ANY, seat),
-        })
+        let first = self.roster.agent(*order.first()?).clone();
+        let measure = self.measure(now, Class::ANY, seat);
+        Some(Turn::new(self.config.strategy, count(rank + 1), count(order.len()), first, &measure))
     }
 
     /// Whether he can take an agent: while he waits, and while phones ring that others may join (Spec: QU-2).

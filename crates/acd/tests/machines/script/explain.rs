@@ -54,6 +54,6 @@ impl Script {
 fn refined(world: &World, mut explained: QueueExplained) -> QueueExplained {
     let views: Vec<_> =
         explained.unsure().filter_map(|agent| world.agents.get(agent)).map(|agent| agent.view(world.clock())).collect();
-    explained.refine(&views);
+    explained.refine(views.iter().map(|view| (&view.agent, view.activity, view.availability)));
     explained
 }

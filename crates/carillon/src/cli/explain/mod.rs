@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::api::{self, Api, MOST_BYTES, said};
+use super::missing::Missing;
 use super::output::{self, Output};
 use row::{AgentRow, CallRow, QueueRow};
 
@@ -60,21 +61,22 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<()> {
     let client = ExplainServiceClient::new(args.api.connect().await?);
     let mut client = client.max_decoding_message_size(MOST_BYTES);
     let (mut out, all_agents) = (io::stdout().lock(), args.all);
+    let mut missing = Missing::default();
     match args.kind {
         Kind::Call => {
             let request = v1::ExplainCallRequest { name: api::call_name(&args.name), all_agents };
-            let answer = client.explain_call(request).await.map_err(said)?.into_inner();
+            let answer = missing.told(client.explain_call(request).await.map_err(said)?);
             write::<_, CallRow>(&mut out, args.output, answer.call, &answer.text)
         }
         Kind::Queue => {
             let name = args.api.name("queues", &args.name);
-            let request = v1::ExplainQueueRequest { name, caller_limit: args.callers, all_agents };
-            let answer = client.explain_queue(request).await.map_err(said)?.into_inner();
+            let request = v1::ExplainQueueRequest { name, caller_limit: args.callers, all_agents, call: String::new() };
+            let answer = missing.told(client.explain_queue(request).await.map_err(said)?);
             write::<_, QueueRow>(&mut out, args.output, answer.queue, &answer.text)
         }
         Kind::Agent => {
-            let request = v1::ExplainAgentRequest { name: args.api.name("agents", &args.name) };
-            let answer = client.explain_agent(request).await.map_err(said)?.into_inner();
+            let request = v1::ExplainAgentRequest { name: args.api.name("agents", &args.name), queues: Vec::new() };
+            let answer = missing.told(client.explain_agent(request).await.map_err(said)?);
             write::<_, AgentRow>(&mut out, args.output, answer.agent, &answer.text)
         }
     }
@@ -255,6 +257,7 @@ mod tests {
             first_agent: agent("piotr"),
             suitable_count: 1,
             other_count: 0,
+            silent: None,
         };
         let next = v1::NextCaller {
             call: "calls/1-6a0f3c21-42".into(),
@@ -262,6 +265,7 @@ mod tests {
             priority: 1,
             waited: Some(time::duration(Duration::from_secs(3))),
             place: Some(v1::Place { epoch: 3, counter: 7 }),
+            ..Default::default()
         };
         let explained = v1::AgentExplanation {
             agent: Some(v1::Agent { name: agent("anna"), ..Default::default() }),

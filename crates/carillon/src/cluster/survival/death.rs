@@ -7,10 +7,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::{Estate, lock};
+use super::{Estate, Links, lock};
 
 /// The pauses between two looks at a node whose link has broken: a dying process closes its sockets one after the other.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -53,8 +52,10 @@ impl Estate {
     pub(in crate::cluster) fn link_down(&self, node: NodeId, addr: Option<SocketAddr>) {
         let Some(addr) = addr else { return };
         let estate = self.clone();
+        // It begins to work before the first link is up.
+        let Some(links) = self.0.parts.get().map(|parts| parts.links.clone()) else { return };
         let looking = tokio::spawn(async move {
-            refuses(addr).await;
+            refuses(&links, addr).await;
             tracing::warn!(node = node.0, %addr, "nobody listens there any more: the node is dead");
             estate.is_dead(node);
         });
@@ -82,10 +83,10 @@ impl Estate {
 }
 
 /// Returns when a connection is refused: the machine lives, and the process does not.
-async fn refuses(addr: SocketAddr) {
+async fn refuses(links: &Links, addr: SocketAddr) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let looked = tokio::time::timeout(PATIENCE, TcpStream::connect(addr)).await;
+        let looked = tokio::time::timeout(PATIENCE, links.connect(addr)).await;
         if let Ok(Err(error)) = &looked
             && error.kind() == ErrorKind::ConnectionRefused
         {

@@ -23,12 +23,14 @@ pub(super) struct Doubt {
     asleep_until: Instant,
     unsure_until: Instant,
     records: Vec<Record>,
+    /// The node has said that it stops: nobody takes its calls over any more.
+    leaves: bool,
 }
 
 impl Default for Doubt {
     fn default() -> Self {
         let now = Instant::now();
-        Doubt { looked: now, asleep_until: now, unsure_until: now, records: Vec::new() }
+        Doubt { looked: now, asleep_until: now, unsure_until: now, records: Vec::new(), leaves: false }
     }
 }
 
@@ -45,20 +47,25 @@ impl Doubt {
         if now < self.unsure_until { Vec::new() } else { self.release() }
     }
 
-    /// All that was kept back.
-    pub(super) fn release(&mut self) -> Vec<Record> {
+    /// The node stops: all that was kept back.
+    pub(super) fn leave(&mut self) -> Vec<Record> {
+        self.leaves = true;
+        self.release()
+    }
+
+    fn release(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
 
     /// Whether calls may act by themselves.
     pub(super) fn is_awake(&self, now: Instant) -> bool {
-        self.asleep_until <= now && now < self.looked + SLEPT
+        self.leaves || (self.asleep_until <= now && now < self.looked + SLEPT)
     }
 
     /// Gives the record back if it can be written now.
     pub(super) fn ends(&mut self, now: Instant, holds: bool, record: Record) -> Option<Record> {
         let sure = holds && self.unsure_until <= now && now < self.looked + SLEPT;
-        if sure || self.records.len() >= MOST {
+        if sure || self.leaves || self.records.len() >= MOST {
             return Some(record);
         }
         self.records.push(record);

@@ -21,7 +21,6 @@ use carillon_acd::leg::LegImage;
 use carillon_acd::record::Record;
 use carillon_acd::whereabouts::Taken;
 use carillon_actors::{Center, Survival};
-use carillon_edge::Edge;
 use carillon_rpc::cluster::Legacy;
 use carillon_rpc::cluster::link::Links;
 use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
@@ -29,6 +28,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::phones::Phones;
 use checkpoints::Checkpoints;
 pub(super) use checkpoints::Heirs;
 use death::Deaths;
@@ -38,7 +38,7 @@ use taken::TakenHere;
 
 /// This node's part in it. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Estate(Arc<Shared>);
+pub struct Estate(Arc<Shared>);
 
 struct Shared {
     me: NodeId,
@@ -56,7 +56,7 @@ struct Shared {
 /// There once the center and the edge are.
 struct Parts {
     center: Center,
-    edge: Option<Edge>,
+    edge: Option<Arc<dyn Phones>>,
     links: Links,
     /// Whether this node is certain to be part of the cluster.
     holds: Box<dyn Fn() -> bool + Send + Sync>,
@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Estate {
     /// Nothing is known yet. `write` keeps a record; it must not block.
-    pub(crate) fn new(me: NodeId, write: impl Fn(Record) + Send + Sync + 'static) -> Self {
+    pub fn new(me: NodeId, write: impl Fn(Record) + Send + Sync + 'static) -> Self {
         Estate(Arc::new(Shared {
             me,
             checkpoints: Checkpoints::default(),
@@ -83,7 +83,7 @@ impl Estate {
     }
 
     /// What a call's actor says of it.
-    pub(crate) fn checkpoint(&self, call: CallId, survival: Survival) {
+    pub fn checkpoint(&self, call: CallId, survival: Survival) {
         let over = matches!(survival, Survival::Over);
         self.0.checkpoints.take(call, survival);
         if over && lock(&self.0.taken).ends(call) {
@@ -95,12 +95,12 @@ impl Estate {
     }
 
     /// What the edge says of a leg.
-    pub(crate) fn image(&self, leg: LegId, image: LegImage) {
+    pub fn image(&self, leg: LegId, image: LegImage) {
         self.0.checkpoints.image(leg, image);
     }
 
     /// A call of this node is over.
-    pub(crate) fn record(&self, record: Record) {
+    pub fn record(&self, record: Record) {
         let holds = self.0.parts.get().is_none_or(|parts| (parts.holds)());
         let holds = holds && !lock(&self.0.handing).contains_key(&record.call);
         let record = lock(&self.0.doubt).ends(Instant::now(), holds, record);
@@ -108,7 +108,7 @@ impl Estate {
     }
 
     /// Whether calls may act by themselves: not right after a sleep, when others may have taken them over.
-    pub(crate) fn is_awake(&self) -> bool {
+    pub fn is_awake(&self) -> bool {
         lock(&self.0.doubt).is_awake(Instant::now())
     }
 
@@ -116,7 +116,7 @@ impl Estate {
     pub(super) fn run(
         &self,
         center: Center,
-        edge: Option<Edge>,
+        edge: Option<Arc<dyn Phones>>,
         links: Links,
         holds: impl Fn() -> bool + Send + Sync + 'static,
     ) -> [JoinHandle<()>; 2] {
@@ -150,7 +150,7 @@ impl Estate {
 
     /// This node stops and ends its calls itself: nobody is to take them over.
     pub(super) fn renounce(&self) {
-        let records = lock(&self.0.doubt).release();
+        let records = lock(&self.0.doubt).leave();
         self.write(records);
         if let Some(parts) = self.0.parts.get() {
             self.0.checkpoints.renounce(&parts.links);

@@ -1,0 +1,33 @@
+//! What the cluster asks of the edge of its node.
+
+use std::net::SocketAddr;
+
+use carillon_acd::ids::{AgentId, CallId, NodeId};
+use carillon_acd::leg::Reachability;
+use carillon_edge::Edge;
+
+/// The edge of a node: the product's, or the scripted one of a simulation.
+pub trait Phones: Send + Sync + 'static {
+    /// Where the devices of an agent are, as far as this edge knows.
+    fn reachability(&self, agent: &AgentId) -> Vec<Reachability>;
+
+    /// The other edges, and where they speak SIP.
+    fn update_peers(&self, peers: &mut dyn Iterator<Item = (NodeId, SocketAddr)>);
+
+    /// Forgets all legs of a call, without a word to their other ends: another edge has them.
+    fn forsake(&self, call: CallId);
+}
+
+impl Phones for Edge {
+    fn reachability(&self, agent: &AgentId) -> Vec<Reachability> {
+        Edge::reachability(self, agent)
+    }
+
+    fn update_peers(&self, peers: &mut dyn Iterator<Item = (NodeId, SocketAddr)>) {
+        Edge::update_peers(self, peers);
+    }
+
+    fn forsake(&self, call: CallId) {
+        Edge::forsake(self, call);
+    }
+}

@@ -1,0 +1,476 @@
+//! What really happens: who is on which phone, who has called, what was recorded. The nodes only believe.
+
+mod watch;
+
+pub(crate) use watch::Outcomes;
+use watch::Overtaken;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use carillon_acd::ids::{AgentId, CallId, LegId, NodeId};
+use carillon_acd::leg::{Cause, Contact, DialTarget, Incoming, LegCommand, LegEvent, Playback, Reachability};
+use carillon_acd::record::Record;
+use carillon_acd::rng::Rng;
+use carillon_acd::time::{Moment, WallTime};
+use carillon_acd::view::{AgentView, QueueView};
+use carillon_cluster::simulated::{Simulated, Weather};
+use carillon_cluster::space::{PREFIX, Space};
+
+use crate::center::{AGENTS, QUEUES, agent_id, incoming};
+use crate::faults::{Fault, LAST};
+
+/// How many nodes there are.
+const NODES: u32 = 3;
+/// Of a thousand moments at an edge, so many bring a caller: about one a second in all, more than the agents can take.
+const COMES: usize = 35;
+/// A registration is refreshed so often.
+const REFRESH: Duration = Duration::from_secs(10);
+/// 2027-01-15.
+const WALL: i64 = 1_800_000_000_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+/// Everything that a node has, as it sees it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Survey {
+    pub(crate) agents: Vec<AgentView>,
+    pub(crate) queues: Vec<QueueView>,
+    pub(crate) calls: usize,
+}
+
+/// A phone that rings or talks, for a call.
+#[derive(Clone, Debug)]
+struct Leg {
+    agent: AgentId,
+    /// It hears that it is called; `false` for one that cannot be reached.
+    rings: bool,
+    answered: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Caller {
+    queue: usize,
+    came: Duration,
+    /// When he hangs up, whatever he hears by then.
+    patience: Option<Duration>,
+    /// He is no longer on the line.
+    gone: bool,
+    /// His edge has died, and nobody will record the call.
+    lost: bool,
+    talked: bool,
+    /// Since then no phone rings for him, and he waits.
+    waits_since: Option<Duration>,
+    tried: BTreeSet<AgentId>,
+}
+
+/// Shared by all nodes; each is a clone of the same.
+pub(crate) struct World {
+    seed: u64,
+    /// Nanoseconds since the beginning: the same for all nodes.
+    now: Arc<AtomicU64>,
+    coordinator: Simulated,
+    plan: Vec<Fault>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    rng: Option<Rng>,
+    boots: BTreeMap<NodeId, u32>,
+    /// Nodes that take calls.
+    open: BTreeSet<NodeId>,
+    /// Nodes that are to drain.
+    draining: BTreeSet<NodeId>,
+    /// The edge at which an agent's phone is registered, or will be from then on.
+    registered: BTreeMap<AgentId, (NodeId, Duration)>,
+    reported: BTreeMap<(NodeId, AgentId), Duration>,
+    legs: BTreeMap<LegId, Leg>,
+    callers: BTreeMap<CallId, Caller>,
+    records: BTreeMap<CallId, (NodeId, Record)>,
+    surveys: BTreeMap<NodeId, Survey>,
+    /// Since when a node has had a link to another.
+    links: BTreeMap<(NodeId, NodeId), Duration>,
+    /// Calls offered to who was busy, because nobody could know.
+    excused: usize,
+    overtaken: Vec<Overtaken>,
+    broken: Option<String>,
+    digest: Digest,
+}
+
+impl State {
+    fn dice(&mut self, below: usize) -> usize {
+        self.rng.as_mut().map_or(0, |rng| rng.below(below))
+    }
+
+    fn milliseconds(&mut self, below: usize) -> Duration {
+        Duration::from_millis(self.dice(below) as u64)
+    }
+
+    /// A phone is silent again.
+    fn silent(&mut self, leg: LegId, now: Duration) {
+        self.legs.remove(&leg);
+        if self.legs.keys().any(|other| other.call == leg.call) {
+            return;
+        }
+        if let Some(caller) = self.callers.get_mut(&leg.call).filter(|caller| !caller.talked) {
+            caller.waits_since = Some(now);
+        }
+    }
+}
+
+/// FNV-1a over all that happens: two runs of a day are the same when it is.
+#[derive(Clone, Copy, Debug)]
+struct Digest(u64);
+
+impl Default for Digest {
+    fn default() -> Self {
+        Digest(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Digest {
+    fn add(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, plan: impl FnOnce(u32, &mut Rng) -> Vec<Fault>) -> Arc<Self> {
+        let mut rng = Rng::new(seed);
+        let now: Arc<AtomicU64> = Arc::default();
+        let clock = now.clone();
+        let time = move || Moment::at(Duration::from_nanos(clock.load(Ordering::Relaxed)));
+        let coordinator = Simulated::at_times(rng.next_u64(), time);
+        let plan = plan(NODES, &mut rng);
+        let first = |n: usize| NodeId(1 + u32::try_from(n).unwrap_or_default() % NODES);
+        let registered = (0..AGENTS).map(|n| (agent_id(n), (first(n), Duration::ZERO))).collect();
+        let state = Mutex::new(State { rng: Some(rng), registered, ..State::default() });
+        Arc::new(World { seed, now, coordinator, plan, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn nodes(&self) -> u32 {
+        NODES
+    }
+
+    pub(crate) fn plan(&self) -> &[Fault] {
+        &self.plan
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        Duration::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn goes_on_to(&self, now: Duration) {
+        self.now.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn space(&self, node: NodeId) -> Space {
+        Space::new(Arc::new(self.coordinator.reached_by(node)), PREFIX)
+    }
+
+    pub(crate) fn change_weather(&self, change: impl FnOnce(&mut Weather)) {
+        self.coordinator.change_weather(change);
+    }
+
+    /// The clocks on the nodes' walls are hours apart.
+    pub(crate) fn wall(&self, node: NodeId) -> WallTime {
+        let since = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
+        WallTime(WALL + since + off(node))
+    }
+
+    /// When a node's clock showed this.
+    fn unwall(&self, node: NodeId, shown: WallTime) -> Duration {
+        Duration::from_micros(u64::try_from(shown.0 - WALL - off(node)).unwrap_or_default())
+    }
+
+    /// A promise is broken, or a node is.
+    pub(crate) fn breaks(&self, what: String) {
+        tracing::error!(what, "broken");
+        let at = self.now();
+        self.state().broken.get_or_insert_with(|| format!("{at:.3?}: {what}"));
+    }
+
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.state().broken.clone()
+    }
+
+    fn tell(&self, state: &mut State, what: &str) {
+        tracing::info!("{what}");
+        state.digest.add(&format!("{:?} {what}", self.now()));
+    }
+
+    // ---- nodes
+
+    /// The number of this run of a node.
+    pub(crate) fn boots(&self, node: NodeId) -> u32 {
+        let mut state = self.state();
+        let boot = state.boots.entry(node).or_default();
+        *boot += 1;
+        *boot
+    }
+
+    pub(crate) fn takes_calls(&self, node: NodeId) {
+        let mut state = self.state();
+        state.open.insert(node);
+        self.tell(&mut state, &format!("node {} takes calls", node.0));
+    }
+
+    pub(crate) fn drain(&self, node: NodeId, wanted: bool) {
+        let draining = &mut self.state().draining;
+        if wanted {
+            draining.insert(node)
+        } else {
+            draining.remove(&node)
+        };
+    }
+
+    pub(crate) fn is_to_drain(&self, node: NodeId) -> bool {
+        self.state().draining.contains(&node)
+    }
+
+    pub(crate) fn linked(&self, node: NodeId, others: &[NodeId]) {
+        let now = self.now();
+        let links = &mut self.state().links;
+        links.retain(|(one, other), _| *one != node || others.contains(other));
+        for other in others {
+            links.entry((node, *other)).or_insert(now);
+        }
+    }
+
+    pub(crate) fn surveyed(&self, node: NodeId, survey: Survey) {
+        self.state().surveys.insert(node, survey);
+    }
+
+    /// A node is killed. Its calls are lost, and its phones look for another edge.
+    pub(crate) fn crashed(&self, node: NodeId) {
+        let now = self.now();
+        let mut state = self.state();
+        let state = &mut *state;
+        state.open.remove(&node);
+        state.surveys.remove(&node);
+        state.links.retain(|(one, _), _| *one != node);
+        state.reported.retain(|(edge, _), _| *edge != node);
+        state.legs.retain(|leg, _| leg.call.node != node);
+        for (call, caller) in &mut state.callers {
+            if call.node == node && !state.records.contains_key(call) {
+                (caller.gone, caller.lost) = (true, true);
+            }
+        }
+        let homeless: Vec<AgentId> =
+            state.registered.iter().filter(|(_, (edge, _))| *edge == node).map(|(agent, _)| agent.clone()).collect();
+        let others: Vec<NodeId> = state.open.iter().copied().collect();
+        for agent in homeless {
+            // Without another edge it waits for its own.
+            let edge = if others.is_empty() { node } else { others[state.dice(others.len())] };
+            let from = now + Duration::from_secs(1) + state.milliseconds(2_000);
+            state.registered.insert(agent, (edge, from));
+        }
+    }
+
+    // ---- phones
+
+    /// What an edge's registrar knows of an agent's phone.
+    pub(crate) fn registered(&self, edge: NodeId, agent: &AgentId) -> Option<Reachability> {
+        let now = self.now();
+        let state = self.state();
+        state.registered.get(agent).filter(|(at, from)| *at == edge && *from <= now).map(|_| reachable(agent, edge))
+    }
+
+    /// The registrations that come to an edge at this moment.
+    pub(crate) fn registrations(&self, edge: NodeId) -> Vec<Reachability> {
+        let now = self.now();
+        let mut state = self.state();
+        let State { registered, reported, .. } = &mut *state;
+        let here = registered.iter().filter(|(_, (at, from))| *at == edge && *from <= now);
+        let due = here.filter(|(agent, _)| match reported.get(&(edge, (*agent).clone())) {
+            Some(last) => now >= *last + REFRESH,
+            None => true,
+        });
+        let due: Vec<AgentId> = due.map(|(agent, _)| agent.clone()).collect();
+        reported.extend(due.iter().map(|agent| ((edge, agent.clone()), now)));
+        due.iter().map(|agent| reachable(agent, edge)).collect()
+    }
+
+    fn can_ring(&self, state: &State, edge: NodeId, target: &DialTarget) -> Option<AgentId> {
+        let DialTarget::Device { device, at } = target else { return None };
+        let now = self.now();
+        let (home, from) = state.registered.get(&device.agent)?;
+        let known = *home == edge || at.iter().any(|location| location.edge == *home);
+        let reached = known && *from <= now && state.open.contains(home) && !self.are_cut(*home, edge);
+        reached.then(|| device.agent.clone())
+    }
+
+    /// Whether two nodes do not hear each other now.
+    fn are_cut(&self, one: NodeId, other: NodeId) -> bool {
+        let now = self.now();
+        self.plan.iter().any(|fault| (fault.from..fault.until).contains(&now) && fault.what.cuts(one, other))
+    }
+
+    /// An edge performs a command; what the person at the phone will do comes back as a list of (after, event).
+    pub(crate) fn command(&self, edge: NodeId, leg: LegId, command: &LegCommand) -> Vec<(Duration, LegEvent)> {
+        let now = self.now();
+        let mut state = self.state();
+        self.tell(&mut state, &format!("{leg} at edge {}: {command:?}", edge.0));
+        match command {
+            LegCommand::Dial { target, ring_for, .. } => {
+                let Some(agent) = self.can_ring(&state, edge, target) else {
+                    let agent = match target {
+                        DialTarget::Device { device, .. } => device.agent.clone(),
+                        DialTarget::Trunk { .. } => return Vec::new(),
+                    };
+                    state.legs.insert(leg, Leg { agent, rings: false, answered: false });
+                    return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Unreachable))];
+                };
+                self.in_order(&mut state, leg.call, &agent);
+                if self.is_excused(&mut state, leg, &agent) {
+                    if let Some(caller) = state.callers.get_mut(&leg.call) {
+                        caller.tried.insert(agent.clone());
+                    }
+                    state.legs.insert(leg, Leg { agent, rings: false, answered: false });
+                    return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Busy))];
+                }
+                state.legs.insert(leg, Leg { agent: agent.clone(), rings: true, answered: false });
+                if let Some(caller) = state.callers.get_mut(&leg.call) {
+                    caller.waits_since = None;
+                    caller.tried.insert(agent);
+                }
+                self.phones_fit(&mut state);
+                mood(&mut state, *ring_for)
+            }
+            LegCommand::HangUp(_) if leg == LegId::caller(leg.call) => {
+                if let Some(caller) = state.callers.get_mut(&leg.call) {
+                    caller.gone = true;
+                }
+                Vec::new()
+            }
+            LegCommand::HangUp(_) => {
+                state.silent(leg, now);
+                Vec::new()
+            }
+            LegCommand::Play(Playback::Sound(_) | Playback::Done | Playback::Declined) => {
+                vec![(Duration::from_millis(400), LegEvent::PlayFinished)]
+            }
+            LegCommand::Ring
+            | LegCommand::Answer
+            | LegCommand::Play(Playback::Ringing | Playback::Music)
+            | LegCommand::StopPlaying
+            | LegCommand::Bridge { .. }
+            | LegCommand::Unbridge
+            | LegCommand::Adopt { .. }
+            | LegCommand::Revive { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether a leg is there to report this; keeps what is said in step with what is.
+    pub(crate) fn reports(&self, edge: NodeId, leg: LegId, event: &LegEvent) -> bool {
+        let now = self.now();
+        let mut state = self.state();
+        if leg == LegId::caller(leg.call) {
+            return state.callers.get(&leg.call).is_some_and(|caller| !caller.gone);
+        }
+        let Some(phone) = state.legs.get_mut(&leg) else { return false };
+        match event {
+            // A phone that was answered does not ring in vain.
+            LegEvent::Failed(_) if phone.answered => return false,
+            LegEvent::Answered => {
+                phone.answered = true;
+                if let Some(caller) = state.callers.get_mut(&leg.call) {
+                    caller.talked = true;
+                }
+                self.phones_fit(&mut state);
+            }
+            LegEvent::Failed(_) | LegEvent::Ended(_) => state.silent(leg, now),
+            LegEvent::Alerting { .. }
+            | LegEvent::TakenOver { .. }
+            | LegEvent::Digit(_)
+            | LegEvent::PlayFinished
+            | LegEvent::Held
+            | LegEvent::Resumed => {}
+        }
+        self.tell(&mut state, &format!("{leg} at edge {}: {event:?}", edge.0));
+        true
+    }
+
+    // ---- callers
+
+    /// Whether somebody calls in this moment.
+    pub(crate) fn caller_comes(&self, edge: NodeId) -> Option<Incoming> {
+        let now = self.now();
+        let mut state = self.state();
+        if now >= LAST || state.dice(1_000) >= COMES || state.draining.contains(&edge) {
+            return None;
+        }
+        let queue = state.dice(QUEUES);
+        let patience = (state.dice(6) == 0).then(|| now + state.milliseconds(20_000));
+        let boot = state.boots.get(&edge).copied().unwrap_or_default();
+        let call = CallId { node: edge, boot, number: 1 + state.callers.len() as u64 };
+        let (came, waits_since, tried) = (now, Some(now), BTreeSet::new());
+        let (gone, lost, talked) = (false, false, false);
+        state.callers.insert(call, Caller { queue, came, patience, gone, lost, talked, waits_since, tried });
+        self.tell(&mut state, &format!("{call} comes to queue {queue}"));
+        Some(incoming(call, queue))
+    }
+
+    /// The callers at an edge who hang up in this moment.
+    pub(crate) fn impatient(&self, edge: NodeId) -> Vec<CallId> {
+        let now = self.now();
+        let mut state = self.state();
+        let leaves = |caller: &Caller| !caller.gone && caller.patience.is_some_and(|patience| patience <= now);
+        let leave = state.callers.iter().filter(|(call, caller)| call.node == edge && leaves(caller));
+        let leave: Vec<CallId> = leave.map(|(call, _)| *call).collect();
+        for call in &leave {
+            if let Some(caller) = state.callers.get_mut(call) {
+                caller.gone = true;
+            }
+            self.tell(&mut state, &format!("{call}: the caller hangs up"));
+        }
+        leave
+    }
+
+    pub(crate) fn record(&self, node: NodeId, record: Record) {
+        let mut state = self.state();
+        self.tell(&mut state, &format!("node {} records {}: {:?}", node.0, record.call, record.outcome));
+        record.transitions.iter().for_each(|it| tracing::debug!("{:.3}: {:?}", (it.at.0 - WALL) as f64 / 1e6, it.what));
+        let wrong = self.is_wrong(&state, node, &record);
+        state.records.entry(record.call).or_insert((node, record));
+        drop(state);
+        if let Some(wrong) = wrong {
+            self.breaks(wrong);
+        }
+    }
+}
+
+/// How far a node's clock is off.
+fn off(node: NodeId) -> i64 {
+    (i64::from(node.0) - 2) * HOUR
+}
+
+fn reachable(agent: &AgentId, edge: NodeId) -> Reachability {
+    let uri = format!("sip:{}@192.0.2.{}", agent.name, edge.0);
+    let contact = Contact::new(&uri, [192, 0, 2, 9].into()).expect("a URI");
+    Reachability { agent: agent.clone(), device: 0, edge, contacts: vec![contact] }
+}
+
+/// What an agent does whose phone rings.
+fn mood(state: &mut State, ring_for: Duration) -> Vec<(Duration, LegEvent)> {
+    let rings = (Duration::from_millis(10), LegEvent::Alerting { early_media: false });
+    let after = Duration::from_millis(100) + state.milliseconds(3_000);
+    let talk = Duration::from_millis(500) + state.milliseconds(7_000);
+    match state.dice(12) {
+        0 => vec![rings, (after, LegEvent::Failed(Cause::Declined))],
+        1 => vec![rings, (ring_for, LegEvent::Failed(Cause::NoAnswer))],
+        _ => vec![rings, (after, LegEvent::Answered), (after + talk, LegEvent::Ended(Cause::Normal))],
+    }
+}

@@ -1,0 +1,211 @@
+//! What may never be, whatever breaks (Spec: CL-3), and what must be in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use carillon_acd::ids::{AgentId, CallId, LegId, NodeId};
+use carillon_acd::invariant;
+use carillon_acd::queue::Strategy;
+use carillon_acd::record::{Happened, Outcome, Record};
+use carillon_acd::view::Activity;
+
+use super::{State, World};
+use crate::center;
+
+/// So long after the last trouble the nodes agree again: after a lease and a take-over.
+const SETTLES: Duration = Duration::from_secs(6);
+/// Two callers come one after the other when it is at least so much; and so long may an offer be under way.
+const SURELY: Duration = Duration::from_secs(1);
+/// So long after a link came up, what was missed has been said.
+const KNOWS: Duration = Duration::from_millis(150);
+
+/// Somebody who came later is served at once, perhaps wrongly.
+#[derive(Clone, Debug)]
+pub(super) struct Overtaken {
+    first: CallId,
+    by: CallId,
+    agent: AgentId,
+    at: Duration,
+}
+
+/// How a day went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcomes {
+    pub(crate) callers: usize,
+    pub(crate) answered: usize,
+    pub(crate) abandoned: usize,
+    pub(crate) lost: usize,
+    pub(crate) excused: usize,
+    pub(crate) digest: u64,
+}
+
+impl World {
+    /// No caller has two agents on the line, and the phone of an agent belongs to one call.
+    pub(super) fn phones_fit(&self, state: &mut State) {
+        let mut lines: BTreeMap<CallId, LegId> = BTreeMap::new();
+        let mut wanted: BTreeMap<&AgentId, CallId> = BTreeMap::new();
+        let mut wrong = None;
+        for (leg, phone) in state.legs.iter().filter(|(_, phone)| phone.rings) {
+            if let Some(other) = phone.answered.then(|| lines.insert(leg.call, *leg)).flatten() {
+                wrong = Some(format!("{leg} and {other} are connected with one caller"));
+            }
+            if let Some(other) = wanted.insert(&phone.agent, leg.call).filter(|other| *other != leg.call) {
+                wrong = Some(format!("{} is wanted by {other} and by {}", phone.agent, leg.call));
+            }
+        }
+        self.note(state, wrong);
+    }
+
+    /// Whether the agent is on the phone for a call whose edge has no link to some other node, or has had it for a moment only:
+    /// then nobody could know, and the phone is busy.
+    pub(super) fn is_excused(&self, state: &mut State, leg: LegId, agent: &AgentId) -> bool {
+        let mut legs = state.legs.iter();
+        let Some((other, _)) = legs.find(|(it, phone)| phone.rings && phone.agent == *agent && it.call != leg.call)
+        else {
+            return false;
+        };
+        let (edge, now) = (other.call.node, self.now());
+        let knows = |node: &NodeId| {
+            let since = |one: NodeId, other: NodeId| state.links.get(&(one, other)).copied();
+            let both = since(edge, *node).zip(since(*node, edge));
+            let linked = both.is_some_and(|(one, other)| one.max(other) + KNOWS <= now);
+            *node == edge || linked && !self.are_cut(edge, *node)
+        };
+        let excused = !state.open.iter().all(knows);
+        state.excused += usize::from(excused);
+        if excused {
+            self.tell(state, &format!("{leg} calls {agent}, who is busy with {other}, and nobody could know"));
+        }
+        excused
+    }
+
+    /// Among those who came and wait in good times, the first is served first (Spec: QU-1).
+    pub(super) fn in_order(&self, state: &mut State, call: CallId, agent: &AgentId) {
+        let now = self.now();
+        let Some(served) = state.callers.get(&call) else { return };
+        if !self.is_calm(now, now) || !self.is_calm(served.came, served.came + SURELY) {
+            return;
+        }
+        let overtaken = state.callers.iter().filter(|(_, first)| {
+            first.queue == served.queue
+                && !first.gone
+                && !first.talked
+                && first.came + SURELY < served.came
+                && first.waits_since.is_some_and(|since| since + SURELY < now)
+                // Whose round is over waits for the next one (Spec: UN-2).
+                && first.tried.is_empty()
+                && self.is_calm(first.came, first.came + SURELY)
+        });
+        let overtaken =
+            overtaken.map(|(first, _)| Overtaken { first: *first, by: call, agent: agent.clone(), at: now });
+        let overtaken: Vec<Overtaken> = overtaken.collect();
+        state.overtaken.extend(overtaken);
+    }
+
+    /// Who was offered to another agent at that moment, and refused, was not overtaken: only his record tells.
+    fn was_overtaken(&self, state: &State, record: &Record) -> Option<String> {
+        let overtaken = state.overtaken.iter().filter(|it| it.first == record.call);
+        let offered = |at: Duration| {
+            let moments = record.transitions.iter().filter(|it| matches!(it.what, Happened::Offered { .. }));
+            moments.map(|it| self.unwall(record.call.node, it.at)).any(|it| it + SURELY > at && it < at + SURELY / 10)
+        };
+        let surely = overtaken.filter(|it| !offered(it.at));
+        let text = |it: &Overtaken| {
+            format!("{} rings for {} at {:.3?} before {}, who came first", it.agent, it.by, it.at, it.first)
+        };
+        surely.map(text).next()
+    }
+
+    fn is_calm(&self, from: Duration, until: Duration) -> bool {
+        self.plan().iter().all(|fault| until < fault.from || from > fault.until + SETTLES)
+    }
+
+    fn note(&self, state: &mut State, wrong: Option<String>) {
+        if let Some(wrong) = wrong {
+            tracing::error!(wrong, "broken");
+            let at = self.now();
+            state.broken.get_or_insert_with(|| format!("{at:.3?}: {wrong}"));
+        }
+    }
+
+    /// What a record that comes now must not be.
+    pub(super) fn is_wrong(&self, state: &State, node: NodeId, record: &Record) -> Option<String> {
+        let Some(caller) = state.callers.get(&record.call) else { return Some(format!("{} never was", record.call)) };
+        if let Some((other, _)) = state.records.get(&record.call) {
+            return Some(format!("{} is recorded by node {} and node {}", record.call, other.0, node.0));
+        }
+        if let Err(violation) =
+            invariant::one_record_per_call(&BTreeSet::from([record.call]), std::slice::from_ref(record))
+        {
+            return Some(violation.to_string());
+        }
+        if let Some(overtaken) = self.was_overtaken(state, record) {
+            return Some(overtaken);
+        }
+        let hung_up = caller.patience.is_some_and(|patience| patience <= self.now());
+        let expected = match record.outcome {
+            Outcome::Answered => true,
+            Outcome::Abandoned => hung_up,
+            // Spec: UN-3.
+            Outcome::Missed => !caller.tried.is_empty() && self.rings_all(caller.queue),
+            Outcome::Refused | Outcome::Failed | Outcome::Done => false,
+        };
+        (!expected).then(|| {
+            let steps: Vec<String> = record.transitions.iter().map(|it| format!("{:?}", it.what)).collect();
+            format!("{} came out as {:?}: {}", record.call, record.outcome, steps.join("; "))
+        })
+    }
+
+    fn rings_all(&self, queue: usize) -> bool {
+        let objects = center::objects(self.seed());
+        objects.queues[queue].1.strategy == Strategy::AllAtOnce
+    }
+
+    /// What is left to do; nothing when everybody is served and everything is mended.
+    pub(crate) fn left(&self) -> Option<String> {
+        let state = self.state();
+        let waits = |(call, caller): (&CallId, &super::Caller)| {
+            (!caller.lost && !state.records.contains_key(call)).then(|| format!("{call} is not over"))
+        };
+        if let Some(left) = state.callers.iter().find_map(waits) {
+            return Some(left);
+        }
+        if let Some((leg, phone)) = state.legs.iter().next() {
+            return Some(format!("{leg} is left at {}", phone.agent));
+        }
+        if state.surveys.len() < self.nodes() as usize {
+            return Some("a node has not said what it has".to_owned());
+        }
+        let mut owners: BTreeMap<&AgentId, NodeId> = BTreeMap::new();
+        for (node, survey) in &state.surveys {
+            for agent in &survey.agents {
+                if agent.activity != Activity::Idle || agent.call.is_some() {
+                    return Some(format!("{} is {:?} with {:?}", agent.agent, agent.activity, agent.call));
+                }
+                if let Some(other) = owners.insert(&agent.agent, *node) {
+                    return Some(format!("{} has owners on node {} and node {}", agent.agent, other.0, node.0));
+                }
+            }
+            if let Some(queue) = survey.queues.iter().find(|queue| queue.waiting > 0) {
+                return Some(format!("{} has {} waiting on node {}", queue.queue, queue.waiting, node.0));
+            }
+            if survey.calls > 0 {
+                return Some(format!("node {} has {} calls", node.0, survey.calls));
+            }
+        }
+        (owners.len() < center::AGENTS).then(|| format!("only {} agents have an owner", owners.len()))
+    }
+
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        let state = self.state();
+        let count = |outcome| state.records.values().filter(|(_, record)| record.outcome == outcome).count();
+        Outcomes {
+            callers: state.callers.len(),
+            answered: count(Outcome::Answered),
+            abandoned: count(Outcome::Abandoned),
+            lost: state.callers.values().filter(|caller| caller.lost).count(),
+            excused: state.excused,
+            digest: state.digest.0,
+        }
+    }
+}
