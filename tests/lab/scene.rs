@@ -313,7 +313,8 @@ fn common(seen: &Seen, found: &Findings, window: Window, except: Option<u8>, lim
         ),
         Figure::milliseconds("lab's own delay", seen.own_delay(window), None),
         Figure::milliseconds("agent free until next ring, p50", percentile(&hand_outs, 50), None),
-        Figure::milliseconds("agent free until next ring, worst", percentile(&hand_outs, 100), limits.unluckiest).of(worst),
+        Figure::milliseconds("agent free until next ring, worst", percentile(&hand_outs, 100), limits.unluckiest)
+            .of(worst),
         Figure::milliseconds("agent free until next ring, p99", percentile(&hand_outs, 99), limits.hand_out),
     ]
 }

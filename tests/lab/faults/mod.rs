@@ -114,7 +114,12 @@ impl Fault {
             Fault::SlowNetwork => (3_000, Some(Duration::from_millis(500)), false),
         };
         let offers = Duration::from_millis(offers);
-        Limits { offers, gap: Duration::from_millis(100), hand_out, unluckiest: if same_edge { Some(offers) } else { None } }
+        Limits {
+            offers,
+            gap: Duration::from_millis(100),
+            hand_out,
+            unluckiest: if same_edge { Some(offers) } else { None },
+        }
     }
 
     /// Lets it happen, and waits until what is looked at is over.
