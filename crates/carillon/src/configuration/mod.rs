@@ -8,7 +8,7 @@ mod shelf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use carillon_api::{Configuration, Outcome, Stored, Wish};
 use carillon_cluster::coordinator::{Error, Feed};
 use carillon_cluster::space::{Folder, Space};
@@ -28,8 +28,10 @@ const FOLDER: &str = "config";
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long the one who applied a change waits for this node to put it in force.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(3);
-/// How often a node says that it waits.
-const REMIND: Duration = Duration::from_secs(10);
+/// How long a node that starts waits for the coordinator before it begins without.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The pause between two attempts to store what a node was started with.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The coordinator of a node that stands alone.
 pub(crate) async fn alone(store: &Store) -> anyhow::Result<Space> {
@@ -68,11 +70,27 @@ pub(crate) struct Opened {
     /// What the node starts with; without objects when nothing was stored yet.
     pub(crate) loaded: Loaded,
     pub(crate) settings: Settings,
-    feed: Feed,
-    contents: Contents,
+    following: Following,
 }
 
-/// Reads what is stored below `space`; when that is nothing, puts `file` there first. Waits for the coordinator.
+/// How far the configuration is followed.
+struct Following {
+    feed: Feed,
+    contents: Contents,
+    /// The feed has brought something.
+    heard: bool,
+    /// What may have to be stored, and was not, because the coordinator did not answer.
+    unsettled: Option<Seed>,
+}
+
+/// What a node was started with.
+struct Seed {
+    file: Objects,
+    authority: Authority,
+}
+
+/// Reads what is stored below `space`; when that is nothing, puts `file` there first. When the coordinator does not answer,
+/// the node begins with its file, and what is stored takes its place as soon as it can be read.
 ///
 /// # Errors
 /// What is stored cannot be used on this node, or cannot be read.
@@ -83,30 +101,34 @@ pub(crate) async fn open(
     look_up: LookUp,
 ) -> anyhow::Result<Opened> {
     let folder = space.folder(FOLDER);
-    let mut feed = folder.follow();
-    let mut contents = Contents::default();
-    next(&mut feed, &mut contents, &folder).await?;
-    if let Some(file) = file {
-        let kept = contents.kept().map_err(anyhow::Error::msg)?;
-        if begins_with(kept.as_ref(), file, authority) {
-            match shelf::write(&folder, &contents, file, By::File).await {
-                Ok(revision) => tracing::info!(revision = revision.0, "the configuration of the file is stored"),
-                // Several nodes start at once with the same file.
-                Err(Error::Conflict(_)) => tracing::info!("another node has stored its configuration first"),
-                Err(error) => return Err(error).context("the configuration of the file cannot be stored"),
-            }
-            let before = contents.revision();
-            while contents.revision() == before {
-                next(&mut feed, &mut contents, &folder).await?;
-            }
+    let unsettled = file.map(|file| Seed { file: file.clone(), authority });
+    let mut following = Following { feed: folder.follow(), contents: Contents::default(), heard: false, unsettled };
+    let settled = tokio::time::timeout(PATIENCE, following.settle(&folder)).await;
+    let answers = settled.is_ok();
+    let (revision, objects) = match settled {
+        Ok(settled) => {
+            settled?;
+            let kept = following.contents.kept().map_err(anyhow::Error::msg)?;
+            kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects))
         }
-    }
-    let kept = contents.kept().map_err(anyhow::Error::msg)?;
-    let (revision, objects) = kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects));
-    if revision == 0 {
-        tracing::warn!("no configuration is stored yet: this node knows nobody until `carillon apply -f DIR|FILE`");
-    }
-    let loaded = config::load_objects(&objects, look_up);
+        Err(_) => Default::default(),
+    };
+    let begins_with = match (answers, file) {
+        (false, Some(file)) => {
+            tracing::warn!("the coordinator does not answer: this node begins with its file, until it does");
+            file
+        }
+        (false, None) => {
+            tracing::warn!("the coordinator does not answer: this node knows nobody until it does");
+            &objects
+        }
+        (true, _) if revision == 0 => {
+            tracing::warn!("no configuration is stored yet: this node knows nobody until `carillon apply -f DIR|FILE`");
+            &objects
+        }
+        (true, _) => &objects,
+    };
+    let loaded = config::load_objects(begins_with, look_up);
     let loaded = loaded.map_err(|errors| anyhow::anyhow!("the stored configuration cannot be used here:\n{errors}"))?;
     let settings = Settings {
         folder,
@@ -114,7 +136,54 @@ pub(crate) async fn open(
         stored: watch::Sender::new(Stored { revision, objects: Arc::new(objects) }),
         in_force: watch::Sender::new(InForce { seen: revision, used: revision }),
     };
-    Ok(Opened { loaded, settings, feed, contents })
+    Ok(Opened { loaded, settings, following })
+}
+
+impl Following {
+    /// Takes in what is stored, and what this node has stored because nothing was.
+    async fn settle(&mut self, folder: &Folder) -> anyhow::Result<()> {
+        while !self.heard {
+            self.next(folder).await?;
+        }
+        let before = self.contents.revision();
+        let stored = loop {
+            match self.store(folder).await {
+                Err(Error::Unavailable(_)) => tokio::time::sleep(RETRY).await,
+                stored => break stored.context("the configuration of the file cannot be stored")?,
+            }
+        };
+        if stored {
+            while self.contents.revision() == before {
+                self.next(folder).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, folder: &Folder) -> anyhow::Result<()> {
+        let news = self.feed.next().await.context("the coordinator is gone")?;
+        self.contents.take(folder.key(), news);
+        self.heard = true;
+        Ok(())
+    }
+
+    /// Stores what the node was started with, if that is what holds. Whether somebody has stored something that the feed has
+    /// not brought yet.
+    async fn store(&mut self, folder: &Folder) -> Result<bool, Error> {
+        let Some(seed) = &self.unsettled else { return Ok(false) };
+        let kept = self.contents.kept().map_err(Error::Refused)?;
+        let stores = begins_with(kept.as_ref(), &seed.file, seed.authority);
+        if stores {
+            match shelf::write(folder, &self.contents, &seed.file, By::File).await {
+                Ok(revision) => tracing::info!(revision = revision.0, "the configuration of the file is stored"),
+                // Several nodes start at once with the same file.
+                Err(Error::Conflict(_)) => tracing::info!("another node has stored its configuration first"),
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsettled = None;
+        Ok(stores)
+    }
 }
 
 /// Whether the file is to be stored, and a word on it when not.
@@ -135,34 +204,24 @@ fn begins_with(kept: Option<&Kept>, file: &Objects, authority: Authority) -> boo
     false
 }
 
-/// Takes the next news in, and says so when none comes.
-async fn next(feed: &mut Feed, contents: &mut Contents, folder: &Folder) -> anyhow::Result<()> {
-    loop {
-        match tokio::time::timeout(REMIND, feed.next()).await {
-            Ok(Some(news)) => {
-                contents.take(folder.key(), news);
-                return Ok(());
-            }
-            Ok(None) => bail!("the coordinator is gone"),
-            Err(_) => tracing::warn!("the configuration is awaited: the coordinator does not answer"),
-        }
-    }
-}
-
 impl Opened {
     /// Puts every change in force from now on, in a task that never ends. Answers with what was there at first.
     pub(crate) fn begin(self, live: Live) -> (Center, JoinHandle<()>) {
-        let Opened { loaded, settings, feed, contents } = self;
-        (loaded.center, tokio::spawn(follow(settings, feed, contents, live)))
+        let Opened { loaded, settings, following } = self;
+        (loaded.center, tokio::spawn(follow(settings, following, live)))
     }
 }
 
 /// See [`Opened::begin`].
-async fn follow(shared: Settings, mut feed: Feed, mut contents: Contents, live: Live) {
-    while let Some(news) = feed.next().await {
-        contents.take(shared.folder.key(), news);
+async fn follow(shared: Settings, mut following: Following, live: Live) {
+    while following.next(&shared.folder).await.is_ok() {
+        while let Err(error) = following.store(&shared.folder).await {
+            tracing::warn!(%error, "the configuration of the file is not stored yet");
+            tokio::time::sleep(RETRY).await;
+        }
+        let contents = &following.contents;
         if contents.revision().is_none() {
-            store_again(&shared, &contents).await;
+            store_again(&shared, contents).await;
             continue;
         }
         let Some(revision) = contents.revision().filter(|it| it.0 != shared.stored.borrow().revision) else {

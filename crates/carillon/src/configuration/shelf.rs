@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use carillon_cluster::coordinator::{Change, Entry, Error, Expect, Key, MAX_WRITES, News, Revision};
 use carillon_cluster::space::{Folder, Wanted};
-use carillon_store::config::{ObjectName, Objects};
+use carillon_store::config::{DIVIDER, ObjectName, Objects};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,8 +26,6 @@ const PARTS: &str = "parts";
 const FORMAT: u32 = 1;
 /// etcd takes requests of 1.5 MB by default.
 const MOST_BYTES: usize = 1 << 20;
-/// Between the documents of a part.
-const DIVIDER: &str = "---\n";
 
 /// How a configuration came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +172,7 @@ fn divide(objects: &Objects) -> BTreeMap<String, (String, String)> {
         if !text.is_empty() {
             text.push_str(DIVIDER);
         }
-        text.push_str(&object.document());
+        text.push_str(object.document());
     }
     texts.into_iter().map(|(part, text)| (part, (hex(&Sha256::digest(&text)), text))).collect()
 }
@@ -228,7 +226,7 @@ mod tests {
     }
 
     fn queues(count: usize, rings: usize) -> Objects {
-        let one = |n: usize| format!("kind: Queue\nname: q{n}\nspec: {{ rings: {rings} }}\n");
+        let one = |n: usize| format!("kind: Queue\nname: q{n}\nspec:\n  rings: {rings}\n");
         Objects::read(&(0..count).map(one).collect::<Vec<_>>().join(DIVIDER)).unwrap()
     }
 

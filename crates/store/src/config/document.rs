@@ -6,7 +6,7 @@ use super::center::Center;
 use super::decoder::{Decoder, Shape};
 use super::findings::{Kind, Problem, Unique, listed, nearest};
 use super::kinds::{agent, number, queue, sound, tenant, trunk};
-use super::objects::{ObjectName, TENANT};
+use super::objects::TENANT;
 use super::source::Place;
 use super::yaml::{Entry, Node, Value};
 
@@ -28,15 +28,15 @@ pub(super) fn empty_center() -> Center {
     }
 }
 
-/// Reads one document into the center; the name of its object, when it has one.
-pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center) -> Option<ObjectName> {
+/// Reads one document into the center.
+pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center) {
     let head = match &node.value {
         Value::Map(entries) => entries.first().map_or(node.place, |entry| entry.key_place),
         Value::Null | Value::Text { .. } | Value::List(_) => node.place,
     };
     let Some(fields) = decoder.fields(node, head, &DOCUMENT) else {
         decoder.findings.incomplete = true;
-        return None;
+        return;
     };
     let kind = decoder.required(&fields, "kind", "kind: Queue").and_then(|entry| kind(decoder, entry));
     let name = decoder.required(&fields, "name", "name: support").and_then(|entry| {
@@ -45,7 +45,6 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center
         Some((name, entry.value.place))
     });
     let spec = decoder.required(&fields, "spec", "spec: { … }");
-    let object_name = kind.zip(name.clone()).map(|(kind, (name, _))| ObjectName { kind, name });
     // Without a name the fields are still checked.
     let (name, place) = name.unwrap_or_else(|| {
         decoder.findings.incomplete = true;
@@ -57,7 +56,6 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node, center: &mut Center
         (None, _) => decoder.findings.incomplete = true,
         (Some(_), None) => {}
     }
-    object_name
 }
 
 /// A misspelt kind is reported and read as the one it looks like, so that the mistakes inside are shown too.

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub use center::{Access, Agent, Center, Connection, Device, Number, Queue, SipUri, Sound, Tenant, Trunk, Username};
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use findings::Kind;
-pub use objects::{Change, FieldChange, Object, ObjectName, Objects, What};
+pub use objects::{Change, DIVIDER, FieldChange, Object, ObjectName, Objects, What};
 pub use plan::{Plan, load_objects, plan};
 pub use secret::Secret;
 
@@ -173,9 +173,8 @@ impl<'a> Reading<'a> {
         for document in &documents {
             let Reading { environment, look_up, stored, .. } = *self;
             let mut decoder = Decoder { findings: &mut self.findings, environment, folder, look_up, stored };
-            if let Some(name) = document::decode(&mut decoder, document, &mut self.center) {
-                self.objects.0.extend(objects::object(document, folder, stored).map(|object| (name, object)));
-            }
+            document::decode(&mut decoder, document, &mut self.center);
+            self.objects.0.extend(objects::object(document, folder, stored));
         }
         if let Some(mistake) = mistake {
             self.findings.incomplete = true;

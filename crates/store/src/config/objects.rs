@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use carillon_acd::ids::Name;
 
@@ -14,14 +15,17 @@ use super::yaml::{self, Node};
 /// What a field shows that holds a password (Spec: SE-5).
 const HIDDEN: &str = "***";
 
+/// Between two documents.
+pub const DIVIDER: &str = "---\n";
+/// The same with the end of the line before.
+const BETWEEN: &str = "\n---\n";
+
 /// The tenant of all objects of this version (Spec: OB-1).
 pub(super) const TENANT: &str = "default";
 
-/// An object as it was written, without comments.
-#[derive(Clone)]
-pub struct Object {
-    pub(super) document: Tree,
-}
+/// An object as it was written, without comments: its document, written in one way only. A text, because it is small.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Object(Arc<str>);
 
 /// The name of an object: `tenants/default/queues/support`; ordered by kind, then name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +73,7 @@ pub struct FieldChange {
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.document.flow_hidden())
+        f.write_str(&self.tree().flow_hidden())
     }
 }
 
@@ -83,15 +87,34 @@ impl fmt::Display for ObjectName {
 }
 
 impl Object {
+    /// `kind`, `name` and `spec` in this order, so that what it is stands in the first two lines.
+    fn new(document: &Tree) -> Option<(ObjectName, Self)> {
+        let name = name(document.get("kind")?.as_str()?, document.get("name")?.as_str()?)?;
+        let head = ["kind", "name"].map(|field| (field.to_owned(), document.get(field).and_then(Tree::as_str)));
+        let head = head.into_iter().filter_map(|(field, text)| Some((field, Tree::text(text?))));
+        let spec = document.get("spec").map(|spec| ("spec".to_owned(), spec.clone()));
+        Some((name, Object(Tree::Map(head.chain(spec).collect()).document().into())))
+    }
+
     /// As a YAML document, with everything that it holds: for where it is kept.
-    pub fn document(&self) -> String {
-        self.document.document()
+    pub fn document(&self) -> &str {
+        &self.0
+    }
+
+    fn tree(&self) -> Tree {
+        let (documents, _) = yaml::documents(&self.0, 0);
+        documents.first().and_then(Tree::of).unwrap_or(Tree::Map(Vec::new()))
+    }
+
+    /// Whether both mean the same.
+    pub(super) fn means(&self, other: &Object) -> bool {
+        self == other || self.tree().means(&other.tree())
     }
 
     /// As a YAML document that can be applied again: instead of a password it says that the stored one is meant
     /// (Spec: SE-5).
     pub fn without_secrets(&self) -> String {
-        let mut document = self.document.clone();
+        let mut document = self.tree();
         for password in passwords(&mut document).filter(|password| password.get("plain").is_some()) {
             *password = Tree::Map(vec![("stored".to_owned(), Tree::text("true"))]);
         }
@@ -115,23 +138,25 @@ impl Objects {
         self.0.iter()
     }
 
-    /// Reads what [`Object::document`] wrote, one document or several.
+    /// Reads what [`Object::document`] gave, one document or several with [`DIVIDER`] between them.
     ///
     /// # Errors
-    /// In words, when it is no YAML or not of objects.
+    /// In words, when it is something else.
     pub fn read(text: &str) -> Result<Objects, String> {
-        let (documents, mistake) = yaml::documents(text, 0);
-        if let Some(mistake) = mistake {
-            return Err(mistake.message);
-        }
-        let object = |document: &Node| {
-            let document = Tree::of(document)?;
-            let kind = document.get("kind").and_then(Tree::as_str)?;
-            let (_, kind) = Kind::ALL.into_iter().find(|(word, _)| *word == kind)?;
-            let name = document.get("name").and_then(Tree::as_str)?.parse().ok()?;
-            Some((ObjectName { kind, name }, Object { document }))
+        let object = |document: &str| {
+            let mut lines = document.lines();
+            let mut field = |name: &str| {
+                let text = lines.next()?.strip_prefix(name)?.strip_prefix(": ")?;
+                Some(text.trim_matches('"').to_owned())
+            };
+            let name = name(&field("kind")?, &field("name")?)?;
+            Some((name, Object(document.into())))
         };
-        documents.iter().map(object).collect::<Option<_>>().map(Objects).ok_or_else(|| "not an object".to_owned())
+        let read = |document: &str| {
+            let begin = || document.lines().next().unwrap_or_default().to_owned();
+            object(document).ok_or_else(|| format!("{:?} begins no object", begin()))
+        };
+        divided(text).map(read).collect::<Result<_, _>>().map(Objects)
     }
 
     /// Puts others in, each in the place of the one that has its name.
@@ -149,7 +174,7 @@ impl Objects {
         let changed = after.0.iter().filter_map(|(name, object)| {
             let what = match self.0.get(name) {
                 None => What::Added,
-                Some(before) if before.document.means(&object.document) => return None,
+                Some(before) if before.means(object) => return None,
                 Some(before) => What::Changed(fields(before, object)),
             };
             Some(Change { name: name.clone(), what })
@@ -164,12 +189,12 @@ impl Objects {
     /// The passwords of devices, as they are written, by user name.
     pub(super) fn passwords(&self) -> HashMap<String, Tree> {
         let agents = self.0.iter().filter(|(name, _)| name.kind == Kind::Agent);
-        let devices = agents.filter_map(|(_, agent)| match agent.document.get("spec")?.get("devices")? {
-            Tree::List(devices) => Some(devices),
+        let devices = agents.filter_map(|(_, agent)| match agent.tree().get("spec")?.get("devices")? {
+            Tree::List(devices) => Some(devices.clone()),
             Tree::Text { .. } | Tree::Map(_) => None,
         });
         let password =
-            |device: &Tree| Some((device.get("username")?.as_str()?.to_owned(), device.get("password")?.clone()));
+            |device: Tree| Some((device.get("username")?.as_str()?.to_owned(), device.get("password")?.clone()));
         devices.flatten().filter_map(password).collect()
     }
 }
@@ -181,7 +206,7 @@ fn passwords(document: &mut Tree) -> impl Iterator<Item = &mut Tree> {
 }
 
 /// The object of a document: with the passwords that it says are stored, and with complete paths. `None` for an empty one.
-pub(super) fn object(document: &Node, folder: &Path, stored: &HashMap<String, Tree>) -> Option<Object> {
+pub(super) fn object(document: &Node, folder: &Path, stored: &HashMap<String, Tree>) -> Option<(ObjectName, Object)> {
     let mut document = Tree::of(document)?;
     fill_in(&mut document, stored);
     if document.get("kind").and_then(Tree::as_str) == Some("Sound")
@@ -190,7 +215,27 @@ pub(super) fn object(document: &Node, folder: &Path, stored: &HashMap<String, Tr
     {
         *file = Tree::text(std::path::absolute(&path).unwrap_or(path).display().to_string());
     }
-    Some(Object { document })
+    Object::new(&document)
+}
+
+fn name(kind: &str, name: &str) -> Option<ObjectName> {
+    let (_, kind) = Kind::ALL.into_iter().find(|(word, _)| *word == kind)?;
+    Some(ObjectName { kind, name: name.parse().ok()? })
+}
+
+/// Divides documents. A divider is a line of its own, which no value is: values with several lines are written on one.
+fn divided(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text).filter(|text| !text.is_empty());
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        match text.find(BETWEEN) {
+            Some(at) => {
+                rest = Some(&text[at + BETWEEN.len()..]);
+                Some(&text[..=at])
+            }
+            None => Some(text),
+        }
+    })
 }
 
 /// Puts the passwords in that are meant by `stored: true`.
@@ -209,7 +254,7 @@ fn fill_in(document: &mut Tree, stored: &HashMap<String, Tree>) {
 
 fn fields(before: &Object, after: &Object) -> Vec<FieldChange> {
     let mut changes = Vec::new();
-    let spec = |object: &Object| object.document.get("spec").cloned();
+    let spec = |object: &Object| object.tree().get("spec").cloned();
     differ("", spec(before).as_ref(), spec(after).as_ref(), &mut changes);
     changes
 }

@@ -1,5 +1,6 @@
 //! What a running center becomes when files are applied to it, judged as a whole before anything is written.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::objects::{Change, Objects};
@@ -21,7 +22,8 @@ pub struct Plan {
 /// As [`super::load`]. What is wrong with an object that is not in the files, because what it refers to changes or goes,
 /// is shown in the object as it is stored.
 pub fn plan(now: &Objects, files: &[File], prune: bool, look_up: LookUp) -> Result<Plan, ConfigErrors> {
-    let stored = now.passwords();
+    let asks = files.iter().any(|file| file.text.contains("stored"));
+    let stored = if asks { now.passwords() } else { HashMap::new() };
     let mut reading = Reading::new(&from_environment, look_up, &stored);
     for file in files {
         reading.text(&file.name, &file.text, &file.folder);
@@ -30,7 +32,7 @@ pub fn plan(now: &Objects, files: &[File], prune: bool, look_up: LookUp) -> Resu
         let kept: Vec<_> = now.iter().filter(|(name, _)| reading.objects.get(name).is_none()).collect();
         let applied = reading.documents;
         for (name, object) in kept {
-            reading.text(&name.to_string(), &object.document(), Path::new(""));
+            reading.text(&name.to_string(), object.document(), Path::new(""));
         }
         reading.documents = applied;
     }
@@ -38,7 +40,7 @@ pub fn plan(now: &Objects, files: &[File], prune: bool, look_up: LookUp) -> Resu
     let changes = now.changes_to(&loaded.objects);
     // What only looks different stays as it is.
     for (name, object) in &mut loaded.objects.0 {
-        if let Some(before) = now.get(name).filter(|before| before.document.means(&object.document)) {
+        if let Some(before) = now.get(name).filter(|before| before.means(object)) {
             *object = before.clone();
         }
     }
@@ -50,10 +52,10 @@ pub fn plan(now: &Objects, files: &[File], prune: bool, look_up: LookUp) -> Resu
 /// # Errors
 /// As [`super::load`]; mistakes are shown in the objects as they are stored. No objects make an empty center.
 pub fn load_objects(objects: &Objects, look_up: LookUp) -> Result<Loaded, ConfigErrors> {
-    let stored = objects.passwords();
+    let stored = HashMap::new();
     let mut reading = Reading::new(&from_environment, look_up, &stored);
     for (name, object) in objects.iter() {
-        reading.text(&name.to_string(), &object.document(), Path::new(""));
+        reading.text(&name.to_string(), object.document(), Path::new(""));
     }
     reading.judge()
 }
@@ -61,7 +63,7 @@ pub fn load_objects(objects: &Objects, look_up: LookUp) -> Result<Loaded, Config
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{FieldChange, What};
+    use crate::config::{DIVIDER, FieldChange, What};
 
     fn file(text: &str) -> File {
         File { name: "change.yaml".to_owned(), folder: "/etc/center".into(), text: text.to_owned() }
@@ -162,8 +164,8 @@ spec: { file: sounds/welcome.wav }
     #[test]
     fn what_is_kept_reads_as_the_same_objects() {
         let now = center();
-        let text: Vec<String> = now.iter().map(|(_, object)| object.document()).collect();
-        let again = Objects::read(&text.join("---\n")).unwrap();
+        let text: Vec<&str> = now.iter().map(|(_, object)| object.document()).collect();
+        let again = Objects::read(&text.join(DIVIDER)).unwrap();
         assert_eq!((now.changes_to(&again), again.len()), (Vec::new(), 3));
         assert!(Objects::read("{ kind: Menu, name: x, spec: {} }").is_err());
         assert_eq!(load_objects(&again, LookUp::Elsewhere).unwrap().center.queues.len(), 1);
