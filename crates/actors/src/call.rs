@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_acd::call::{Call, Checkpoint, Effect, Event, Mark};
 use carillon_acd::explain::CallExplained;
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
+use carillon_acd::leg::LegEvent;
 use carillon_acd::time::{Moment, Now};
 use carillon_acd::view::{CallView, Stage};
 use carillon_rpc::cluster::{Message, trace};
@@ -59,6 +60,8 @@ pub(crate) struct CallState {
     /// What the last checkpoint told.
     mark: Mark,
     frozen_until: Option<Moment>,
+    /// Phones that have answered while the node was not sure to be awake.
+    answered: Vec<Event>,
     /// Its trace, which goes with everything that it says.
     span: tracing::Span,
 }
@@ -74,8 +77,17 @@ impl Actor for CallActor {
         (machine, story, addresses): Self::Arguments,
     ) -> Result<CallState, ActorProcessingErr> {
         let (alarm, mark, span) = (Alarm::default(), Mark::default(), trace::call(machine.id()));
-        let mut state =
-            CallState { machine, addresses, alarm, effects: Vec::new(), story, mark, frozen_until: None, span };
+        let mut state = CallState {
+            machine,
+            addresses,
+            alarm,
+            effects: Vec::new(),
+            story,
+            mark,
+            frozen_until: None,
+            answered: Vec::new(),
+            span,
+        };
         state.handle(&myself, Event::Start);
         Ok(state)
     }
@@ -87,12 +99,21 @@ impl Actor for CallActor {
         state: &mut CallState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            CallMessage::Event(event) => state.handle(&myself, event),
+            CallMessage::Event(event) => {
+                if let Some(event) = state.unless_drowsy(&myself, event) {
+                    state.handle(&myself, event);
+                }
+            }
             CallMessage::Alarm => {
                 let due = state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment());
                 if state.is_frozen() || !(state.addresses.ports.awake)() {
                     state.alarm.put_off(DROWSY, &state.addresses.clock, &myself, || CallMessage::Alarm);
-                } else if due {
+                    return Ok(());
+                }
+                for event in std::mem::take(&mut state.answered) {
+                    state.handle(&myself, event);
+                }
+                if due {
                     state.handle(&myself, Event::Wake);
                 } else {
                     state.set_alarm(&myself);
@@ -117,6 +138,17 @@ impl Actor for CallActor {
 }
 
 impl CallState {
+    /// A phone that has answered must wait while another edge may have the call: it would hear a caller who is gone, and its
+    /// agent would be taken from the call that he has there. There is one such event for each phone.
+    fn unless_drowsy(&mut self, myself: &ActorRef<CallMessage>, event: Event) -> Option<Event> {
+        if !matches!(event, Event::Leg(_, LegEvent::Answered)) || (self.addresses.ports.awake)() {
+            return Some(event);
+        }
+        self.answered.push(event);
+        self.alarm.put_off(DROWSY, &self.addresses.clock, myself, || CallMessage::Alarm);
+        None
+    }
+
     fn handle(&mut self, myself: &ActorRef<CallMessage>, event: Event) {
         if self.is_frozen() && matches!(event, Event::Queue(..)) {
             // The heir hears it again.

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn records_of_all_nodes_are_in_the_order_of_the_store() {
-        let mut records = vec![record(1, 9, ""), record(2, 10, ""), record(2, 9, "")];
+        let mut records = [record(1, 9, ""), record(2, 10, ""), record(2, 9, "")];
         records.sort_by_key(order);
         let calls: Vec<&str> = records.iter().map(|record| record.call.as_str()).collect();
         assert_eq!(calls, ["calls/1-6a0f3c21-9", "calls/1-6a0f3c21-10", "calls/1-6a0f3c21-9"]);
