@@ -47,6 +47,8 @@ struct Leg {
     /// It hears that it is called; `false` for one that cannot be reached.
     rings: bool,
     answered: bool,
+    /// The caller hears it.
+    bridged: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -330,7 +332,7 @@ impl World {
                         DialTarget::Device { device, .. } => device.agent.clone(),
                         DialTarget::Trunk { .. } => return Vec::new(),
                     };
-                    state.legs.insert(leg, Leg { agent, rings: false, answered: false });
+                    state.legs.insert(leg, Leg { agent, rings: false, answered: false, bridged: false });
                     return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Unreachable))];
                 };
                 self.in_order(&mut state, leg.call, &agent);
@@ -338,10 +340,10 @@ impl World {
                     if let Some(caller) = state.callers.get_mut(&leg.call) {
                         caller.tried.insert(agent.clone());
                     }
-                    state.legs.insert(leg, Leg { agent, rings: false, answered: false });
+                    state.legs.insert(leg, Leg { agent, rings: false, answered: false, bridged: false });
                     return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Busy))];
                 }
-                state.legs.insert(leg, Leg { agent: agent.clone(), rings: true, answered: false });
+                state.legs.insert(leg, Leg { agent: agent.clone(), rings: true, answered: false, bridged: false });
                 if let Some(caller) = state.callers.get_mut(&leg.call) {
                     caller.waits_since = None;
                     caller.tried.insert(agent);
@@ -362,11 +364,18 @@ impl World {
             LegCommand::Play(Playback::Sound(_) | Playback::Done | Playback::Declined) => {
                 vec![(Duration::from_millis(400), LegEvent::PlayFinished)]
             }
+            LegCommand::Bridge { with } => {
+                // Two may answer in the same moment; only one of them may be heard.
+                if let Some(phone) = state.legs.get_mut(with) {
+                    phone.bridged = true;
+                }
+                self.phones_fit(&mut state);
+                Vec::new()
+            }
             LegCommand::Ring
             | LegCommand::Answer
             | LegCommand::Play(Playback::Ringing | Playback::Music)
             | LegCommand::StopPlaying
-            | LegCommand::Bridge { .. }
             | LegCommand::Unbridge
             | LegCommand::Adopt { .. }
             | LegCommand::Revive { .. } => Vec::new(),

@@ -46,7 +46,7 @@ impl World {
         let mut wanted: BTreeMap<&AgentId, CallId> = BTreeMap::new();
         let mut wrong = None;
         for (leg, phone) in state.legs.iter().filter(|(_, phone)| phone.rings) {
-            if let Some(other) = phone.answered.then(|| lines.insert(leg.call, *leg)).flatten() {
+            if let Some(other) = phone.bridged.then(|| lines.insert(leg.call, *leg)).flatten() {
                 wrong = Some(format!("{leg} and {other} are connected with one caller"));
             }
             if let Some(other) = wanted.insert(&phone.agent, leg.call).filter(|other| *other != leg.call) {
