@@ -151,9 +151,8 @@ async fn cl_4_a_call_that_ends_twice_has_one_record() -> Result<()> {
     let hers = anna.next_call(SOON).await?;
     hear_each_other((&next, tone(1)), (&hers, ANNA)).await?;
     next.hang_up().await?;
-    let last = scene.records(edge, 1).await?;
-    ensure!(last[0].caller.number == "+33600000001", "{last:?}");
-    scene.all_records(2).await?;
+    let records = scene.all_records(2).await?;
+    ensure!(records[1].caller.number == "+33600000001", "{records:?}");
     scene.stop().await
 }
 
@@ -211,7 +210,6 @@ async fn cl_6_a_node_that_drains_hands_its_waiting_callers_over() -> Result<()> 
     ensure!(callers[0].progress().redescribed == 0, "a conversation ends where it is");
     scene.until_waiting("support", 3).await?;
     are_served_in_order(&mut anna, &callers).await?;
-    ensure!(scene.records(edge, 1).await?.len() == 1);
     let records = scene.all_records(4).await?;
     let moved = |record: &&carillon_tests::records::Record| record.transitions.iter().any(|it| it.event == "moved");
     ensure!(records.iter().filter(moved).count() == 3, "{records:?}");
