@@ -215,3 +215,19 @@ async fn cl_6_a_node_that_drains_hands_its_waiting_callers_over() -> Result<()> 
     ensure!(records.iter().filter(moved).count() == 3, "{records:?}");
     scene.stop().await
 }
+
+// spec: CL-6: the same when the node is told to end; it ends when the last conversation has.
+#[tokio::test]
+async fn cl_6_a_node_that_is_terminated_hands_its_waiting_callers_over() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let edge = 1;
+    let (mut anna, hers, callers) = a_talk_and_a_queue(&scene, 3, edge, 2).await?;
+    scene.signal(edge, "TERM").await?;
+    have_moved(&callers[1..]).await?;
+    hear_each_other((&callers[0], CALLER), (&hers, ANNA)).await?;
+    let ending = scene.let_go(edge)?;
+    are_served_in_order(&mut anna, &callers).await?;
+    ending.ended("a node without calls", SOON).await?;
+    scene.until_idle("anna").await?;
+    scene.stop().await
+}

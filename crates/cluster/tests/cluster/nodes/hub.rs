@@ -110,8 +110,13 @@ impl Hub {
         }
     }
 
+    /// The process of a node that has left ends, and with it its links.
     pub(crate) fn forget(&self, id: NodeId) {
         self.0.lock().unwrap().nodes.remove(&id);
+        for other in self.ids() {
+            let hub = self.clone();
+            tokio::spawn(async move { hub.tell(other, Input::LinkDown(id)).await });
+        }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Cluster {
