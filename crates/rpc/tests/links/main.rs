@@ -8,6 +8,8 @@ mod secured;
 mod traces;
 mod versions;
 
+use std::net::SocketAddr;
+
 use carillon_acd::agent;
 use carillon_acd::ids::{AgentId, NodeId};
 use carillon_acd::leg::Contact;
@@ -43,11 +45,13 @@ async fn cl_4_a_node_that_dies_is_noticed_and_its_next_run_is_linked_again() {
     let mut one = Node::start(1, 100).await;
     // The other node's tasks and sockets end with its runtime, as they would with its process.
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // An address of its own: no connection of another test takes its port while it is dead.
+    let own = SocketAddr::from(([127, 0, 77, 2], 0));
     let process = runtime();
-    let two = process.spawn(Node::start(2, 200)).await.unwrap();
+    let two = process.spawn(Node::listen(2, 200, own)).await.unwrap();
     one.know(&[(2, two.addr)]);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
-    process.shutdown_background();
+    tokio::task::spawn_blocking(move || process.shutdown_timeout(node::LIMIT)).await.unwrap();
     assert_eq!(one.next().await, Seen::Link(NodeId(2), None));
     assert_eq!(one.links.send(NodeId(2), envelope(0)), Err(LinkError::NoLink(NodeId(2))));
     let process = runtime();
