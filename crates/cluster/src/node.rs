@@ -21,7 +21,7 @@ use crate::acting::Acting;
 use crate::coordinator::Feed;
 use crate::directory::Directory;
 use crate::member::{Node, Registered};
-use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Tenure, Timing};
+use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Seat, Tenure, Timing};
 use crate::picture::Picture;
 use crate::shard::Shard;
 use crate::space::Space;
@@ -63,6 +63,9 @@ pub enum Notice {
         /// What it has announced.
         tenures: Vec<Tenure>,
     },
+    /// Another node owns a shard since this epoch. Unless it has asked already, tell it what this node holds of the shard: it may
+    /// have begun while this node was out of its reach.
+    Owned(NodeId, Tenure),
     /// Send a message to a node's core; without a link it is lost.
     Send(NodeId, Message),
     /// Ask a node by a new connection whether it lives, within [`Timing::probe`].
@@ -389,7 +392,11 @@ impl Driver {
             Effect::Report { to, tenures } => self.notify(Notice::Report { to, tenures }).await,
             Effect::Send(to, message) => self.notify(Notice::Send(to, message)).await,
             Effect::Probe(node) => self.notify(Notice::Probe(node)).await,
-            Effect::Owner(_) => {}
+            Effect::Owner(Seat { shard, epoch, owner }) => {
+                if let Some(owner) = owner.filter(|owner| *owner != self.me) {
+                    self.notify(Notice::Owned(owner, Tenure { shard, epoch })).await;
+                }
+            }
         }
     }
 

@@ -16,9 +16,21 @@ pub(crate) fn root() -> &'static Path {
     own.ancestors().nth(2).expect("this crate lies two folders below the workspace")
 }
 
+/// Cargo as it was when it began this program: what it has told this package about itself since would rebuild every
+/// dependency that looks at it.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        });
+        if told {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -243,6 +243,7 @@ impl Agent {
             // The own call with which he picks up this one hands him over: what it wants later comes too late.
             Doing::Held(hold) => {
                 self.last_over = Some(hold.reservation);
+                self.last_released = Some(hold.reservation);
                 hold.wrap_until
             }
             Doing::Idle => None,
@@ -295,13 +296,13 @@ impl Agent {
                 }
             }
             Doing::Held(_) => {
-                if self.last_over != Some(reservation) {
+                if self.last_released != Some(reservation) {
                     let origin = self.origin_of(queue.as_ref());
                     self.second = Some(Second { reservation, origin, lease: now + LEASE });
                 }
                 self.tell(reservation.call, FromAgent::Lost { reservation }, out);
             }
-            Doing::Idle | Doing::WrapUp { .. } if self.last_over == Some(reservation) => {}
+            Doing::Idle | Doing::WrapUp { .. } if self.last_released == Some(reservation) => {}
             Doing::Idle | Doing::WrapUp { .. } => {
                 let origin = self.origin_of(queue.as_ref());
                 self.hold(now, reservation, origin, true);
@@ -326,6 +327,7 @@ impl Agent {
 
     pub(super) fn release(&mut self, now: Moment, reservation: ReservationId, why: Released, out: &mut Vec<Effect>) {
         self.last_over = Some(reservation);
+        self.last_released = Some(reservation);
         self.second = self.second.filter(|second| second.reservation != reservation);
         match &self.doing {
             Doing::Held(hold) if hold.reservation == reservation => {

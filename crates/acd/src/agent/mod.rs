@@ -48,7 +48,10 @@ pub struct Agent {
     /// Offers in a row that he did not answer.
     failed: u32,
     gather: Gather,
+    /// The reservation that ended last, be it that nobody renewed it. Its call cannot reserve him with it again.
     last_over: Option<ReservationId>,
+    /// The reservation that its call gave back last. One that only ran out may still turn out to be a conversation.
+    last_released: Option<ReservationId>,
     /// The latest codes that he dialled, and what was answered.
     dialled: Dialled,
     second: Option<Second>,
@@ -80,6 +83,7 @@ impl Agent {
             failed: 0,
             gather: Gather::default(),
             last_over: None,
+            last_released: None,
             dialled: Dialled::default(),
             second: None,
             handled: 0,

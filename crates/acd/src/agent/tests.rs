@@ -177,6 +177,22 @@ fn a_conversation_that_the_owner_does_not_know_is_taken_over() {
     assert_eq!(desk.agent.activity(), Activity::WrapUp, "a late repetition of a conversation that is over");
 }
 
+// spec: CL-3: the link to the edge of his call was lost for longer than a lease.
+#[test]
+fn cl_3_a_conversation_whose_lease_ran_out_has_him_again_when_it_is_heard() {
+    let mut desk = Desk::new(&["support"]);
+    let connected = |n| Event::Connected { reservation: reservation(1, n), queue: Some(queue_id("support")) };
+    desk.reserve(reservation(1, 1), from("support", 1));
+    desk.tell(connected(1));
+    desk.pass(Duration::from_secs(30));
+    assert_eq!(desk.agent.activity(), Activity::Idle);
+    desk.tell(connected(1));
+    assert_eq!(desk.agent.activity(), Activity::Talking);
+    desk.tell(Event::Release { reservation: reservation(1, 1), why: Released::Ended });
+    desk.tell(connected(1));
+    assert_eq!(desk.agent.activity(), Activity::WrapUp, "now it is over");
+}
+
 #[test]
 fn a_conversation_is_told_when_he_is_held_for_another() {
     let mut desk = Desk::new(&["support"]);

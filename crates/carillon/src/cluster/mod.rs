@@ -29,7 +29,7 @@ use carillon_cluster::space::Space;
 use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::held;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
-use carillon_rpc::cluster::link::{Inbox, LinkStats, Links, Myself, NotUnderstood};
+use carillon_rpc::cluster::link::{Inbox, LinkError, LinkStats, Links, Myself, NotUnderstood};
 use carillon_rpc::cluster::wire::{Envelope, envelope::Message as Wire};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -119,6 +119,8 @@ struct Servant {
     membership: Membership,
     notices: mpsc::Receiver<Notice>,
     changes: mpsc::Receiver<Changed>,
+    /// The elections whose owners have been told what this node holds.
+    told: HashMap<Shard, Epoch>,
     start: Instant,
     timing: Timing,
 }
@@ -144,7 +146,7 @@ impl Member {
         let (changed, changes) = mpsc::channel(1);
         let holdings = Arc::default();
         let membership = Membership { cluster, links, me: id, works, reports, holdings, changes: changed };
-        let servant = Servant { membership: membership.clone(), notices, changes, start, timing };
+        let servant = Servant { membership: membership.clone(), notices, changes, told: HashMap::new(), start, timing };
         Ok(Beginning { membership, listener, inputs, links_changed, servant })
     }
 
@@ -196,7 +198,8 @@ impl Servant {
                 match step {
                     Step::Serve(tenures) => self.serve(tenures).await,
                     Step::Stop(shards) => self.stop(shards).await,
-                    Step::Report(to, tenures) => self.report(to, &tenures).await,
+                    Step::Report(to, tenures) => self.report(to, tenures).await,
+                    Step::Owned(by, tenures) => self.introduce(by, tenures).await,
                     Step::Send(to, message) => self.send(to, &message),
                     Step::Probe(node) => self.probe(node),
                 }
@@ -291,17 +294,36 @@ impl Servant {
         held
     }
 
-    /// Tells a new owner on another node what this node holds, then that it was all.
-    async fn report(&self, to: NodeId, tenures: &[Tenure]) {
+    /// Answers a new owner on another node that asks what this node holds.
+    async fn report(&mut self, to: NodeId, tenures: Vec<Tenure>) {
+        self.told.extend(tenures.iter().map(|tenure| (tenure.shard, tenure.epoch)));
+        match self.tell_held(to, &tenures).await {
+            Ok(()) => self.send(to, &CoreMessage::Answer(tenures)),
+            // Without the answer the announcement is repeated. A link that fails later breaks the answer's promise too.
+            Err(error) => tracing::debug!(%error, "not reported"),
+        }
+    }
+
+    /// An owner of whom this node hears now may have begun without having heard this node.
+    async fn introduce(&mut self, to: NodeId, mut tenures: Vec<Tenure>) {
+        tenures.retain(|tenure| self.told.insert(tenure.shard, tenure.epoch) != Some(tenure.epoch));
+        if let Err(error) = self.tell_held(to, &tenures).await {
+            // It is told when there is a link.
+            tracing::debug!(%error, "not told");
+        }
+    }
+
+    /// Tells a new owner on another node what this node holds.
+    async fn tell_held(&self, to: NodeId, tenures: &[Tenure]) -> Result<(), LinkError> {
+        if tenures.is_empty() {
+            return Ok(());
+        }
         let held = self.held_here(tenures).await;
         for piece in held::pieces(&wire::shard_epochs(tenures), &held) {
             let envelope = Envelope { message: Some(Wire::Held(piece)), ..Default::default() };
-            if let Err(error) = self.membership.links.send(to, envelope) {
-                // Without the answer the announcement is repeated. A link that fails later breaks the answer's promise too.
-                return tracing::debug!(%error, "not reported");
-            }
+            self.membership.links.send(to, envelope)?;
         }
-        self.send(to, &CoreMessage::Answer(tenures.to_vec()));
+        Ok(())
     }
 
     fn send(&self, to: NodeId, message: &CoreMessage) {

@@ -15,6 +15,8 @@ pub(super) enum Step {
     Stop(Vec<Shard>),
     /// As [`Notice::Report`].
     Report(NodeId, Vec<Tenure>),
+    /// [`Notice::Owned`] of these shards.
+    Owned(NodeId, Vec<Tenure>),
     /// As [`Notice::Send`].
     Send(NodeId, Message),
     /// As [`Notice::Probe`].
@@ -31,6 +33,8 @@ pub(super) fn steps(notices: impl IntoIterator<Item = Notice>) -> Vec<Step> {
             (Notice::Stop(shard), Some(Step::Stop(shards))) => shards.push(shard),
             (Notice::Stop(shard), _) => steps.push(Step::Stop(vec![shard])),
             (Notice::Report { to, tenures }, _) => steps.push(Step::Report(to, tenures)),
+            (Notice::Owned(by, tenure), Some(Step::Owned(owner, tenures))) if *owner == by => tenures.push(tenure),
+            (Notice::Owned(by, tenure), _) => steps.push(Step::Owned(by, vec![tenure])),
             (Notice::Send(to, message), _) => steps.push(Step::Send(to, message)),
             (Notice::Probe(node), _) => steps.push(Step::Probe(node)),
         }
@@ -62,6 +66,9 @@ mod tests {
             Notice::Report { to, tenures: vec![newer] },
             Notice::Send(to, answer.clone()),
             Notice::Probe(to),
+            Notice::Owned(to, one),
+            Notice::Owned(to, two),
+            Notice::Owned(NodeId(3), three),
             Notice::Stop(three.shard),
             Notice::Serve(one, vec![]),
         ];
@@ -71,6 +78,8 @@ mod tests {
             Step::Report(to, vec![newer]),
             Step::Send(to, answer),
             Step::Probe(to),
+            Step::Owned(to, vec![one, two]),
+            Step::Owned(NodeId(3), vec![three]),
             Step::Stop(vec![three.shard]),
             Step::Serve(vec![one]),
         ];

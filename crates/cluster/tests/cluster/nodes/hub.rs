@@ -55,6 +55,7 @@ impl Hub {
                     (inner.moves, inner.stops) = (inner.moves + 1, inner.stops + 1);
                 }
                 Notice::Report { to, tenures } => self.send(me, to, Message::Answer(tenures)).await,
+                Notice::Owned(..) => {}
                 Notice::Send(to, message) => self.send(me, to, message).await,
                 Notice::Probe(node) => {
                     let input = match self.reach(me, node) {
