@@ -18,7 +18,7 @@ pub use counts::Counts;
 use counts::{Counters, count};
 
 use crate::acting::Acting;
-use crate::coordinator::Feed;
+use crate::coordinator::{Error, Feed};
 use crate::directory::Directory;
 use crate::member::{Node, Registered};
 use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Seat, Tenure, Timing};
@@ -150,6 +150,7 @@ impl Cluster {
             updates,
             space: space.clone(),
             start,
+            retry: timing.retry,
             acting: acting.clone(),
             directory: directory.clone(),
             nodes: nodes_tx,
@@ -240,6 +241,8 @@ struct Driver {
     feed: Feed,
     space: Space,
     start: Instant,
+    /// [`Timing::retry`].
+    retry: Duration,
     /// What the node says of itself; the keeper writes it when it registers.
     updates: watch::Sender<Node>,
     acting: Acting,
@@ -306,6 +309,26 @@ impl Driver {
             changed
         });
         self.heed_drain().await;
+        self.mind_the_era();
+    }
+
+    /// Begins a new era when the coordinator has lost its memory. Of several nodes that do so at once one succeeds; the
+    /// others look again when the feed brings that.
+    fn mind_the_era(&mut self) {
+        let Some(begins) = self.picture.next_era(self.core.newest()) else { return };
+        let (space, before, retry) = (self.space.clone(), self.picture.era(), self.retry);
+        tracing::warn!(node = self.me.0, era = begins, "the coordinator has lost its memory: a new era begins");
+        self.work.spawn(async move {
+            loop {
+                match space.begin_era(before, begins).await {
+                    Ok(()) | Err(Error::Conflict(_)) => return None,
+                    Err(error @ (Error::Unavailable(_) | Error::LeaseLost | Error::Refused(_))) => {
+                        tracing::warn!(%error, "the new era is not written yet");
+                        tokio::time::sleep(retry).await;
+                    }
+                }
+            }
+        });
     }
 
     /// Lets the core drain while the process or the coordinator wants it.
@@ -362,15 +385,16 @@ impl Driver {
         let space = self.space.clone();
         match effect {
             Effect::Claim(lease, shards) => {
-                let me = self.me;
+                let (me, era) = (self.me, self.picture.era());
                 self.work.spawn(async move {
-                    let answer = space.claim(lease, me, &shards).await;
+                    let answer = space.claim(era, lease, me, &shards).await;
                     Some(Event::Claimed(shards.into_iter().map(|(shard, _)| shard).collect(), answer))
                 });
             }
             Effect::HandOver { to, lease, tenures } => {
+                let era = self.picture.era();
                 self.work.spawn(async move {
-                    let answer = space.hand_over(lease, to, &tenures).await;
+                    let answer = space.hand_over(era, lease, to, &tenures).await;
                     Some(Event::HandedOver(tenures.into_iter().map(|tenure| tenure.shard).collect(), answer))
                 });
             }
