@@ -344,7 +344,6 @@ impl Driver {
         let mut effects = Vec::new();
         let now = Moment::at(self.start.elapsed());
         self.core.handle(now, event, &mut effects);
-        self.acting.extend(self.core.until());
         let mut early = 0;
         for effect in &effects {
             match effect {
@@ -371,6 +370,8 @@ impl Driver {
                 | Effect::Probe(_) => {}
             }
         }
+        // After what has stopped: a new lease is none for what was served on the last one.
+        self.acting.extend(self.core.until());
         if early > 0 {
             self.counters.early.fetch_add(early as u64, Ordering::Relaxed);
             tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
