@@ -114,7 +114,7 @@ impl Nodes for KnownNodes {
     fn others(&self) -> Vec<Other> {
         let other = |Registered { node, .. }: &Registered| {
             let (edge, acd) = (node.roles.edge, node.roles.acd);
-            Other { node: node.id, edge, acd, api: self.channel(node) }
+            Other { node: node.id, run: node.boot, edge, acd, api: self.channel(node) }
         };
         self.registered(|it| (it.node.id != self.membership.me).then(|| other(it)))
     }
