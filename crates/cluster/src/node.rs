@@ -11,7 +11,7 @@ use std::time::Duration;
 use carillon_acd::ids::NodeId;
 use carillon_acd::time::Moment;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use counts::Counts;
@@ -157,6 +157,7 @@ impl Cluster {
             status: status_tx,
             notices,
             retiring: false,
+            beginning: None,
             counters: counters.clone(),
             work: JoinSet::new(),
             keeper: tokio::spawn(keeper.run()),
@@ -252,6 +253,8 @@ struct Driver {
     notices: mpsc::Sender<Notice>,
     /// The process has asked for it; nothing ends it.
     retiring: bool,
+    /// Writes a new era.
+    beginning: Option<AbortHandle>,
     counters: Arc<Counters>,
     work: JoinSet<Option<Event>>,
     keeper: JoinHandle<()>,
@@ -316,9 +319,12 @@ impl Driver {
     /// others look again when the feed brings that.
     fn mind_the_era(&mut self) {
         let Some(begins) = self.picture.next_era(self.core.newest()) else { return };
+        if self.beginning.as_ref().is_some_and(|it| !it.is_finished()) {
+            return;
+        }
         let (space, before, retry) = (self.space.clone(), self.picture.era(), self.retry);
         tracing::warn!(node = self.me.0, era = begins, "the coordinator has lost its memory: a new era begins");
-        self.work.spawn(async move {
+        let beginning = self.work.spawn(async move {
             loop {
                 match space.begin_era(before, begins).await {
                     Ok(()) | Err(Error::Conflict(_)) => return None,
@@ -329,6 +335,7 @@ impl Driver {
                 }
             }
         });
+        self.beginning = Some(beginning);
     }
 
     /// Lets the core drain while the process or the coordinator wants it.
