@@ -1,8 +1,8 @@
 //! The shells with real machines and an edge made of a function: what a whole node does, without sockets.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, Tr
 use carillon_acd::leg::{CallerId, Cause, Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
 use carillon_acd::record::{Outcome, Record};
 use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
+use carillon_acd::ticket::Sequence;
+use carillon_acd::time::{Moment, Now, WallTime};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
 use carillon_acd::{call, queue, route};
 use carillon_actors::{Center, CenterError, Clock, Objects, Owned, Ports, Title};
@@ -403,7 +405,7 @@ async fn cl_4_a_thousand_owners_that_start_let_others_have_their_turn() {
     let names: Vec<String> = (0..2_000).map(|n| format!("a{n}")).collect();
     let agents: Vec<&str> = names.iter().map(String::as_str).collect();
     let node = idle_node(NodeId(1), &agents, Arc::new(|_| {})).await;
-    let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let turns = Arc::new(AtomicUsize::new(0));
     let counted = turns.clone();
     let other = tokio::spawn(async move {
         loop {
@@ -460,4 +462,49 @@ async fn cl_5_owners_whose_title_is_over_do_not_keep_the_node_busy() {
     node.phone("anna", true);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(node.center.queue(&support()).await.unwrap().free, 1, "they may act again, and do");
+}
+
+/// A call that waits at another node, as that one has let it be known.
+fn waiting_elsewhere(number: u64) -> call::Checkpoint {
+    let now = Now { mono: Moment::at(Duration::from_secs(100)), wall: WallTime(0) };
+    let routing = Arc::new(objects(&["anna"]).routing);
+    let (mut machine, mut out) = (call::Call::new(now, incoming(number), routing, Arc::default()), Vec::new());
+    machine.handle(now, call::Event::Start, &mut out);
+    machine.handle(now, placed(), &mut out);
+    machine.checkpoint(now).unwrap()
+}
+
+fn placed() -> call::Event {
+    let sequence = Sequence { epoch: Epoch(1), counter: 1 };
+    call::Event::Queue(support(), call::FromQueue::Enqueued { sequence })
+}
+
+// spec: CL-3, CL-4: the owner of its queue speaks to it at the moment at which it is taken over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_3_a_call_that_is_being_taken_over_is_never_answered_for_as_gone() {
+    const CALLS: u64 = 300;
+    let gone = Arc::new(AtomicUsize::new(0));
+    let counted = gone.clone();
+    let elsewhere = Arc::new(move |message| {
+        if matches!(message, Message::Queue(_, queue::Event::Leave { .. })) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let heir = idle_node(NodeId(2), &["anna"], elsewhere).await;
+    let checkpoints: Vec<call::Checkpoint> = (1..=CALLS).map(waiting_elsewhere).collect();
+    let center = heir.center.clone();
+    let owner = std::thread::spawn(move || {
+        for number in 1..=CALLS {
+            while center.deliver(Message::Call(call_id(number), placed())).is_err() {
+                std::hint::spin_loop();
+            }
+        }
+    });
+    for checkpoint in &checkpoints {
+        let (age, images) = (Duration::ZERO, HashMap::new());
+        let inheritance = call::Inheritance { from: NodeId(1), to: NodeId(2), planned: false, age, images };
+        assert!(heir.center.resume(checkpoint, inheritance));
+    }
+    owner.join().unwrap();
+    assert_eq!(gone.load(Ordering::SeqCst), 0, "queues believe that these callers have left");
 }
