@@ -263,11 +263,18 @@ impl Addresses {
     }
 
     /// Starts a call's actor and gives it its address in one step: a call may be over before `start` returns, and must
-    /// be found then.
-    pub(crate) fn call_begins<E>(&self, call: CallId, start: impl FnOnce() -> Result<LivingCall, E>) -> Result<(), E> {
+    /// be found then. `false` when it lives already, and when `start` gives none.
+    pub(crate) fn call_begins<E>(
+        &self,
+        call: CallId,
+        start: impl FnOnce() -> Result<Option<LivingCall>, E>,
+    ) -> Result<bool, E> {
         let mut shard = self.shard(call);
-        shard.insert(call, start()?);
-        Ok(())
+        if shard.contains_key(&call) {
+            return Ok(false);
+        }
+        let living = start()?;
+        Ok(living.map(|living| shard.insert(call, living)).is_some())
     }
 
     /// Takes a call out that goes on at another edge; `None` when it was out already.

@@ -132,7 +132,8 @@ impl AgentState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<AgentMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
+        let clock = &self.addresses.clock;
+        self.alarm.set(self.title.wakes_at(self.machine.deadline(), clock), clock, myself, || AgentMessage::Alarm);
     }
 }
 

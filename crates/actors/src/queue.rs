@@ -55,6 +55,8 @@ impl Shell for QueueState {
                     self.event(Event::Wake);
                 }
             }
+            // Who asked is told that nobody answers.
+            QueueMessage::Rings(..) | QueueMessage::PickUp(..) if !self.title.holds() => {}
             QueueMessage::View(reply) => {
                 // A reader that has gone away does not concern the queue.
                 let _ = reply.send(self.machine.view(self.addresses.clock.now()));
@@ -113,6 +115,7 @@ impl QueueState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<QueueMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || QueueMessage::Alarm);
+        let clock = &self.addresses.clock;
+        self.alarm.set(self.title.wakes_at(self.machine.deadline(), clock), clock, myself, || QueueMessage::Alarm);
     }
 }
