@@ -37,25 +37,28 @@ impl Estate {
     /// Hands over everybody who waits in a queue, again and again.
     pub(in crate::cluster) async fn hand_over_waiting(&self) {
         loop {
-            if let Some(parts) = self.0.parts.get() {
-                let calls = parts.center.calls().await;
-                let waiting: Vec<CallId> =
-                    calls.into_iter().filter(|call| call.stage == Stage::Waiting).map(|call| call.call).collect();
-                for calls in waiting.chunks(AT_ONCE) {
-                    let handed: Vec<_> = calls
-                        .iter()
-                        .map(|call| {
-                            let (estate, call) = (self.clone(), *call);
-                            tokio::spawn(async move { estate.hand_over(call).await })
-                        })
-                        .collect();
-                    for handed in handed {
-                        // Who was not handed over is tried again.
-                        let _ = handed.await;
-                    }
-                }
-            }
+            self.hand_over_all(|stage| stage == Stage::Waiting).await;
             tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// Hands over the calls at such stages, once.
+    pub(in crate::cluster) async fn hand_over_all(&self, wanted: impl Fn(Stage) -> bool) {
+        let Some(parts) = self.0.parts.get() else { return };
+        let calls = parts.center.calls().await;
+        let wanted: Vec<CallId> = calls.into_iter().filter(|call| wanted(call.stage)).map(|call| call.call).collect();
+        for calls in wanted.chunks(AT_ONCE) {
+            let handed: Vec<_> = calls
+                .iter()
+                .map(|call| {
+                    let (estate, call) = (self.clone(), *call);
+                    tokio::spawn(async move { estate.hand_over(call).await })
+                })
+                .collect();
+            for handed in handed {
+                // Who was not handed over is tried again, or stays.
+                let _ = handed.await;
+            }
         }
     }
 }
