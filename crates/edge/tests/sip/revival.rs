@@ -474,6 +474,19 @@ fn a_forsaken_call_is_silent() {
     e.scene.center.expect_no_event();
 }
 
+// A phone answered while the edge slept: the other edge does not know that it talks.
+#[test]
+fn a_leg_that_could_not_be_taken_over_is_hung_up() {
+    let e = estate();
+    e.scene.center.edge.forsake(e.talk.caller.call, &[e.talk.caller]);
+    let bye = e.scene.agent.expect_request("BYE");
+    same_dialog(&bye, &e.talk.agent_talk);
+    e.scene.agent.respond(&bye, "200 OK", "", "", "");
+    e.scene.center.expect_all_gone();
+    e.scene.carrier.expect_silence();
+    e.scene.center.expect_no_event();
+}
+
 #[test]
 fn what_could_not_be_taken_over_stops_ringing() {
     let scene = scene();

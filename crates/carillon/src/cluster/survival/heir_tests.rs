@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use carillon_acd::call::{Call, Config, Event};
-use carillon_acd::ids::{LegId, NumberId, QueueId, TrunkId};
+use carillon_acd::call::{Call, Config, Event, FromQueue};
+use carillon_acd::ids::{Epoch, LegId, NumberId, QueueId, TrunkId};
 use carillon_acd::leg::{CallerId, Cause, Incoming, LegImage, Source};
 use carillon_acd::record::{Outcome, Record};
 use carillon_acd::route::{NumberRoute, QueueRoute, Routing, Tables, Target, TrunkRoute, WaitingSound};
+use carillon_acd::ticket::Sequence;
 use carillon_acd::time::{Moment, Now, WallTime};
 use carillon_rpc::cluster::Legacy;
 
@@ -47,6 +48,9 @@ pub(crate) fn waiting(number: u64) -> Legacy {
     };
     let mut machine = Call::new(now, incoming, Arc::new(routing()), Arc::new(Config::default()));
     machine.handle(now, Event::Start, &mut Vec::new());
+    let placed = FromQueue::Enqueued { sequence: Sequence { epoch: Epoch(1), counter: number } };
+    let queue = QueueId::new(name("default"), name("support"));
+    machine.handle(now, Event::Queue(queue, placed), &mut Vec::new());
     let images = [(LegId::caller(call(number)), LegImage::new(&[7; 600]))].into();
     let checkpoint = machine.checkpoint(now).unwrap();
     Legacy { checkpoint, age: Duration::ZERO, images, before: None, now: false }
