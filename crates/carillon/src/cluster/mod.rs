@@ -434,7 +434,7 @@ impl Membership {
     /// Lets other edges go on with all calls that can go on elsewhere (Spec: CL-6).
     pub(crate) async fn hand_calls_over(&self) {
         if let Some(works) = self.works.get() {
-            works.estate.hand_over_all(|_| true).await;
+            works.estate.hand_over_all(|_, _| true).await;
         }
     }
 
