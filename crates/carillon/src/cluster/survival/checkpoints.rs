@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const FULL: Duration = Duration::from_millis(500);
 /// The most bytes of one message, but for one call that is larger.
 const MESSAGE: usize = 64 * 1024;
-/// What is known of legs whose call has said nothing is forgotten after so long, unless the call lives.
+/// What is known of a call that has not lived for so long is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// The edges that may be heirs: living ones, without this one.
@@ -92,8 +92,8 @@ struct Inner {
     heirs: Heirs,
     /// To be told everything.
     anew: BTreeSet<NodeId>,
-    /// The last sweep looked at these: they had no checkpoint.
-    silent: HashSet<CallId>,
+    /// These did not live when the last sweep looked at them.
+    gone: HashSet<CallId>,
     /// The node stops, and ends its calls itself.
     renounced: bool,
 }
@@ -310,13 +310,14 @@ impl Checkpoints {
         (!letters.is_empty()).then(|| (letters, !inner.changed.is_empty()))
     }
 
-    /// The edge may speak of a leg whose call has just ended.
+    /// The edge may speak of a leg whose call has just ended, and a call while another edge takes it over.
     fn sweep(&self, lives: impl Fn(CallId) -> bool) {
         let mut inner = lock(&self.inner);
-        let Inner { calls, silent, .. } = &mut *inner;
-        let says_nothing = |known: &Known| known.checkpoint.is_none() && known.record.is_none();
-        calls.retain(|call, known| !(says_nothing(known) && silent.contains(call) && !lives(*call)));
-        *silent = calls.iter().filter(|(_, known)| says_nothing(known)).map(|(call, _)| *call).collect();
+        let gone = |(call, known): (&CallId, &Known)| (known.record.is_none() && !lives(*call)).then_some(*call);
+        let gone: HashSet<CallId> = inner.calls.iter().filter_map(gone).collect();
+        let before = std::mem::replace(&mut inner.gone, gone);
+        let twice: Vec<CallId> = before.intersection(&inner.gone).copied().collect();
+        twice.into_iter().for_each(|call| inner.forget(call));
     }
 }
 

@@ -252,6 +252,7 @@ impl Estate {
         }
         tracing::info!(calls = calls.len(), "other nodes have the records of these calls: ours are removed");
         lock(&self.0.doubt).forget(&calls);
+        lock(&self.0.taken).forget_records(&calls);
         calls.iter().for_each(|call| self.0.checkpoints.forget(*call));
         self.0.records.forget(calls);
     }

@@ -64,6 +64,11 @@ impl TakenHere {
         self.living.remove(&call);
     }
 
+    /// Another node has the records of these.
+    pub(super) fn forget_records(&mut self, calls: &[CallId]) {
+        self.recorded.retain(|(_, call)| !calls.contains(call));
+    }
+
     /// Everything that a node has to know which may have slept.
     pub(super) fn all(&self) -> wire::TookOver {
         let ended = || self.ended.iter().map(|(_, it)| it);
