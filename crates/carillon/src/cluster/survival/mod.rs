@@ -250,7 +250,10 @@ impl Estate {
         if calls.is_empty() {
             return;
         }
-        tracing::info!(calls = calls.len(), "other nodes have the records of these calls: ours are removed");
+        tracing::info!(
+            calls = calls.len(),
+            "other nodes have had these calls: records of them that are here are removed"
+        );
         lock(&self.0.doubt).forget(&calls);
         lock(&self.0.taken).forget_records(&calls);
         calls.iter().for_each(|call| self.0.checkpoints.forget(*call));
