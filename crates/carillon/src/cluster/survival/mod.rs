@@ -126,7 +126,7 @@ impl Estate {
         self.write(record.into_iter().collect());
     }
 
-    /// These records are on the disk: the death of this process does not lose them any more.
+    /// These records are on the disk, or not for this node to keep: its death does not lose them any more.
     pub fn written(&self, calls: &[CallId]) {
         self.0.checkpoints.written(calls);
     }
@@ -172,11 +172,10 @@ impl Estate {
 
     /// Records of calls that live or have ended elsewhere are written there.
     fn write(&self, records: Vec<Record>) {
-        let here =
-            |record: &Record| self.0.parts.get().is_none_or(|parts| parts.center.node_of(record.call) == self.0.me);
-        for record in records.into_iter().filter(here) {
+        for record in records {
             let call = record.call;
-            if self.0.records.write(record) {
+            let here = self.0.parts.get().is_none_or(|parts| parts.center.node_of(call) == self.0.me);
+            if !here || self.0.records.write(record) {
                 self.written(&[call]);
             }
         }
