@@ -84,9 +84,11 @@ struct Shared {
     on_written: OnWritten,
 }
 
+type Tell = dyn Fn(&[CallId]) + Send + Sync;
+
 /// Who hears which records are written.
 #[derive(Default)]
-struct OnWritten(OnceLock<Box<dyn Fn(&[CallId]) + Send + Sync>>);
+struct OnWritten(OnceLock<Box<Tell>>);
 
 impl std::fmt::Debug for OnWritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
