@@ -129,7 +129,10 @@ impl Actor for CallActor {
             }
             // As above.
             CallMessage::HandOver(until, reply) => drop(reply.send(state.hand_over(until))),
-            CallMessage::Forsaken => myself.stop(None),
+            CallMessage::Forsaken => {
+                state.story.retract(&state.addresses.statistics);
+                myself.stop(None);
+            }
             // As above.
             CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
         }

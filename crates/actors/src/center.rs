@@ -63,6 +63,19 @@ pub struct InProgress {
     pub oldest: Option<Duration>,
 }
 
+/// What it means to this node that another edge has taken a call over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It was known, or another edge has more right to it.
+    NoNews,
+    /// The call was not here.
+    NotHere,
+    /// It was here, and has ended, if this process ever had it: there may be a record that counts no more.
+    Ended,
+    /// It was here until now: the edge has to forget its legs.
+    Left,
+}
+
 /// What a center consists of at its start.
 #[derive(Clone, Debug)]
 pub struct Objects {
@@ -217,15 +230,19 @@ impl Center {
     }
 
     /// Another edge has taken a call over: messages for it go there. If it lives here, it ends without a word and without a
-    /// record; `true` then: the edge has to forget its legs. Never blocks.
-    pub fn taken_over(&self, taken: Taken) -> bool {
-        if !self.addresses.took_over(taken) || taken.edge == self.addresses.node() {
-            return false;
+    /// record. Never blocks.
+    pub fn taken_over(&self, taken: Taken) -> Departure {
+        let was_here = self.node_of(taken.call) == self.addresses.node();
+        if !self.addresses.took_over(taken) {
+            return Departure::NoNews;
         }
-        let Some(living) = self.addresses.call_moves(taken.call) else { return false };
+        if taken.edge == self.addresses.node() || !was_here {
+            return Departure::NotHere;
+        }
+        let Some(living) = self.addresses.call_moves(taken.call) else { return Departure::Ended };
         // One that ends at this moment cannot be told.
         let _ = living.actor.send_message(CallMessage::Forsaken);
-        true
+        Departure::Left
     }
 
     /// Calls that other edges have taken over are over.

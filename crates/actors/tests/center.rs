@@ -14,8 +14,9 @@ use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
 use carillon_acd::ticket::Sequence;
 use carillon_acd::time::{Moment, Now, WallTime};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
+use carillon_acd::whereabouts::Taken;
 use carillon_acd::{call, queue, route};
-use carillon_actors::{Center, CenterError, Clock, Objects, Owned, Ports, Title};
+use carillon_actors::{Center, CenterError, Clock, Departure, Objects, Owned, Ports, Title};
 use carillon_rpc::cluster::Message;
 use tokio::sync::mpsc;
 
@@ -301,6 +302,27 @@ async fn pl_4_the_live_figures_equal_those_of_the_records() {
     };
     assert_eq!(node.center.statistics().with(sums), sums(&history));
     assert_eq!(sums(&history).len(), 3, "queue, agent and number");
+}
+
+// spec: CL-4, PL-4: the edge that has the call now counts all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pl_4_an_edge_does_not_count_a_call_that_another_has() {
+    let mut node = idle_node(NodeId(1), &["anna"], Arc::new(|_| {})).await;
+    node.owns_everything(&["anna"], Epoch(1 << 32), Vec::new()).await;
+    node.phone("anna", true);
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    let counted = || node.center.statistics().with(|books| books.whole().map(|(_, it)| it.offered).sum::<u64>());
+    assert!(counted() > 0);
+    let taken = Taken { call: call_id(1), edge: NodeId(2), moves: 1 };
+    assert_eq!(node.center.taken_over(taken), Departure::Left);
+    until("nothing is counted", async || (counted() == 0).then_some(())).await;
+    assert_eq!(node.center.taken_over(taken), Departure::NoNews);
+    let other = Taken { call: call_id(2), ..taken };
+    assert_eq!(node.center.taken_over(other), Departure::Ended, "if it ever was");
+    let theirs = Taken { call: CallId { node: NodeId(3), ..call_id(3) }, ..taken };
+    assert_eq!(node.center.taken_over(theirs), Departure::NotHere);
+    assert!(node.records.try_recv().is_err());
 }
 
 /// Two nodes, each of which hands the other what is not its own. The first takes the calls.

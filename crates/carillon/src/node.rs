@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{Estate, KnownNodes, Member, Membership, intake};
+use crate::cluster::{Estate, KnownNodes, Member, Membership, Records, intake};
 use crate::configuration::{self, Authority, Live, Owners, Settings, everything};
 use crate::drain::Draining;
 use crate::objects;
@@ -111,8 +111,10 @@ impl Node {
         // brings one, and own nothing until they are told.
         let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
         let id = file.map_or(NODE, NodeFile::id);
-        let records = writer(store.writer());
-        let estate = file.map(|_| Estate::new(id, records.clone()));
+        let estate = file.map(|_| Estate::new(id, Disk(store.writer())));
+        if let Some(estate) = estate.clone() {
+            store.writer().on_written(move |calls| estate.written(calls));
+        }
         let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
@@ -231,10 +233,24 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
 }
 
 /// Keeps the record of a call that is over.
-fn writer(writer: RecordWriter) -> impl Fn(Record) + Clone + Send + Sync + 'static {
+fn writer(writer: RecordWriter) -> impl Fn(Record) + Send + Sync + 'static {
     move |record| {
         // The writer has logged and counted the loss; there is nobody else to tell.
         let _ = writer.try_write(record);
+    }
+}
+
+/// The store, as other edges' heir needs it.
+struct Disk(RecordWriter);
+
+impl Records for Disk {
+    fn write(&self, record: Record) -> bool {
+        // As above: what is lost is waited for by nobody.
+        self.0.try_write(record).is_err()
+    }
+
+    fn forget(&self, calls: Vec<CallId>) {
+        self.0.forget(calls);
     }
 }
 

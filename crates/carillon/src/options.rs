@@ -35,7 +35,7 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
 
-    /// How long calls may go on after SIGTERM; what is left then is hung up.
+    /// How long calls may go on after SIGTERM; what is left then goes on at other nodes, or is hung up.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub(crate) drain_limit: Duration,
 

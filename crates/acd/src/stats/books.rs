@@ -54,6 +54,13 @@ impl Books {
         }
     }
 
+    /// Takes a fact back that was posted: others count it.
+    pub fn retract(&mut self, fact: &Fact) {
+        let quarter = self.quarters.get_mut(&Quarter::of(fact.at)).and_then(|quarter| quarter.get_mut(&fact.subject));
+        let whole = self.whole.get_mut(&fact.subject);
+        whole.into_iter().chain(quarter).for_each(|tally| tally.subtract(&fact.adds));
+    }
+
     /// The sum of everything, by subject.
     pub fn whole(&self) -> impl Iterator<Item = (&Subject, &Tally)> {
         self.whole.iter()

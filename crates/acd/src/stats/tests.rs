@@ -320,3 +320,25 @@ proptest! {
         prop_assert_eq!(&summed, &whole(&backwards));
     }
 }
+
+// spec: PL-4
+#[test]
+fn pl_4_what_is_taken_back_of_a_call_was_never_counted() {
+    let call = record(Outcome::Answered, vec![(0, enters("support")), (30, dialled()), (50, hung_up())]);
+    let facts = |record: &Record| {
+        let mut facts = Vec::new();
+        Follower::default().follow(&Definitions::default(), record.number.as_ref(), &record.transitions, &mut facts);
+        facts
+    };
+    let (mut books, other) = (Books::keeping(8), record(Outcome::Missed, vec![(0, enters("support")), (9, hung_up())]));
+    facts(&other).iter().for_each(|fact| books.post(fact));
+    let before: Vec<(Subject, Tally)> = books.whole().map(|(subject, tally)| (subject.clone(), *tally)).collect();
+    facts(&call).iter().for_each(|fact| books.post(fact));
+    assert!(!facts(&call).is_empty());
+    facts(&call).iter().for_each(|fact| books.retract(fact));
+    for (subject, tally) in books.whole() {
+        let was = before.iter().find(|(known, _)| known == subject).map_or(Tally::default(), |(_, tally)| *tally);
+        assert_eq!(*tally, was, "{subject:?}");
+    }
+    assert!(books.quarters().map(|(_, _, tally)| tally.offered).sum::<u64>() == 2, "the number's and the queue's");
+}

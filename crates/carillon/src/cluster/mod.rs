@@ -40,7 +40,7 @@ use links::Heard;
 pub(crate) use nodes::KnownNodes;
 pub use phones::Phones;
 use steps::{Step, steps};
-pub use survival::Estate;
+pub use survival::{Estate, Records};
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
@@ -427,6 +427,13 @@ impl Membership {
     /// The node on which a call lives, if it lives.
     fn node_of(&self, call: CallId) -> NodeId {
         self.works.get().map_or(call.node, |works| works.center.node_of(call))
+    }
+
+    /// Lets other edges go on with all calls that can go on elsewhere (Spec: CL-6).
+    pub(crate) async fn hand_calls_over(&self) {
+        if let Some(works) = self.works.get() {
+            works.estate.hand_over_all(|_, _| true).await;
+        }
     }
 
     /// The nodes with a link to this one.
