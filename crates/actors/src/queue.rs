@@ -9,7 +9,7 @@ use carillon_acd::view::{Place, QueueView};
 use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Sleeper};
 use crate::owned::Title;
 use crate::owner::{OwnerRef, Shell};
 use crate::survey::count;
@@ -113,6 +113,6 @@ impl QueueState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<QueueMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || QueueMessage::Alarm);
+        self.alarm.set(self.machine.deadline(), &self.addresses.bell, || Sleeper::Queue(myself.clone()));
     }
 }
