@@ -22,6 +22,8 @@ use crate::periods;
 const QUEUE: usize = 8_192;
 /// Rows in one statement.
 const BATCH: usize = 256;
+/// Statements for so many rows are kept ready: the usual ones. SQLite needs longer to read one than to carry it out.
+const READY: usize = 16;
 /// How long the first record of a batch waits for company: waking the disk's thread costs thirty times what a row costs.
 /// Nobody waits for it, because a flush ends it.
 const GATHER: Duration = Duration::from_millis(200);
@@ -318,6 +320,6 @@ async fn insert(pool: &SqlitePool, rows: &[Row]) -> Result<(), sqlx::Error> {
     insert.push(row::COLUMNS).push(") ");
     insert.push_values(rows, |separated, row| row.bind(separated));
     insert.push(" ON CONFLICT (call) DO NOTHING");
-    insert.build().persistent(false).execute(pool).await?;
+    insert.build().persistent(rows.len() <= READY).execute(pool).await?;
     Ok(())
 }
