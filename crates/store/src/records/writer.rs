@@ -16,14 +16,13 @@ use tokio::time::{sleep, timeout};
 use super::row::{self, Row};
 use crate::availability;
 use crate::db::StoreError;
+use crate::disk::{Disk, READY};
 use crate::periods;
 
 /// Records that may wait for the disk: 80 s of it failing at 100 calls/s, about 20 MB.
 const QUEUE: usize = 8_192;
 /// Rows in one statement.
 const BATCH: usize = 256;
-/// Statements for so many rows are kept ready: the usual ones. SQLite needs longer to read one than to carry it out.
-const READY: usize = 16;
 /// How long the first record of a batch waits for company: waking the disk's thread costs thirty times what a row costs.
 /// Nobody waits for it, because a flush ends it.
 const GATHER: Duration = Duration::from_millis(200);
@@ -89,7 +88,14 @@ impl RecordWriter {
         let (inbox, commands) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared::default());
         tokio::spawn(
-            Task { pool, shared: shared.clone(), commands, rows: Vec::with_capacity(BATCH), periods: Vec::new() }.run(),
+            Task {
+                disk: Disk::new(pool),
+                shared: shared.clone(),
+                commands,
+                rows: Vec::with_capacity(BATCH),
+                periods: Vec::new(),
+            }
+            .run(),
         );
         RecordWriter { shared, inbox }
     }
@@ -189,7 +195,7 @@ impl Shared {
 
 /// The state of the writer task.
 struct Task {
-    pool: SqlitePool,
+    disk: Disk,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     rows: Vec<Row>,
@@ -275,12 +281,14 @@ impl Task {
             return;
         }
         let mut pause = RETRY.0;
-        while let Err(error) = insert(&self.pool, &self.rows).await {
+        while let Err(error) = insert(&mut self.disk, &self.rows).await {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.disk.let_go();
             tracing::warn!(%error, records = self.rows.len(), "call records are not written, trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+        self.disk.rest();
         self.shared.written.fetch_add(self.rows.len() as u64, Ordering::Relaxed);
         self.rows.clear();
     }
@@ -290,12 +298,14 @@ impl Task {
             return;
         }
         let mut pause = RETRY.0;
-        while let Err(error) = periods::insert(&self.pool, &self.periods).await {
+        while let Err(error) = periods::insert(&mut self.disk, &self.periods).await {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.disk.let_go();
             tracing::warn!(%error, periods = self.periods.len(), "agents' time is not written, trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+        self.disk.rest();
         self.periods.clear();
     }
 
@@ -304,22 +314,24 @@ impl Task {
         let wishes: Vec<(AgentId, SavedAvailability)> = wishes.into_iter().collect();
         for batch in wishes.chunks(BATCH) {
             let mut pause = RETRY.0;
-            while let Err(error) = availability::save(&self.pool, batch).await {
+            while let Err(error) = availability::save(&mut self.disk, batch).await {
                 self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                self.disk.let_go();
                 tracing::warn!(%error, agents = batch.len(), "availability is not saved, trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY.1);
             }
+            self.disk.rest();
         }
     }
 }
 
 /// One statement is one transaction: the batch is on the disk or it is not.
-async fn insert(pool: &SqlitePool, rows: &[Row]) -> Result<(), sqlx::Error> {
+async fn insert(disk: &mut Disk, rows: &[Row]) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO call_records (");
     insert.push(row::COLUMNS).push(") ");
     insert.push_values(rows, |separated, row| row.bind(separated));
     insert.push(" ON CONFLICT (call) DO NOTHING");
-    insert.build().persistent(rows.len() <= READY).execute(pool).await?;
+    insert.build().persistent(rows.len() <= READY).execute(disk.connection().await?).await?;
     Ok(())
 }
