@@ -106,6 +106,7 @@ impl Due {
 async fn ring(clock: Clock, due: Arc<Due>) {
     loop {
         tokio::select! {
+            biased;
             () = due.earlier.notified() => {}
             () = until(clock, due.first()) => due.take(clock.moment()).into_values().flatten().for_each(Sleeper::wake),
         }

@@ -1,8 +1,8 @@
 //! Commands on their way to a datapath thread.
 //!
 //! While the thread works in steps of 5 ms it looks into the inbox by itself, so a command costs a short lock and no
-//! system call; only a thread that sleeps without a clock is woken through its event descriptor, and that not for the
-//! beginning and the end of a stream: nobody hears these, and the thread looks here before it reads a packet.
+//! system call; only a thread that sleeps without a clock is woken through its event descriptor, and that not for what makes
+//! no difference before the next packet: the thread looks here before it reads one.
 
 use std::io;
 use std::mem;
@@ -66,13 +66,13 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether it is enough to obey it before the next packet and the next command that cannot wait: a stream that begins
-    /// takes no packets before it has a peer, and one that ends while something plays to it finds the thread awake.
+    /// Whether it is enough to obey it before the next packet and the next command that cannot wait. A stream that begins, has
+    /// a peer or ends sends nothing by itself, unless something plays to it, and then the thread is awake. That a stream is
+    /// bridged cannot wait: its silence counts from then on.
     const fn may_wait(&self) -> bool {
         match self {
-            Command::Create { .. } | Command::Release { .. } => true,
+            Command::Create { .. } | Command::SetPeer { .. } | Command::Release { .. } => true,
             Command::Open(_)
-            | Command::SetPeer { .. }
             | Command::SetDirection { .. }
             | Command::Play { .. }
             | Command::StopPlay { .. }
