@@ -16,6 +16,7 @@ use carillon_rpc::cluster::Message;
 use ractor::ActorRef;
 
 use crate::agent::AgentMessage;
+use crate::alarm::Bell;
 use crate::call::CallMessage;
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned};
@@ -46,6 +47,7 @@ pub(crate) struct Addresses {
     /// This node: its calls carry its number.
     node: NodeId,
     pub(crate) clock: Clock,
+    pub(crate) bell: Bell,
     pub(crate) ports: Ports,
     pub(crate) statistics: Statistics,
     pub(crate) refusals: Refusals,
@@ -61,10 +63,12 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
+    /// Must be called inside a tokio runtime.
     pub(crate) fn new(node: NodeId, clock: Clock, ports: Ports, statistics: Statistics) -> Self {
         Addresses {
             node,
             clock,
+            bell: Bell::hang(clock),
             ports,
             statistics,
             refusals: Refusals::default(),

@@ -9,7 +9,7 @@ use carillon_acd::view::{Place, QueueView};
 use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Sleeper};
 use crate::owned::Title;
 use crate::owner::{OwnerRef, Shell};
 use crate::survey::count;
@@ -115,7 +115,7 @@ impl QueueState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<QueueMessage>) {
-        let clock = &self.addresses.clock;
-        self.alarm.set(self.title.wakes_at(self.machine.deadline(), clock), clock, myself, || QueueMessage::Alarm);
+        let deadline = self.title.wakes_at(self.machine.deadline(), &self.addresses.clock);
+        self.alarm.set(deadline, &self.addresses.bell, || Sleeper::Queue(myself.clone()));
     }
 }
