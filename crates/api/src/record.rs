@@ -203,7 +203,7 @@ mod tests {
     fn cl_4_a_call_that_two_nodes_have_closed_is_shown_once() {
         let (own, heirs, other) = (record(5, 42, "own"), record(7, 42, "heir's"), record(6, 43, "other"));
         let page = |records: &[v1::Record]| (records.to_vec(), String::new());
-        let pages = vec![(carillon_acd::ids::NodeId(2), page(&[heirs.clone()]))];
+        let pages = vec![(carillon_acd::ids::NodeId(2), page(std::slice::from_ref(&heirs)))];
         let merged = merged(10, page(&[other.clone(), own]), pages, order, write_token);
         assert_eq!(once(merged), page(&[heirs, other]));
     }
