@@ -11,7 +11,7 @@ use carillon_rpc::cluster::Message;
 use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Sleeper};
 use crate::call::NewOwners;
 use crate::owned::{Owned, Title};
 use crate::owner::{OwnerRef, Shell};
@@ -132,7 +132,8 @@ impl AgentState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<AgentMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
+        let deadline = self.title.wakes_at(self.machine.deadline(), &self.addresses.clock);
+        self.alarm.set(deadline, &self.addresses.bell, || Sleeper::Agent(myself.clone()));
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ractor::ActorRef;
 use tokio::runtime::Handle;
@@ -33,9 +32,6 @@ pub(crate) trait Shell: Send + 'static {
 pub(crate) trait Addressee<M> {
     /// Whether it was taken. Who has ended takes nothing; who ends later may not look at it any more.
     fn tell(&self, message: M) -> bool;
-
-    /// Tells `message` when the time has passed.
-    fn tell_after(&self, time: Duration, message: fn() -> M);
 }
 
 /// The address of an owner. It does not keep it alive.
@@ -181,23 +177,11 @@ impl<M: Send + 'static> Addressee<M> for OwnerRef<M> {
         }
         true
     }
-
-    fn tell_after(&self, time: Duration, message: fn() -> M) {
-        let owner = self.clone();
-        self.0.runtime.spawn(async move {
-            tokio::time::sleep(time).await;
-            owner.tell(message());
-        });
-    }
 }
 
 impl<M: ractor::Message> Addressee<M> for ActorRef<M> {
     fn tell(&self, message: M) -> bool {
         self.send_message(message).is_ok()
-    }
-
-    fn tell_after(&self, time: Duration, message: fn() -> M) {
-        drop(self.send_after(time, message));
     }
 }
 
@@ -290,14 +274,5 @@ mod tests {
         assert!(owner.tell(1));
         owner.stop();
         assert_eq!(book.recv().await, None, "what waited is lost");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_message_comes_when_its_time_has_passed() {
-        let (owner, mut book, _failures) = scribe().await;
-        let before = tokio::time::Instant::now();
-        owner.tell_after(Duration::from_secs(7), || 7);
-        assert_eq!(book.recv().await, Some(7));
-        assert_eq!(before.elapsed().as_secs(), 7);
     }
 }

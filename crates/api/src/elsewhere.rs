@@ -238,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_no_api_or_does_not_answer_is_missing_and_the_others_are_not() {
         let api = || Some(tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
-        let other = |node, api| Other { node: NodeId(node), edge: true, acd: true, api };
+        let other = |node, api| Other { node: NodeId(node), run: 1, edge: true, acd: true, api };
         let asked = std::sync::atomic::AtomicU32::new(0);
         let answers = ask_all(vec![other(2, api()), other(3, None), other(4, api())], |_| {
             let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;

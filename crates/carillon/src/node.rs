@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
 use crate::cluster::{Estate, KnownNodes, Member, Membership, Records, intake};
-use crate::configuration::{self, Authority, Live, Owners, everything};
+use crate::configuration::{self, Authority, Live, Owners, Settings, everything};
 use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
@@ -56,6 +56,27 @@ pub(crate) struct Node {
 struct Api {
     served: JoinHandle<Result<(), carillon_api::ApiError>>,
     stop: oneshot::Sender<()>,
+}
+
+impl Api {
+    fn start(
+        listener: TcpListener,
+        center: Center,
+        store: Store,
+        vitals: Arc<Vitals>,
+        settings: Settings,
+        member: Option<&Member>,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let nodes = member.map(|it| -> Arc<dyn Nodes> { Arc::new(KnownNodes::new(it.membership.clone())) });
+        let stopping = async {
+            // A node that is dropped stops too.
+            let _ = stopped.await;
+        };
+        let settings = Arc::new(settings);
+        let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, settings, stopping));
+        Api { served, stop }
+    }
 }
 
 impl Node {
@@ -106,17 +127,14 @@ impl Node {
         }
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
-            Some(Edge::start(edge_config(id, boot, options), directory, callbacks(&center, estate.clone()))?)
+            let edge = Edge::start(edge_config(id, boot, options), directory, callbacks(&center, estate.clone()))?;
+            // It was empty: nobody else sets it, here and below.
+            let _ = late_edge.set(edge.clone());
+            file.inspect(|_| edge.set_intake(Intake::Nothing));
+            Some(edge)
         } else {
             None
         };
-        if let Some(edge) = &edge {
-            // It was empty: nobody else sets it, here and below.
-            let _ = late_edge.set(edge.clone());
-        }
-        if let (Some(edge), Some(_)) = (&edge, file) {
-            edge.set_intake(Intake::Nothing);
-        }
         let sip_addr = edge.as_ref().map(Edge::local_addr);
         let member = match file.zip(estate) {
             Some((file, estate)) => {
@@ -143,17 +161,9 @@ impl Node {
             Some(member) => Owners::Cluster(member.membership.clone()),
             None => Owners::Here(epoch),
         };
-        let settings = Arc::new(opened.settings.clone());
+        let settings = opened.settings.clone();
         let api = api.map(|listener| {
-            let (stop, stopped) = oneshot::channel();
-            let nodes = member
-                .as_ref()
-                .map(|member| -> Arc<dyn Nodes> { Arc::new(KnownNodes::new(member.membership.clone())) });
-            let (center, store, vitals) = (center.clone(), store.clone(), vitals.clone());
-            let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, settings, async {
-                let _ = stopped.await;
-            }));
-            Api { served, stop }
+            Api::start(listener, center.clone(), store.clone(), vitals.clone(), settings, member.as_ref())
         });
         let (begins_with, live) = opened.begin(Live { center: center.clone(), edge: edge.clone(), owners });
         let node = Node { edge, center, store, api, member, vitals, live, sip_addr, api_addr };

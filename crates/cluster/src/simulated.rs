@@ -77,6 +77,11 @@ impl Simulated {
         self.0.memory.with(|tree, _| tree.forget(tree.revision()));
     }
 
+    /// Loses everything, as an etcd that was set up anew: its revisions begin at 1 again.
+    pub fn begin_anew(&self) {
+        self.0.memory.with(|tree, _| tree.begin_anew());
+    }
+
     /// The coordinator as `node` reaches it.
     pub fn reached_by(&self, node: NodeId) -> Reached {
         Reached { world: Arc::clone(&self.0), node }

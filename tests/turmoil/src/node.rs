@@ -78,6 +78,7 @@ async fn drain(world: Arc<World>, space: Space, me: NodeId) {
 async fn look_at_links(world: Arc<World>, membership: Membership, me: NodeId) {
     loop {
         world.linked(me, &membership.linked());
+        world.looks_for_owners(me, membership.cluster().directory());
         tokio::time::sleep(LINKS).await;
     }
 }

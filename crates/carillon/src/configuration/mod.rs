@@ -263,12 +263,25 @@ async fn store_again(shared: &Settings, contents: &Contents) {
     if revision == 0 {
         return;
     }
-    match shelf::write(&shared.folder, contents, &objects, By::Apply).await {
-        Ok(revision) => {
-            tracing::warn!(revision = revision.0, "the coordinator was empty: the configuration is stored again")
+    loop {
+        match shelf::write(&shared.folder, contents, &objects, By::Apply).await {
+            Ok(revision) => {
+                return tracing::warn!(
+                    revision = revision.0,
+                    "the coordinator was empty: the configuration is stored again"
+                );
+            }
+            // Another node was faster.
+            Err(Error::Conflict(_)) => return,
+            // It has only just come back, and nothing in the feed would bring this node here again.
+            Err(error @ Error::Unavailable(_)) => {
+                tracing::warn!(%error, "the coordinator is empty, and the configuration is not stored again yet");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error @ (Error::LeaseLost | Error::Refused(_))) => {
+                return tracing::error!(%error, "the coordinator is empty, and refuses the configuration");
+            }
         }
-        Err(Error::Conflict(_)) => {}
-        Err(error) => tracing::error!(%error, "the coordinator is empty, and the configuration was not stored again"),
     }
 }
 
@@ -337,5 +350,38 @@ impl Configuration for Settings {
 
     fn stored(&self) -> Stored {
         self.stored.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_acd::ids::NodeId;
+    use carillon_cluster::coordinator::Coordinator;
+    use carillon_cluster::simulated::Simulated;
+    use carillon_cluster::space::PREFIX;
+
+    use super::*;
+
+    // spec: CL-5
+    #[tokio::test]
+    async fn cl_5_an_empty_coordinator_that_does_not_answer_yet_gets_the_configuration_when_it_does() {
+        let simulated = Simulated::new(7);
+        let coordinator: Arc<dyn Coordinator> = Arc::new(simulated.reached_by(NodeId(1)));
+        let folder = Space::new(coordinator, PREFIX).folder(FOLDER);
+        let objects = Objects::read("kind: Queue\nname: support\nspec: {}\n").unwrap();
+        let settings = Settings {
+            folder: folder.clone(),
+            look_up: LookUp::Elsewhere,
+            stored: watch::Sender::new(Stored { revision: 9, objects: Arc::new(objects.clone()) }),
+            in_force: watch::Sender::default(),
+        };
+        simulated.change_weather(|weather| weather.outage = true);
+        let storing = tokio::spawn(async move { store_again(&settings, &Contents::default()).await });
+        // Longer than the first attempt.
+        tokio::time::sleep(RETRY).await;
+        simulated.change_weather(|weather| weather.outage = false);
+        storing.await.unwrap();
+        let kept = shelf::read(&folder).await.unwrap().kept().unwrap().expect("it is stored");
+        assert_eq!(kept.objects.changes_to(&objects), []);
     }
 }

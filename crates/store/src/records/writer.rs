@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::row::{self, Row};
 use crate::availability;
 use crate::db::StoreError;
+use crate::disk::{Disk, READY};
 use crate::periods;
 
 /// Records that may wait for the disk: 80 s of it failing at 100 calls/s, about 20 MB.
@@ -102,7 +103,14 @@ impl RecordWriter {
         let (inbox, commands) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared::default());
         tokio::spawn(
-            Task { pool, shared: shared.clone(), commands, rows: Vec::with_capacity(BATCH), periods: Vec::new() }.run(),
+            Task {
+                disk: Disk::new(pool),
+                shared: shared.clone(),
+                commands,
+                rows: Vec::with_capacity(BATCH),
+                periods: Vec::new(),
+            }
+            .run(),
         );
         RecordWriter { shared, inbox }
     }
@@ -220,7 +228,7 @@ impl Shared {
 
 /// The state of the writer task.
 struct Task {
-    pool: SqlitePool,
+    disk: Disk,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     rows: Vec<Row>,
@@ -310,12 +318,14 @@ impl Task {
             return;
         }
         let mut pause = RETRY.0;
-        while let Err(error) = insert(&self.pool, &self.rows).await {
+        while let Err(error) = insert(&mut self.disk, &self.rows).await {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.disk.let_go();
             tracing::warn!(%error, records = self.rows.len(), "call records are not written, trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+        self.disk.rest();
         self.shared.written.fetch_add(self.rows.len() as u64, Ordering::Relaxed);
         if let Some(tell) = self.shared.on_written.0.get() {
             tell(&self.rows.iter().map(Row::id).collect::<Vec<_>>());
@@ -323,16 +333,18 @@ impl Task {
         self.rows.clear();
     }
 
-    async fn forget(&self, calls: &[CallId]) {
+    async fn forget(&mut self, calls: &[CallId]) {
         for batch in calls.chunks(BATCH) {
             let mut pause = RETRY.0;
-            while let Err(error) = delete(&self.pool, batch).await {
+            while let Err(error) = delete(&mut self.disk, batch).await {
                 self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                self.disk.let_go();
                 tracing::warn!(%error, records = batch.len(), "call records are not removed, trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY.1);
             }
         }
+        self.disk.rest();
     }
 
     async fn write_periods(&mut self) {
@@ -340,12 +352,14 @@ impl Task {
             return;
         }
         let mut pause = RETRY.0;
-        while let Err(error) = periods::insert(&self.pool, &self.periods).await {
+        while let Err(error) = periods::insert(&mut self.disk, &self.periods).await {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.disk.let_go();
             tracing::warn!(%error, periods = self.periods.len(), "agents' time is not written, trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+        self.disk.rest();
         self.periods.clear();
     }
 
@@ -354,33 +368,35 @@ impl Task {
         let wishes: Vec<(AgentId, SavedAvailability)> = wishes.into_iter().collect();
         for batch in wishes.chunks(BATCH) {
             let mut pause = RETRY.0;
-            while let Err(error) = availability::save(&self.pool, batch).await {
+            while let Err(error) = availability::save(&mut self.disk, batch).await {
                 self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                self.disk.let_go();
                 tracing::warn!(%error, agents = batch.len(), "availability is not saved, trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY.1);
             }
+            self.disk.rest();
         }
     }
 }
 
 /// One statement is one transaction: the batch is on the disk or it is not.
-async fn insert(pool: &SqlitePool, rows: &[Row]) -> Result<(), sqlx::Error> {
+async fn insert(disk: &mut Disk, rows: &[Row]) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO call_records (");
     insert.push(row::COLUMNS).push(") ");
     insert.push_values(rows, |separated, row| row.bind(separated));
     insert.push(" ON CONFLICT (call) DO NOTHING");
-    insert.build().persistent(false).execute(pool).await?;
+    insert.build().persistent(rows.len() <= READY).execute(disk.connection().await?).await?;
     Ok(())
 }
 
-async fn delete(pool: &SqlitePool, calls: &[CallId]) -> Result<(), sqlx::Error> {
+async fn delete(disk: &mut Disk, calls: &[CallId]) -> Result<(), sqlx::Error> {
     let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM call_records WHERE call IN (");
     let mut names = delete.separated(", ");
     for call in calls {
         names.push_bind(call.to_string());
     }
     delete.push(")");
-    delete.build().persistent(false).execute(pool).await?;
+    delete.build().persistent(false).execute(disk.connection().await?).await?;
     Ok(())
 }

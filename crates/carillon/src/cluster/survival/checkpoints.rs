@@ -80,6 +80,9 @@ impl Heirs {
 pub(super) struct Checkpoints {
     inner: Mutex<Inner>,
     changed: Notify,
+    /// A call has been connected or has ended: what is said of that to the owners of its queue and its agent is on its way at
+    /// this moment, and those are on the heirs' nodes as a rule. So it goes out with that, and wakes nobody once more.
+    urgent: Notify,
 }
 
 #[derive(Default)]
@@ -87,6 +90,8 @@ struct Inner {
     calls: HashMap<CallId, Known>,
     /// To be sent.
     changed: HashSet<CallId>,
+    /// Those among them that have just been connected or have ended.
+    at_once: HashSet<CallId>,
     /// To be told that these need them no more.
     ended: BTreeMap<NodeId, Vec<CallId>>,
     heirs: Heirs,
@@ -109,6 +114,12 @@ struct Known {
 }
 
 impl Known {
+    /// Whether the call talks, and there is everything that its heirs need.
+    fn is_connected(&self) -> bool {
+        let legs = self.checkpoint.as_ref().map(|(checkpoint, _)| checkpoint.legs()).unwrap_or_default();
+        legs.len() > 1 && legs.iter().all(|leg| self.images.contains_key(leg))
+    }
+
     /// For the heirs, when there is everything that they need.
     fn to_wire(&self) -> Option<wire::Checkpoint> {
         if let Some(record) = &self.record {
@@ -126,8 +137,21 @@ impl Inner {
     /// Nobody needs what is known of a call any more.
     fn forget(&mut self, call: CallId) {
         if let Some(known) = self.calls.remove(&call) {
+            self.changed.remove(&call);
+            self.at_once.remove(&call);
             self.release(call, known.told);
         }
+    }
+
+    fn waiting(&self, which: Which) -> &HashSet<CallId> {
+        match which {
+            Which::Urgent => &self.at_once,
+            Which::All => &self.changed,
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.changed.is_empty() && self.ended.is_empty() && self.anew.is_empty()
     }
 
     /// Heirs that know of a call need it no more.
@@ -142,22 +166,31 @@ impl Checkpoints {
     /// What a call's actor says of it.
     pub(super) fn take(&self, call: CallId, survival: Survival) {
         let mut inner = lock(&self.inner);
-        match survival {
+        let urgent = match survival {
             Survival::Needs(checkpoint) => {
                 let known = inner.calls.entry(call).or_default();
                 known.checkpoint = Some((*checkpoint, Instant::now()));
+                let connected = known.is_connected();
                 inner.changed.insert(call);
+                if connected {
+                    inner.at_once.insert(call);
+                }
+                connected
             }
             Survival::Lost => {
                 let Some(known) = inner.calls.get_mut(&call) else { return };
                 known.checkpoint = None;
                 let told = std::mem::take(&mut known.told);
                 inner.release(call, told);
+                false
             }
             // Its record follows.
             Survival::Over => return,
-        }
+        };
         drop(inner);
+        if urgent {
+            self.urgent.notify_one();
+        }
         self.changed.notify_one();
     }
 
@@ -170,8 +203,10 @@ impl Checkpoints {
             let known = inner.calls.entry(record.call).or_default();
             (known.checkpoint, known.record) = (None, Some(Box::new(record.clone())));
             inner.changed.insert(record.call);
+            inner.at_once.insert(record.call);
         }
         drop(inner);
+        self.urgent.notify_one();
         self.changed.notify_one();
     }
 
@@ -264,33 +299,43 @@ impl Checkpoints {
     /// Sends for ever.
     pub(super) async fn send(&self, center: &Center, links: &Links) {
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut gathered = None;
         loop {
             tokio::select! {
-                () = self.changed.notified() => {}
+                () = self.urgent.notified() => self.say(Which::Urgent, links).await,
+                () = until(gathered) => {
+                    gathered = None;
+                    self.say(Which::All, links).await;
+                }
+                () = self.changed.notified(), if gathered.is_none() => {}
                 _ = sweep.tick() => self.sweep(|call| center.lives(call)),
             }
-            tokio::time::sleep(GATHER).await;
-            while let Some((letters, more)) = self.portion() {
-                let full = send(links, letters);
-                full.iter().for_each(|node| self.again(*node));
-                tokio::time::sleep(if full.is_empty() { PAUSE } else { FULL }).await;
-                if !more && full.is_empty() {
-                    break;
-                }
+            gathered = if lock(&self.inner).is_quiet() { None } else { gathered.or(Some(Instant::now() + GATHER)) };
+        }
+    }
+
+    async fn say(&self, which: Which, links: &Links) {
+        while let Some((letters, more)) = self.portion(which) {
+            let full = send(links, letters);
+            full.iter().for_each(|node| self.again(*node));
+            if !more && full.is_empty() {
+                return;
             }
+            tokio::time::sleep(if full.is_empty() { PAUSE } else { FULL }).await;
         }
     }
 
     /// Some of what has changed, and whether there is more; `None` when there is nothing.
-    fn portion(&self) -> Option<(Letters, bool)> {
+    fn portion(&self, which: Which) -> Option<(Letters, bool)> {
         let mut inner = lock(&self.inner);
         let mut letters = Letters::new();
         for node in std::mem::take(&mut inner.anew) {
             letters.entry(node).or_default().anew = true;
         }
-        let calls: Vec<CallId> = inner.changed.iter().take(AT_ONCE).copied().collect();
+        let calls: Vec<CallId> = inner.waiting(which).iter().take(AT_ONCE).copied().collect();
         for call in calls {
             inner.changed.remove(&call);
+            inner.at_once.remove(&call);
             let heirs = inner.heirs.of(call);
             let Some(known) = inner.calls.get_mut(&call) else { continue };
             let Some(checkpoint) = known.to_wire() else { continue };
@@ -307,7 +352,7 @@ impl Checkpoints {
         for (node, calls) in std::mem::take(&mut inner.ended) {
             letters.entry(node).or_default().ended = calls;
         }
-        (!letters.is_empty()).then(|| (letters, !inner.changed.is_empty()))
+        (!letters.is_empty()).then(|| (letters, !inner.waiting(which).is_empty()))
     }
 
     /// The edge may speak of a leg whose call has just ended, and a call while another edge takes it over.
@@ -318,6 +363,21 @@ impl Checkpoints {
         let before = std::mem::replace(&mut inner.gone, gone);
         let twice: Vec<CallId> = before.intersection(&inner.gone).copied().collect();
         twice.into_iter().for_each(|call| inner.forget(call));
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Of calls that have just been connected or have ended.
+    Urgent,
+    All,
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,7 +11,7 @@ const FARTHER: NodeId = NodeId(4);
 type Said = BTreeMap<NodeId, (Vec<(u64, bool, Option<u32>)>, Vec<u64>)>;
 
 fn said(checkpoints: &Checkpoints) -> Said {
-    let (letters, more) = checkpoints.portion().unwrap_or_default();
+    let (letters, more) = checkpoints.portion(Which::All).unwrap_or_default();
     assert!(!more);
     let call = |it: wire::Checkpoint| {
         let (before, bequest) = (it.before, Bequest::from_wire(it).unwrap());
