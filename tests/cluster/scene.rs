@@ -303,7 +303,7 @@ impl Scene {
     }
 
     /// Until every node takes calls and phones.
-    async fn until_all_ready(&self) -> Result<()> {
+    pub(crate) async fn until_all_ready(&self) -> Result<()> {
         let mut poll = tokio::time::interval(Duration::from_millis(20));
         let asking = async {
             for node in self.nodes.values() {

@@ -228,7 +228,7 @@ mod tests {
         let (woken, mut rings) = tokio::sync::mpsc::unbounded_channel();
         let owner = OwnerRef::begin(Ear(woken, clock), supervisor);
         let (mut alarm, began) = (Alarm::default(), clock.moment());
-        let mut set = |alarm: &mut Alarm, after| {
+        let set = |alarm: &mut Alarm, after| {
             alarm.set(Some(began + after), &bell, || Sleeper::Queue(owner.clone()));
         };
         set(&mut alarm, ms(7_000));

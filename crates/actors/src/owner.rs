@@ -26,6 +26,9 @@ pub(crate) trait Shell: Send + 'static {
     type Message: Send + 'static;
 
     fn handle(&mut self, myself: &OwnerRef<Self::Message>, message: Self::Message);
+
+    /// It ends, and handles nothing any more. Not called when it has failed.
+    fn end(&mut self) {}
 }
 
 /// What takes messages: an owner, or an actor of ractor.
@@ -88,7 +91,7 @@ impl<M: Send + 'static> OwnerRef<M> {
             (std::mem::replace(&mut mailbox.state, State::Ended), std::mem::take(&mut mailbox.waiting))
         };
         match state {
-            State::Idle => drop(self.shell().take()),
+            State::Idle => self.end(),
             // Its task ends it.
             State::Works | State::Ended => {}
         }
@@ -128,10 +131,17 @@ impl<M: Send + 'static> OwnerRef<M> {
             }
             (_, State::Ended) => {
                 drop(mailbox);
-                drop(self.shell().take());
+                self.end();
             }
         }
         None
+    }
+
+    fn end(&self) {
+        let shell = self.shell().take();
+        if let Some(mut shell) = shell {
+            shell.end();
+        }
     }
 
     /// A machine that fails takes nobody with it.

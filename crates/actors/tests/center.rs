@@ -396,6 +396,24 @@ fn title_while(may: &Arc<AtomicBool>) -> Title {
     Title::while_it_holds(Epoch(10), Arc::new(move || may.load(Ordering::SeqCst)))
 }
 
+// spec: PL-4: a quarter of an hour is not lost when another node becomes the owner, or this one stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pl_4_an_owner_that_ends_has_counted_what_its_agent_did() {
+    let anna = Subject::Agent(agent_id("anna"));
+    let spent = |node: &Node| {
+        let find = |books: &Books| books.whole().find(|(subject, _)| **subject == anna).map(|(_, sum)| sum.idle);
+        node.center.statistics().with(find).unwrap_or_default()
+    };
+    let node = node(&["anna"]).await;
+    node.phone("anna", true);
+    let ready = async || node.center.agent(&agent_id("anna")).await.ok().filter(|it| it.reachable_devices > 0);
+    until("she is ready", ready).await;
+    let before = spent(&node);
+    node.center.disown(node.center.owned()).await.unwrap();
+    assert!(spent(&node) > before, "{before}");
+    assert!(node.center.owned().is_empty());
+}
+
 // spec: TR-6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_break_is_saved_and_keeps_callers_waiting() {

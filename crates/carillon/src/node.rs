@@ -33,6 +33,9 @@ pub(crate) const NODE: NodeId = NodeId(1);
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);
 
+/// Owners that end before the disk has taken what they say: fewer than may wait for it.
+const OWNERS_AT_ONCE: usize = 4_000;
+
 /// Each run of a node may give so many epochs to owners that it starts and restarts.
 const EPOCHS_PER_RUN: u64 = 1 << 32;
 
@@ -156,7 +159,8 @@ impl Node {
         };
         let membership = member.as_ref().map(|member| member.membership.clone());
         let (writer, acd) = (store.writer(), roles.acd);
-        vitals.started(Parts { center: center.clone(), edge: edge.clone(), writer, membership, acd });
+        let (edge_too, settings) = (edge.clone(), opened.settings.clone());
+        vitals.started(Parts { center: center.clone(), edge: edge_too, writer, membership, settings, acd });
         let owners = match &member {
             Some(member) => Owners::Cluster(member.membership.clone()),
             None => Owners::Here(epoch),
@@ -196,12 +200,25 @@ impl Node {
                 tracing::warn!(legs = left.legs, "legs did not say goodbye in time");
             }
         }
+        end_owners(&self.center, &self.store).await;
         let served = match served {
             Some(served) => served.await.context("the API's task")?,
             None => Ok(()),
         };
         self.store.close().await.context("cannot close the call records")?;
         served.context("the API")
+    }
+}
+
+/// Ends all owners, so that what they have counted is kept.
+async fn end_owners(center: &Center, store: &Store) {
+    for portion in center.owned().chunks(OWNERS_AT_ONCE) {
+        if let Err(error) = center.disown(portion.to_vec()).await {
+            tracing::warn!(%error, "owners did not end: what they have counted last is lost");
+        }
+        if let Err(error) = store.writer().flush().await {
+            tracing::warn!(%error, "what agents have done last is not on the disk");
+        }
     }
 }
 

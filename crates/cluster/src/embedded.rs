@@ -130,6 +130,10 @@ impl Coordinator for Embedded {
         Ok(self.memory.with(|tree, _| tree.list(folder)))
     }
 
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        Ok(self.memory.with(|tree, _| tree.get(key)))
+    }
+
     fn follow(&self, folder: &Key) -> Feed {
         let (news, feed) = Feed::new();
         let (memory, folder) = (Arc::clone(&self.memory), folder.clone());

@@ -11,7 +11,7 @@ use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
 use tokio::sync::watch;
 
-use crate::coordinator::{Coordinator, Error, Feed, Key, LeaseId, Listing, News, Revision, Write};
+use crate::coordinator::{Coordinator, Entry, Error, Feed, Key, LeaseId, Listing, News, Revision, Write};
 use crate::memory::Memory;
 use crate::tree::Tree;
 
@@ -174,6 +174,10 @@ impl Coordinator for Reached {
 
     async fn list(&self, folder: &Key) -> Result<Listing, Error> {
         self.ask(|memory| Ok(memory.with(|tree, _| tree.list(folder)))).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.ask(|memory| Ok(memory.with(|tree, _| tree.get(key)))).await
     }
 
     fn follow(&self, folder: &Key) -> Feed {

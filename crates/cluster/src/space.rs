@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carillon_acd::ids::{Epoch, NodeId};
 
-use crate::coordinator::{Act, Coordinator, Error, Expect, Feed, Key, LeaseId, Listing, Revision, Write};
+use crate::coordinator::{Act, Coordinator, Entry, Error, Expect, Feed, Key, LeaseId, Listing, Revision, Write};
 use crate::member::Node;
 use crate::ownership::{ClaimAnswer, Tenure};
 use crate::picture::{ERA, Era};
@@ -203,6 +203,14 @@ impl Folder {
     /// Those of [`Coordinator::list`].
     pub async fn list(&self) -> Result<Listing, Error> {
         self.coordinator.list(&self.key).await
+    }
+
+    /// What stands in one name of the folder.
+    ///
+    /// # Errors
+    /// Those of [`Coordinator::get`].
+    pub async fn get(&self, name: &str) -> Result<Option<Entry>, Error> {
+        self.coordinator.get(&self.key.join(name)).await
     }
 
     /// Everything in the folder, then each change.

@@ -166,6 +166,10 @@ impl Tree {
         Listing { revision: self.revision, entries: entries.cloned().collect() }
     }
 
+    pub(crate) fn get(&self, key: &Key) -> Option<Entry> {
+        self.entries.get(key).cloned()
+    }
+
     /// The changes below a folder after a revision; `None` when some of them are forgotten, or that revision never was.
     pub(crate) fn changes(&self, folder: &Key, after: Revision) -> Option<Vec<Change>> {
         let concerns = |change: &&Change| match change {

@@ -117,6 +117,107 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// How many sums there are.
+    pub(super) const SUMS: usize = 16 + FlowOut::ALL.len();
+
+    /// All of them, in one order.
+    pub(super) fn sums(&self) -> [u64; Self::SUMS] {
+        let Tally {
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            flow_outs: [a, b, c, d, e, f, g, h],
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        } = *self;
+        [
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        ]
+    }
+
+    /// What [`Tally::sums`] gave.
+    pub(super) const fn from_sums(sums: [u64; Self::SUMS]) -> Self {
+        let [
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        ] = sums;
+        Tally {
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            flow_outs: [a, b, c, d, e, f, g, h],
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        }
+    }
+
     /// Flow-outs of all reasons.
     pub fn flowed_out(&self) -> u64 {
         self.flow_outs.iter().sum()
