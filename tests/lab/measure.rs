@@ -6,12 +6,14 @@ use std::time::Duration;
 use carillon_tests::audio::Pause;
 use tokio::time::Instant;
 
-use crate::journal::{Caller, Facts, Hearing, Talk};
+use crate::journal::{Caller, CallerEnd, Facts, Hearing, Talk};
 use crate::world::voice;
 
 /// Between the ring at an agent's and his voice at the caller's ear the stream changes; pauses there are no pauses of music.
 const BEFORE_RING: Duration = Duration::from_millis(50);
 const AFTER_ANSWER: Duration = Duration::from_secs(1);
+/// So long a take-over may take; who hangs up before need not have heard anything again.
+const TAKE_OVER: Duration = Duration::from_secs(5);
 
 /// All facts of a run, put in order.
 pub(crate) struct Seen {
@@ -160,13 +162,13 @@ impl Seen {
             let Some(caller) = self.callers.get(&talk.number).filter(|caller| caller.edge == edge) else { continue };
             // Who hung up in that moment did not notice anything.
             let soon = moment + Duration::from_millis(300);
-            let ended = talk.hung_up.unwrap_or(talk.ended).min(talk.ended);
-            let went_on = talk.answered.is_some_and(|at| at + AFTER_ANSWER < moment) && ended > soon;
+            let went_on = talk.answered.is_some_and(|at| at + AFTER_ANSWER < moment) && talk.ended > soon;
             if !went_on || caller.ended < soon {
                 continue;
             }
             match (heard_again(&talk.heard, moment), heard_again(&caller.heard, moment)) {
                 (Some(agent), Some(caller)) => back.push(agent.max(caller)),
+                _ if talk.hung_up.is_some_and(|at| at < moment + TAKE_OVER) || gave_up(caller, moment) => {}
                 (Some(_) | None, None) | (None, Some(_)) => lost.push(talk),
             }
         }
@@ -185,6 +187,7 @@ impl Seen {
             }
             match heard_again(&caller.heard, moment) {
                 Some(after) => back.push(after),
+                None if gave_up(caller, moment) => {}
                 None => lost += 1,
             }
         }
@@ -203,6 +206,11 @@ impl Seen {
         });
         crossed.count()
     }
+}
+
+/// Whether a caller hung up himself before a take-over had to be over.
+fn gave_up(caller: &Caller, moment: Instant) -> bool {
+    matches!(caller.end, CallerEnd::ByHimself) && caller.ended < moment + TAKE_OVER
 }
 
 /// Whether this pause of a caller's belongs to the way into a conversation, or to the conversation.
@@ -234,7 +242,6 @@ pub(crate) fn percentile(sorted: &[Duration], part: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::CallerEnd;
 
     fn talk(agent: &str, number: &str, from: Instant, times: [u64; 3]) -> Talk {
         let [rang, answered, ended] = times.map(|ms| from + Duration::from_millis(ms));
@@ -308,6 +315,10 @@ mod tests {
         let mut lost = caller("2", 1, from, &[]);
         lost.heard.between = Some((from, from + Duration::from_secs(5)));
         let callers = vec![caller("1", 1, from, &[(4_980, 3_020)]), lost];
+        let mut impatient = caller("3", 1, from, &[]);
+        impatient.heard.between = Some((from, from + Duration::from_secs(5)));
+        (impatient.end, impatient.ended) = (CallerEnd::ByHimself, from + Duration::from_secs(9));
+        let callers = callers.into_iter().chain([impatient]).collect();
         let seen = Seen::from(Facts { callers, talks: vec![], late: vec![] });
         let moment = from + Duration::from_secs(5);
         assert_eq!(seen.music_back(1, moment), (vec![Duration::from_secs(3)], 1));

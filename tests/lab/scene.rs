@@ -1,5 +1,6 @@
 //! One cluster with its phones, and what is done with it for one repeat of a fault: load, fault, rest, empty, check.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -273,7 +274,6 @@ impl Scene {
     /// after their calls' ends.
     async fn records(&self, seen: &Seen) -> Result<Vec<(u8, Record)>> {
         let prefix = World::prefix();
-        let expected = seen.callers.values().filter(|caller| caller.answered.is_some()).count();
         let began = Instant::now();
         loop {
             let mut all: Vec<(u8, Record)> = Vec::new();
@@ -282,7 +282,9 @@ impl Scene {
                 let own = own.into_iter().filter(|record| record.caller.number.starts_with(&prefix));
                 all.extend(own.map(|record| (node.number, record)));
             }
-            if all.len() >= expected || began.elapsed() > WRITTEN {
+            let known: HashSet<&str> = all.iter().map(|(_, record)| record.caller.number.as_str()).collect();
+            let mut taken = seen.callers.values().filter(|caller| caller.answered.is_some());
+            if taken.all(|caller| known.contains(caller.number.as_str())) || began.elapsed() > WRITTEN {
                 return Ok(all);
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
