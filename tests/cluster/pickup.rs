@@ -25,6 +25,9 @@ async fn tr_4_a_code_takes_what_rings_at_another_node() -> Result<()> {
     let mut anna = scene.agent(1, "anna", ANNA, Answering::Never).await?;
     let mut ivan = scene.agent(2, "ivan", IVAN, Answering::After(Duration::ZERO)).await?;
 
+    // Who is not known to be free yet is passed over.
+    scene.until_free("support", 2).await?;
+
     // Both calls are at his node: the one with which he asks becomes the one that he gets.
     let caller = scene.call(2, "+33600000001", CALLER).await?;
     let rang = anna.next_call(SOON).await?;
@@ -34,7 +37,7 @@ async fn tr_4_a_code_takes_what_rings_at_another_node() -> Result<()> {
     hear_each_other((&caller, CALLER), (&code, IVAN)).await?;
     code.hang_up().await?;
     caller.ended(SOON).await?;
-    scene.until_idle("ivan").await?;
+    scene.until_free("support", 2).await?;
 
     // What rings is at another: his phone rings for the caller. The call with which he asked is told so when it has waited
     // for long enough to be taken over.

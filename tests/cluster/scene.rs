@@ -223,6 +223,13 @@ impl Scene {
         self.until(&what, &["get", "queues", "-o", "json"], waiting).await
     }
 
+    /// Until the owner of a queue knows that so many agents are free.
+    pub(crate) async fn until_free(&self, name: &str, count: usize) -> Result<()> {
+        let what = format!("{count} agents are free");
+        let free = |all: &[Value]| named(all, name).filter(|it| it["free"] == count).map(drop);
+        self.until(&what, &["get", "queues", "-o", "json"], free).await
+    }
+
     /// Until the owner of an agent says that this happens to her.
     pub(crate) async fn until_activity(&self, name: &str, activity: &str) -> Result<()> {
         let what = format!("{name} is {activity}");

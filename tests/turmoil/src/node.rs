@@ -63,12 +63,12 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
 
 /// Somebody drains the node, and asks again while the coordinator does not answer.
 async fn drain(world: Arc<World>, space: Space, me: NodeId) {
-    // An earlier run may have been drained.
-    let mut drains = !world.is_to_drain(me);
+    // An earlier run may have been drained, and what got no answer may have been done.
+    let mut drains = None;
     loop {
         let wanted = world.is_to_drain(me);
-        if wanted != drains && space.drain(me, wanted).await.is_ok() {
-            drains = wanted;
+        if drains != Some(wanted) {
+            drains = space.drain(me, wanted).await.is_ok().then_some(wanted);
         }
         tokio::time::sleep(MOMENT).await;
     }

@@ -162,6 +162,13 @@ impl Checkpoints {
     }
 
     /// For the first heir of a call, to go on with it now: `None` without an heir or without what it needs of the legs.
+    /// Whether there is an heir to hand it to.
+    pub(super) fn has_heir(&self, call: CallId) -> bool {
+        let inner = lock(&self.inner);
+        let [first, _] = inner.heirs.of(call);
+        first.is_some() && inner.calls.contains_key(&call)
+    }
+
     pub(super) fn hand_over(&self, checkpoint: &Checkpoint) -> Option<(NodeId, wire::Checkpoint)> {
         let inner = lock(&self.inner);
         let [first, _] = inner.heirs.of(checkpoint.call());

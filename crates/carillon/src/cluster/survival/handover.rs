@@ -1,12 +1,14 @@
 //! Handing calls over while the edge lives (Spec: CL-6): by the same means as when it dies, but with what is true now, and to
 //! an heir that is asked.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use carillon_acd::ids::CallId;
 use carillon_acd::view::Stage;
 use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Estate, lock};
 
@@ -15,43 +17,63 @@ use super::{Estate, lock};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two rounds over the callers who wait: somebody's phone may have stopped ringing.
 const ROUND: Duration = Duration::from_millis(500);
+/// So long nobody tries again to hand over who was not taken.
+const PEACE: Duration = Duration::from_secs(8);
 /// Callers who are handed over at a time.
 const AT_ONCE: usize = 64;
 
+/// What has become of a call that was to be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handed {
+    /// Another edge has it.
+    Over,
+    /// It was not stopped.
+    Stays,
+    /// It was stopped, and no heir has taken it.
+    InVain,
+}
+
 impl Estate {
-    /// Hands a call over; `true` when another edge has it. It stays where it is while a phone rings for it, and when no edge can
-    /// take it.
-    pub(in crate::cluster) async fn hand_over(&self, call: CallId) -> bool {
-        let Some(parts) = self.0.parts.get() else { return false };
-        let Ok(Some(checkpoint)) = parts.center.hand_over(call, PATIENCE).await else { return false };
-        let Some((heir, checkpoint)) = self.0.checkpoints.hand_over(&checkpoint) else { return false };
+    /// Hands a call over. It stays where it is while a phone rings for it, and when no edge can take it.
+    async fn hand_over(&self, call: CallId) -> Handed {
+        // Who has no heir does not stop for it.
+        let Some(parts) = self.0.parts.get().filter(|_| self.0.checkpoints.has_heir(call)) else {
+            return Handed::Stays;
+        };
+        let Ok(Some(checkpoint)) = parts.center.hand_over(call, PATIENCE).await else { return Handed::Stays };
+        let Some((heir, checkpoint)) = self.0.checkpoints.hand_over(&checkpoint) else { return Handed::InVain };
         let (tell, told) = oneshot::channel();
         lock(&self.0.handing).insert(call, tell);
         let message = wire::Checkpoints { calls: vec![checkpoint], ..Default::default() };
         let sent = parts.links.send(heir, Wire::Checkpoints(message).into());
         let done = sent.is_ok() && tokio::time::timeout(PATIENCE, told).await.is_ok_and(|told| told.is_ok());
         lock(&self.0.handing).remove(&call);
-        done
+        if done { Handed::Over } else { Handed::InVain }
     }
 
-    /// Hands over everybody who waits in a queue, again and again.
+    /// Hands over everybody who waits in a queue, again and again. Whom no heir has taken is left in peace for a while: he
+    /// accepts no offer while he is handed over.
     pub(in crate::cluster) async fn hand_over_waiting(&self) {
+        let mut not_taken: HashMap<CallId, Instant> = HashMap::new();
         loop {
+            let now = Instant::now();
+            not_taken.retain(|_, until| now < *until);
             if let Some(parts) = self.0.parts.get() {
                 let calls = parts.center.calls().await;
-                let waiting: Vec<CallId> =
-                    calls.into_iter().filter(|call| call.stage == Stage::Waiting).map(|call| call.call).collect();
+                let waiting = calls.into_iter().filter(|call| call.stage == Stage::Waiting).map(|call| call.call);
+                let waiting: Vec<CallId> = waiting.filter(|call| !not_taken.contains_key(call)).collect();
                 for calls in waiting.chunks(AT_ONCE) {
                     let handed: Vec<_> = calls
                         .iter()
                         .map(|call| {
                             let (estate, call) = (self.clone(), *call);
-                            tokio::spawn(async move { estate.hand_over(call).await })
+                            (call, tokio::spawn(async move { estate.hand_over(call).await }))
                         })
                         .collect();
-                    for handed in handed {
-                        // Who was not handed over is tried again.
-                        let _ = handed.await;
+                    for (call, handed) in handed {
+                        if handed.await.is_ok_and(|handed| handed == Handed::InVain) {
+                            not_taken.insert(call, Instant::now() + PEACE);
+                        }
                     }
                 }
             }
