@@ -2,10 +2,11 @@
 //! silent; when frames come late, because packets are lost and TCP waits before it repeats them, each frame goes over all of
 //! them at once, and the fastest counts (`order.rs`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use prost::Message;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ use super::wire::{Envelope, Frame};
 pub(super) const FURTHER: u32 = 2;
 /// Frames that wait for a further connection. When more do, it does not help, and is closed.
 const LENGTH: usize = 256;
+/// A frame of more bytes goes over the first connection alone: what waits for another one is bounded in bytes too.
+const SMALL: usize = 16 * 1024;
 /// For how long after a late frame everything is sent several times.
 const DOUBLING: Duration = Duration::from_secs(10);
 
@@ -26,7 +29,9 @@ pub(super) struct Lanes {
     /// The link's name, which both sides know.
     pub(super) link: u64,
     began: Instant,
-    further: Mutex<[Option<Further>; FURTHER as usize]>,
+    further: Mutex<[Option<Sender<Frame>>; FURTHER as usize]>,
+    /// What comes before the link is up, or after its end, is not for it.
+    live: AtomicBool,
     incoming: Mutex<Incoming>,
     /// Until when everything is sent several times, in microseconds since `began`.
     doubling: AtomicU64,
@@ -36,25 +41,19 @@ pub(super) struct Lanes {
     heard: AtomicU64,
 }
 
-/// A further connection that is open.
-struct Further {
-    frames: Sender<Frame>,
-}
-
 struct Incoming {
-    /// What comes before the link is up, or after its end, is not for it.
-    live: bool,
     order: Order,
     lateness: Lateness,
 }
 
 impl Lanes {
     pub(super) fn new(link: u64) -> Self {
-        let incoming = Incoming { live: false, order: Order::new(), lateness: Lateness::new() };
+        let incoming = Incoming { order: Order::new(), lateness: Lateness::new() };
         Lanes {
             link,
             began: Instant::now(),
             further: Mutex::default(),
+            live: AtomicBool::new(false),
             incoming: Mutex::new(incoming),
             doubling: AtomicU64::new(0),
             telling: AtomicU64::new(0),
@@ -68,12 +67,12 @@ impl Lanes {
 
     /// The link is up.
     pub(super) fn begin(&self) {
-        self.incoming.lock().unwrap_or_else(PoisonError::into_inner).live = true;
+        self.live.store(true, Ordering::Relaxed);
     }
 
     /// It is not any more: its further connections are closed.
     pub(super) fn end(&self) {
-        self.incoming.lock().unwrap_or_else(PoisonError::into_inner).live = false;
+        self.live.store(false, Ordering::Relaxed);
         *self.further.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
     }
 
@@ -83,14 +82,14 @@ impl Lanes {
         let mut further = self.further.lock().unwrap_or_else(PoisonError::into_inner);
         let place = further.get_mut(usize::try_from(lane.checked_sub(1)?).ok()?)?;
         let (frames, receiver) = mpsc::channel(LENGTH);
-        *place = Some(Further { frames });
+        *place = Some(frames);
         Some(receiver)
     }
 
     /// How many further connections are open.
     pub(super) fn opened(&self) -> usize {
         let further = self.further.lock().unwrap_or_else(PoisonError::into_inner);
-        further.iter().flatten().filter(|lane| !lane.frames.is_closed()).count()
+        further.iter().flatten().filter(|frames| !frames.is_closed()).count()
     }
 
     /// Whether everything is sent several times at this moment.
@@ -103,10 +102,10 @@ impl Lanes {
         let now = micros(self.now());
         frame.sent = now + 1;
         frame.late = now < self.telling.load(Ordering::Relaxed);
-        if now < self.doubling.load(Ordering::Relaxed) {
+        if now < self.doubling.load(Ordering::Relaxed) && frame.encoded_len() <= SMALL {
             let mut further = self.further.lock().unwrap_or_else(PoisonError::into_inner);
             for place in &mut *further {
-                match place.as_ref().map(|lane| lane.frames.try_send(frame.clone())) {
+                match place.as_ref().map(|frames| frames.try_send(frame.clone())) {
                     Some(Ok(())) => add(&peer.doubled, frame.envelopes.len()),
                     Some(Err(_)) => *place = None,
                     None => {}
@@ -123,7 +122,7 @@ impl Lanes {
     /// Takes in a frame of the first connection or of a further one; `deliver` gets the envelopes whose turn it is.
     pub(super) fn take(&self, is_first: bool, frame: Frame, peer: &Peer, deliver: impl FnMut(Envelope)) {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        if !incoming.live {
+        if !self.live.load(Ordering::Relaxed) {
             return;
         }
         self.notice(is_first, &frame, &mut incoming.lateness);
