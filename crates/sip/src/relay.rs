@@ -32,7 +32,7 @@ enum Place {
 }
 
 /// Seals flows with the secret of one process.
-#[derive(Clone, Clone)]
+#[derive(Clone)]
 pub struct Seal {
     secret: [u8; 32],
 }
