@@ -24,6 +24,7 @@ use crate::configuration::{self, Authority, Live, Owners, everything};
 use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
+use crate::seal;
 use crate::vitals::{Parts, Vitals};
 use crate::wishes::Wishes;
 
