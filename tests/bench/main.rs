@@ -56,7 +56,8 @@ enum What {
     },
     /// Time to start, and memory of a center in which nothing happens.
     Startup,
-    /// A large center, alone and as a cluster of three nodes of which one is killed: start, memory, take-over.
+    /// A large center, alone and as a cluster of three nodes of which one is killed: start, memory, take-over; and
+    /// changes of its configuration.
     Scale {
         /// Queues, each with a number.
         #[arg(long, default_value_t = 10_000)]

@@ -27,6 +27,9 @@ const fn measure(name: &'static str, unit: &'static str, budget: f64, aim: f64) 
 
 const ALONE_START: Measure = measure("alone: start until it takes calls", "s", 5.0, 2.0);
 const ALONE_MEMORY: Measure = measure("alone: memory", "MB", 300.0, 250.0);
+const APPLY_ALL: Measure = measure("alone: apply of all to an empty node", "s", 10.0, 4.0);
+const APPLY_MEMORY: Measure = measure("alone: memory after it, and changes", "MB", 300.0, 250.0);
+const APPLY_ONE: Measure = measure("alone: apply of one queue that changes", "s", 1.0, 0.3);
 const NODE_START: Measure = measure("of three: start of a node until it takes calls", "s", 5.0, 2.0);
 const NODE_OWNED: Measure = measure("of three: start of the first until all have an owner", "s", 5.0, 3.0);
 const NODE_MEMORY: Measure = measure("of three: memory of the largest node", "MB", 300.0, 150.0);
@@ -81,6 +84,7 @@ pub(crate) async fn scale(figures: &mut Figures, size: Size) -> Result<()> {
     figures.begin("scale");
     let yaml = center(size);
     alone(figures, &yaml).await?;
+    changes(figures, &yaml).await?;
     cluster(figures, &yaml, size).await
 }
 
@@ -95,6 +99,37 @@ async fn alone(figures: &mut Figures, yaml: &str) -> Result<()> {
     figures.add(ALONE_MEMORY, megabytes(after.resident));
     let idle = (after.cpu - before.cpu).as_secs_f64() * 10.0;
     figures.note(format!("alone: {:.2} s of CPU to start, then {idle:.1} % of a core", start.as_secs_f64()));
+    node.stop().await.map(drop)
+}
+
+/// What it takes to bring all of it into a node that runs, and then to change one queue, five times.
+async fn changes(figures: &mut Figures, yaml: &str) -> Result<()> {
+    let empty = "kind: Tenant\nname: default\nspec:\n  display_name: Large\n".to_owned();
+    let node = Carillon::start(Launch::serve(Block::fresh(), empty)).await?;
+    let folder = tempfile::tempdir().context("a temporary folder")?;
+    let apply = async |text: &str| {
+        let file = folder.path().join("change.yaml");
+        std::fs::write(&file, text).context("the change")?;
+        let (before, began) = (node.usage()?.cpu, Instant::now());
+        let said = node.cli(&["apply", "-f", file.to_str().context("a path in UTF-8")?]).await?;
+        ensure!(!said.contains("nothing to change"), "{said}");
+        anyhow::Ok((began.elapsed().as_secs_f64(), node.usage()?.cpu - before))
+    };
+    let (all, cpu) = apply(yaml).await?;
+    figures.add(APPLY_ALL, all);
+    let (mut one, mut cpus) = (Vec::new(), Duration::ZERO);
+    for rings in 5..10 {
+        let (took, cpu) =
+            apply(&format!("kind: Queue\nname: q7\nspec: {{ agents: [a1, a2], rings: {rings} }}\n")).await?;
+        one.push(took);
+        cpus += cpu;
+    }
+    one.sort_by(f64::total_cmp);
+    figures.add(APPLY_ONE, one[one.len() / 2]);
+    pass(SETTLED).await;
+    figures.add(APPLY_MEMORY, megabytes(node.usage()?.resident));
+    let (all, one) = (cpu.as_secs_f64(), cpus.as_secs_f64() / 5.0);
+    figures.note(format!("apply: {all:.2} s of CPU for all, {:.0} ms for one queue", one * 1e3));
     node.stop().await.map(drop)
 }
 

@@ -106,7 +106,7 @@ async fn calls_at(rate: u64, seconds: u64, talk_ms: u64) -> Result<(f64, Vec<f64
     let (warm_up, calls) = (3 * rate, seconds * rate);
     let longest = Duration::from_secs(seconds + talk_ms / 1000 + 60);
     bench.callers("caller.xml", warm_up, rate)?.key("sdport", AUDIO_PORT).run(longest).await?.all_of(warm_up)?;
-    let (idle, _) = over(&bench.center, 2).await?;
+    let (idle, _) = over(&bench.center, 6).await?;
     let (before, began) = (bench.center.usage()?, Instant::now());
     bench.callers("caller.xml", calls, rate)?.key("sdport", AUDIO_PORT).run(longest).await?.all_of(calls)?;
     let spent = (bench.center.usage()?.cpu - before.cpu).as_secs_f64() - idle * began.elapsed().as_secs_f64();

@@ -191,9 +191,50 @@ async fn of_two_changes_at_once_each_is_whole_or_refused() -> Result<()> {
 async fn nodes_that_nobody_has_configured_wait_for_the_first_configuration() -> Result<()> {
     let (scene, block) = Scene::unconfigured().await?;
     ensure!(scene.cli(1, &["get", "config"]).await?.contains("nothing is configured"));
+    let (status, why) = scene.node(3).get("/healthz/ready").await?;
+    ensure!(status == 503 && why.contains("no configuration yet"), "{status}: {why}");
     scene.apply(2, &Scene::center(block).yaml(), &[]).await?;
     scene.until_all_own().await?;
+    scene.until_all_ready().await?;
     let (mut anna, callers) = one_talks_and_the_others_wait(&scene, 3, 1).await?;
     are_served_in_order(&mut anna, callers).await?;
+    scene.stop().await
+}
+
+/// A node without phones looks no password up, so it takes a change that the edge cannot use.
+#[tokio::test]
+async fn a_node_that_cannot_use_a_change_goes_on_and_says_so() -> Result<()> {
+    let scene = Scene::start_with(&[(1, "[acd, api]"), (2, "[edge, api]")]).await?;
+    let bob = |password: &str| {
+        format!("kind: Agent\nname: bob\nspec: {{ devices: [{{ username: bob, password: {password} }}] }}\n")
+    };
+    let said = scene.apply(1, &bob("{ file: /nowhere/bob }"), &[]).await?;
+    ensure!(said.contains("1 added"), "{said}");
+    let refuses = |nodes: &[serde_json::Value]| {
+        let edge = nodes.iter().find(|node| node["node"] == 2)?;
+        edge["configuration"]["refused"].as_str().filter(|why| why.contains("/nowhere/bob")).map(str::to_owned)
+    };
+    scene.until("the edge says so", &["nodes", "-o", "json"], refuses).await?;
+    let shown = scene.cli(1, &["nodes"]).await?;
+    ensure!(shown.contains("old configuration") && shown.contains("node 2 goes on with revision"), "{shown}");
+    let (status, why) = scene.node(2).get("/healthz/ready").await?;
+    ensure!(status == 200 && why.contains("is not in force here"), "{status}: {why}");
+    let (_, metrics) = scene.node(2).get("/metrics").await?;
+    let figure = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|figure| figure.parse::<f64>().ok())
+    };
+    let (used, newest) = (figure("carillon_configuration_revision"), figure("carillon_configuration_newest_revision"));
+    ensure!(used.is_some() && used < newest, "{used:?}, {newest:?}");
+    let (mut anna, callers) = one_talks_and_the_others_wait(&scene, 2, 1).await?;
+    are_served_in_order(&mut anna, callers).await?;
+
+    scene.apply(1, &bob("{ plain: bob-secret }"), &[]).await?;
+    let takes = |nodes: &[serde_json::Value]| {
+        let edge = nodes.iter().find(|node| node["node"] == 2)?;
+        (edge["configuration"]["refused"] == "").then_some(())
+    };
+    scene.until("the edge has it", &["nodes", "-o", "json"], takes).await?;
+    scene.agent(2, "bob", BOB, Answering::Never).await?;
     scene.stop().await
 }

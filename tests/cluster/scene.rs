@@ -274,6 +274,14 @@ impl Scene {
         records::all(node, 0, SOON).await
     }
 
+    /// Of how many calls a node has the record on its disk.
+    pub(crate) async fn records_on_disk(&self, node: u8) -> Result<usize> {
+        let data = self.node(node).data();
+        let data = data.to_str().context("a path in UTF-8")?;
+        let json = self.cli(node, &["records", "--data", data, "--limit", "0", "-o", "json"]).await?;
+        Ok(records::read(&json)?.len())
+    }
+
     /// The records of all living nodes but one, once there are so many.
     pub(crate) async fn all_records_but(&self, sleeps: u8, count: usize) -> Result<()> {
         let awake = self.nodes.iter().find(|(node, _)| **node != sleeps).context("nobody is awake")?;
@@ -282,14 +290,20 @@ impl Scene {
 
     /// Starts a node again that was killed, without what it had on its disk.
     pub(crate) async fn again(&mut self, node: u8) -> Result<()> {
+        self.again_with(node, &[]).await
+    }
+
+    /// The same with more options of the command line, and their values.
+    pub(crate) async fn again_with(&mut self, node: u8, options: &[(&str, &str)]) -> Result<()> {
         let launch = Launch::member(self.block, self.center.clone(), node, self.etcd.endpoints());
+        let launch = options.iter().fold(launch, |launch, (name, value)| launch.option(name, value));
         self.nodes.insert(node, Carillon::start(launch).await?);
         self.until_all_linked().await?;
         self.until_all_ready().await
     }
 
     /// Until every node takes calls and phones.
-    async fn until_all_ready(&self) -> Result<()> {
+    pub(crate) async fn until_all_ready(&self) -> Result<()> {
         let mut poll = tokio::time::interval(Duration::from_millis(20));
         let asking = async {
             for node in self.nodes.values() {

@@ -156,6 +156,79 @@ async fn cl_4_a_call_that_ends_twice_has_one_record() -> Result<()> {
     scene.stop().await
 }
 
+// spec: CL-4, PL-6: whether the heirs have heard of its end or not.
+#[tokio::test]
+async fn cl_4_a_call_that_ends_right_before_the_kill_has_its_record() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    // Heirs hear of an end within 30 ms, and the disk has the record after some 200 ms.
+    for (n, before) in [0, 80].into_iter().enumerate() {
+        let (_anna, hers, callers) = a_talk_and_a_queue(&scene, 2, 1, 0).await?;
+        callers[0].hang_up().await?;
+        tokio::time::sleep(Duration::from_millis(before)).await;
+        scene.kill(1).await?;
+        hers.ended(TAKEN_OVER).await?;
+        let records = scene.all_records(n + 1).await?;
+        ensure!(records[0].outcome == "answered", "{before} ms: {records:?}");
+        scene.until_idle("anna").await?;
+        scene.again(1).await?;
+    }
+    scene.stop().await
+}
+
+// spec: CL-4, PL-6: the heir writes the record of an edge that was only asleep, which then writes it too, and removes it.
+#[tokio::test]
+async fn cl_4_a_record_that_was_written_twice_stays_with_the_heir() -> Result<()> {
+    let scene = Scene::start().await?;
+    let (edge, phone) = (1, 2);
+    let (_anna, hers, callers) = a_talk_and_a_queue(&scene, phone, edge, 0).await?;
+    callers[0].hang_up().await?;
+    hers.ended(SOON).await?;
+    // Its heirs have the record, and its disk has not.
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    scene.signal(edge, "STOP").await?;
+    scene.all_records_but(edge, 1).await?;
+    scene.signal(edge, "CONT").await?;
+    scene.until_all_linked().await?;
+    let next = scene.call(edge, "+33600000001", tone(1)).await?;
+    scene.until_waiting("support", 0).await?;
+    next.hang_up().await?;
+    let records = scene.all_records(2).await?;
+    ensure!(records[1].caller.number == "+33600000001", "{records:?}");
+    let mut on_disks = 0;
+    for node in scene.nodes() {
+        on_disks += scene.records_on_disk(node).await?;
+    }
+    ensure!(on_disks == 2, "{on_disks} records of two calls");
+    scene.stop().await
+}
+
+// spec: CL-4, CL-3: its user hears nobody, and must not have to hang up.
+#[tokio::test]
+async fn cl_4_a_phone_that_answers_a_sleeping_edge_is_hung_up_when_it_wakes() -> Result<()> {
+    let scene = Scene::start().await?;
+    let edge = scene.another_than(&[scene.owner("anna").await?]);
+    let phone = scene.another_than(&[edge]);
+    let mut anna = scene.agent(phone, "anna", ANNA, Answering::Never).await?;
+    let caller = scene.call(edge, "+33600000000", CALLER).await?;
+    let first = anna.next_call(SOON).await?;
+    caller.audio().hears_anything(SOON).await?;
+    scene.signal(edge, "STOP").await?;
+    let answering = first.clone();
+    let answers = tokio::spawn(async move { answering.answer().await });
+    let again = anna.next_call(TAKEN_OVER).await?;
+    again.answer().await?;
+    hear_each_other((&caller, CALLER), (&again, ANNA)).await?;
+    scene.signal(edge, "CONT").await?;
+    ensure!(!first.ended(TAKEN_OVER).await?.by_us);
+    // Nobody may have acknowledged its answer in time.
+    answers.await?.ok();
+    hear_each_other((&caller, CALLER), (&again, ANNA)).await?;
+    caller.hang_up().await?;
+    scene.until_idle("anna").await?;
+    scene.all_records(1).await?;
+    scene.stop().await
+}
+
 // spec: CL-4, CL-3
 #[tokio::test]
 async fn cl_4_an_agent_who_rang_for_a_call_of_a_dead_edge_rings_again() -> Result<()> {
@@ -228,6 +301,28 @@ async fn cl_6_a_node_that_is_terminated_hands_its_waiting_callers_over() -> Resu
     let ending = scene.let_go(edge)?;
     are_served_in_order(&mut anna, &callers).await?;
     ending.ended("a node without calls", SOON).await?;
+    scene.until_idle("anna").await?;
+    scene.stop().await
+}
+
+// spec: CL-6: a conversation that outlasts the drain's limit goes on at another edge, and is counted once.
+#[tokio::test]
+async fn cl_6_a_conversation_outlives_the_drains_limit() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let edge = 1;
+    scene.kill(edge).await?;
+    scene.again_with(edge, &[("--drain-limit", "2s")]).await?;
+    let (_anna, hers, callers) = a_talk_and_a_queue(&scene, 3, edge, 0).await?;
+    scene.signal(edge, "TERM").await?;
+    let ending = scene.let_go(edge)?;
+    both_have_moved(&callers[0], &hers).await?;
+    ending.ended("a node whose calls have moved", SOON).await?;
+    hear_each_other((&callers[0], CALLER), (&hers, ANNA)).await?;
+    scene.until_activity("anna", "talking").await?;
+    callers[0].hang_up().await?;
+    ensure!(!hers.ended(SOON).await?.by_us);
+    let records = scene.all_records(1).await?;
+    ensure!(records[0].transitions.iter().filter(|it| it.event == "moved").count() == 1, "{records:?}");
     scene.until_idle("anna").await?;
     scene.stop().await
 }

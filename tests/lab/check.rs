@@ -183,12 +183,14 @@ fn double(seen: &Seen) -> Vec<String> {
     found
 }
 
-/// Spec: CL-3: never two calls at one agent. A phone that rang when the edge of its call died goes on ringing, because only
-/// that edge could have stopped it; whoever picks it up hears nothing.
+/// Spec: CL-3: never two calls at one agent. A phone that rang when the edge of its call died, or its own through which it rang,
+/// goes on ringing, because only that edge could have stopped it; whoever picks it up hears nothing.
 fn disturbed(seen: &Seen, excuse: Option<Excuse>) -> Vec<String> {
     let is_ghost = |talk: &Talk| {
         let edge = seen.callers.get(&talk.number).map(|caller| caller.edge);
-        talk.heard.between.is_none() && excuse.is_some_and(|excuse| edge == Some(excuse.edge) && talk.rang < excuse.at)
+        let interrupted =
+            |excuse: Excuse| [edge, Some(talk.edge)].contains(&Some(excuse.edge)) && talk.rang < excuse.at;
+        talk.heard.between.is_none() && excuse.is_some_and(interrupted)
     };
     let mut found = Vec::new();
     let mut busy: HashMap<&str, &Talk> = HashMap::new();

@@ -160,7 +160,8 @@ impl Seen {
             let Some(caller) = self.callers.get(&talk.number).filter(|caller| caller.edge == edge) else { continue };
             // Who hung up in that moment did not notice anything.
             let soon = moment + Duration::from_millis(300);
-            let went_on = talk.answered.is_some_and(|at| at + AFTER_ANSWER < moment) && talk.ended > soon;
+            let ended = talk.hung_up.unwrap_or(talk.ended).min(talk.ended);
+            let went_on = talk.answered.is_some_and(|at| at + AFTER_ANSWER < moment) && ended > soon;
             if !went_on || caller.ended < soon {
                 continue;
             }

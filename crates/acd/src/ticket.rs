@@ -27,6 +27,8 @@ pub struct Ticket {
     pub queue: QueueId,
     /// `None` on the first entry.
     pub sequence: Option<Sequence>,
+    /// How often the call has been taken over by another edge (Spec: CL-4).
+    pub moves: u32,
     /// Higher is served earlier; 0 is ordinary. Spec: QU-7, QU-12.
     pub priority: i32,
     /// What he needs of his agent, where the queue goes by skills (Spec: QU-5).
@@ -57,6 +59,7 @@ impl Ticket {
             call,
             queue,
             sequence: None,
+            moves: 0,
             priority: 0,
             skills: Skills::default(),
             waited: Duration::ZERO,

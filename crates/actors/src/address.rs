@@ -16,6 +16,7 @@ use carillon_rpc::cluster::Message;
 use ractor::ActorRef;
 
 use crate::agent::AgentMessage;
+use crate::alarm::Bell;
 use crate::call::CallMessage;
 use crate::clock::Clock;
 use crate::owned::{NotHere, Owned};
@@ -46,6 +47,7 @@ pub(crate) struct Addresses {
     /// This node: its calls carry its number.
     node: NodeId,
     pub(crate) clock: Clock,
+    pub(crate) bell: Bell,
     pub(crate) ports: Ports,
     pub(crate) statistics: Statistics,
     pub(crate) refusals: Refusals,
@@ -61,10 +63,12 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
+    /// Must be called inside a tokio runtime.
     pub(crate) fn new(node: NodeId, clock: Clock, ports: Ports, statistics: Statistics) -> Self {
         Addresses {
             node,
             clock,
+            bell: Bell::hang(clock),
             ports,
             statistics,
             refusals: Refusals::default(),
@@ -263,11 +267,18 @@ impl Addresses {
     }
 
     /// Starts a call's actor and gives it its address in one step: a call may be over before `start` returns, and must
-    /// be found then.
-    pub(crate) fn call_begins<E>(&self, call: CallId, start: impl FnOnce() -> Result<LivingCall, E>) -> Result<(), E> {
+    /// be found then. `false` when it lives already, and when `start` gives none.
+    pub(crate) fn call_begins<E>(
+        &self,
+        call: CallId,
+        start: impl FnOnce() -> Result<Option<LivingCall>, E>,
+    ) -> Result<bool, E> {
         let mut shard = self.shard(call);
-        shard.insert(call, start()?);
-        Ok(())
+        if shard.contains_key(&call) {
+            return Ok(false);
+        }
+        let living = start()?;
+        Ok(living.map(|living| shard.insert(call, living)).is_some())
     }
 
     /// Takes a call out that goes on at another edge; `None` when it was out already.

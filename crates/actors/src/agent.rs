@@ -5,13 +5,14 @@ use std::sync::Arc;
 use carillon_acd::agent::{Agent, CommandRefusal, Effect, Event, Refusal};
 use carillon_acd::call::{Event as CallEvent, FromAgent};
 use carillon_acd::ids::{AgentId, QueueId};
-use carillon_acd::stats::Sheet;
+use carillon_acd::stats::{Sheet, Spends};
+use carillon_acd::time::WallTime;
 use carillon_acd::view::{AgentCommand, AgentView};
 use carillon_rpc::cluster::Message;
 use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Sleeper};
 use crate::call::NewOwners;
 use crate::owned::{Owned, Title};
 use crate::owner::{OwnerRef, Shell};
@@ -39,6 +40,8 @@ pub(crate) struct AgentState {
     addresses: Arc<Addresses>,
     alarm: Alarm,
     sheet: Sheet,
+    /// When he was last looked at.
+    looked: WallTime,
 }
 
 impl Shell for AgentState {
@@ -64,11 +67,18 @@ impl Shell for AgentState {
         }
         self.set_alarm(myself);
     }
+
+    /// What he has done since his time was last cut counts, for as long as this was his owner: another may have begun to count.
+    fn end(&mut self) {
+        let until = if self.title.holds() { self.addresses.clock.now().wall } else { self.looked };
+        self.note_time_until(until, None);
+    }
 }
 
 impl AgentState {
     pub(crate) fn new(id: AgentId, machine: Box<Agent>, title: Title, addresses: Arc<Addresses>) -> Self {
-        AgentState { id, title, machine, addresses, alarm: Alarm::default(), sheet: Sheet::default() }
+        let looked = addresses.clock.now().wall;
+        AgentState { id, title, machine, addresses, alarm: Alarm::default(), sheet: Sheet::default(), looked }
     }
 
     fn event(&mut self, event: Event) {
@@ -122,9 +132,15 @@ impl AgentState {
 
     /// Every event comes by here, and one comes every 10 s at least: so his time is cut near the quarters of the hour.
     fn note_time(&mut self) {
-        let (does, queues) = (self.machine.spends(), self.machine.logged_in_to().cloned());
+        let now = self.addresses.clock.now().wall;
+        self.note_time_until(now, self.machine.spends());
+        self.looked = now;
+    }
+
+    /// What he does from then on.
+    fn note_time_until(&mut self, now: WallTime, does: Option<Spends>) {
         let mut periods = Vec::new();
-        self.sheet.note(self.addresses.clock.now().wall, &self.id, does, queues, &mut periods);
+        self.sheet.note(now, &self.id, does, self.machine.logged_in_to().cloned(), &mut periods);
         for period in periods {
             self.addresses.statistics.spent(&period);
             (self.addresses.ports.note)(period);
@@ -132,7 +148,8 @@ impl AgentState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<AgentMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || AgentMessage::Alarm);
+        let deadline = self.title.wakes_at(self.machine.deadline(), &self.addresses.clock);
+        self.alarm.set(deadline, &self.addresses.bell, || Sleeper::Agent(myself.clone()));
     }
 }
 

@@ -13,7 +13,7 @@ use carillon_rpc::cluster::{Message, trace};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::address::Addresses;
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Sleeper};
 use crate::owned::Owned;
 use crate::ports::Survival;
 use crate::story::Story;
@@ -107,7 +107,7 @@ impl Actor for CallActor {
             CallMessage::Alarm => {
                 let due = state.alarm.fired(state.machine.deadline(), state.addresses.clock.moment());
                 if state.is_frozen() || !(state.addresses.ports.awake)() {
-                    state.alarm.put_off(DROWSY, &state.addresses.clock, &myself, || CallMessage::Alarm);
+                    state.alarm.put_off(DROWSY, &state.addresses.bell, || Sleeper::Call(myself.clone()));
                     return Ok(());
                 }
                 for event in std::mem::take(&mut state.answered) {
@@ -129,7 +129,10 @@ impl Actor for CallActor {
             }
             // As above.
             CallMessage::HandOver(until, reply) => drop(reply.send(state.hand_over(until))),
-            CallMessage::Forsaken => myself.stop(None),
+            CallMessage::Forsaken => {
+                state.story.retract(&state.addresses.statistics);
+                myself.stop(None);
+            }
             // As above.
             CallMessage::Explain(reply) => drop(reply.send(state.machine.explain(state.addresses.clock.now()))),
         }
@@ -145,7 +148,7 @@ impl CallState {
             return Some(event);
         }
         self.answered.push(event);
-        self.alarm.put_off(DROWSY, &self.addresses.clock, myself, || CallMessage::Alarm);
+        self.alarm.put_off(DROWSY, &self.addresses.bell, || Sleeper::Call(myself.clone()));
         None
     }
 
@@ -224,6 +227,6 @@ impl CallState {
     }
 
     fn set_alarm(&mut self, myself: &ActorRef<CallMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || CallMessage::Alarm);
+        self.alarm.set(self.machine.deadline(), &self.addresses.bell, || Sleeper::Call(myself.clone()));
     }
 }

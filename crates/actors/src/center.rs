@@ -63,6 +63,19 @@ pub struct InProgress {
     pub oldest: Option<Duration>,
 }
 
+/// What it means to this node that another edge has taken a call over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It was known, or another edge has more right to it.
+    NoNews,
+    /// The call was not here.
+    NotHere,
+    /// It was here, and has ended, if this process ever had it: there may be a record that counts no more.
+    Ended,
+    /// It was here until now: the edge has to forget its legs.
+    Left,
+}
+
 /// What a center consists of at its start.
 #[derive(Clone, Debug)]
 pub struct Objects {
@@ -76,6 +89,13 @@ pub struct Objects {
     pub calls: call::Config,
     /// What counts as good service.
     pub definitions: Definitions,
+}
+
+/// What a call begins with on this node.
+struct Beginning {
+    incoming: Incoming,
+    started: WallTime,
+    machine: Box<Call>,
 }
 
 /// All calls, agents and queues of this node. Clones share them.
@@ -161,34 +181,41 @@ impl Center {
         let now = self.addresses.clock.now();
         let routing = self.routing.load_full();
         let machine = Box::new(Call::new(now, incoming.clone(), routing, self.call_config.clone()));
-        self.begin(incoming, now.wall, machine);
+        self.begin(incoming.call, || Some(Beginning { incoming, started: now.wall, machine }));
     }
 
-    fn begin(&self, incoming: Incoming, started: WallTime, machine: Box<Call>) {
-        let (call, story) = (incoming.call, Story::default());
-        let arguments = (machine, story.clone(), self.addresses.clone());
+    /// Gives a call its actor and its address. `here` is asked while nobody can look for it: whoever does waits, and finds the
+    /// call or is told that it lives elsewhere. `false` when it is not to begin, or could not.
+    fn begin(&self, call: CallId, here: impl FnOnce() -> Option<Beginning>) -> bool {
         let begun = self.addresses.call_begins(call, || {
+            let Some(Beginning { incoming, started, machine }) = here() else { return Ok(None) };
+            let story = Story::default();
+            let arguments = (machine, story.clone(), self.addresses.clone());
             ActorRuntime::spawn_linked_instant(None, CallActor, arguments, self.supervisor.get_cell())
-                .map(|(actor, _)| LivingCall { actor, incoming, started, story })
+                .map(|(actor, _)| Some(LivingCall { actor, incoming, started, story }))
         });
-        if let Err(error) = begun {
+        begun.unwrap_or_else(|error| {
             tracing::error!(call_id = %call, %error, "no actor for a new call");
             (self.addresses.ports.abandon)(call);
-        }
+            false
+        })
     }
 
     /// Goes on with a call whose edge has died, or has handed it over. Never blocks. `false` when it lives here already, or
     /// another edge has more right to it. Other nodes must have been told that it is here now.
     pub fn resume(&self, checkpoint: &Checkpoint, inheritance: Inheritance) -> bool {
         let _inside = self.runtime.enter();
-        let (now, call) = (self.addresses.clock.now(), checkpoint.call());
-        if self.lives(call) || !self.addresses.took_over(checkpoint.taken_by(self.addresses.node())) {
-            return false;
-        }
+        let now = self.addresses.clock.now();
         let (routing, config) = (self.routing.load_full(), self.call_config.clone());
-        let machine = Box::new(Call::resume(now, checkpoint, inheritance, routing, config));
-        self.begin(checkpoint.incoming().clone(), machine.started(), machine);
-        true
+        // An owner who heard that the call is here may speak to it at this moment. Were it not found, it would be answered for
+        // as a call that is over, and its caller would wait in vain (Spec: CL-3).
+        self.begin(checkpoint.call(), || {
+            let taken = self.addresses.took_over(checkpoint.taken_by(self.addresses.node()));
+            taken.then(|| {
+                let machine = Box::new(Call::resume(now, checkpoint, inheritance, routing, config));
+                Beginning { incoming: checkpoint.incoming().clone(), started: machine.started(), machine }
+            })
+        })
     }
 
     /// What another edge needs to go on with a call at once (Spec: CL-6). For `within` the call then accepts no offer and does
@@ -203,15 +230,19 @@ impl Center {
     }
 
     /// Another edge has taken a call over: messages for it go there. If it lives here, it ends without a word and without a
-    /// record; `true` then: the edge has to forget its legs. Never blocks.
-    pub fn taken_over(&self, taken: Taken) -> bool {
-        if !self.addresses.took_over(taken) || taken.edge == self.addresses.node() {
-            return false;
+    /// record. Never blocks.
+    pub fn taken_over(&self, taken: Taken) -> Departure {
+        let was_here = self.node_of(taken.call) == self.addresses.node();
+        if !self.addresses.took_over(taken) {
+            return Departure::NoNews;
         }
-        let Some(living) = self.addresses.call_moves(taken.call) else { return false };
+        if taken.edge == self.addresses.node() || !was_here {
+            return Departure::NotHere;
+        }
+        let Some(living) = self.addresses.call_moves(taken.call) else { return Departure::Ended };
         // One that ends at this moment cannot be told.
         let _ = living.actor.send_message(CallMessage::Forsaken);
-        true
+        Departure::Left
     }
 
     /// Calls that other edges have taken over are over.

@@ -38,6 +38,11 @@ impl Clock {
         self.wall.map_or_else(machines_wall, since)
     }
 
+    /// When the runtime's clock shows a moment; its beginning for one that lies before that.
+    pub(crate) fn instant(&self, moment: Moment) -> Instant {
+        self.start + moment.since(Moment::at(BEFORE))
+    }
+
     /// The monotonic clock alone.
     pub fn moment(&self) -> Moment {
         Moment::at(BEFORE + self.start.elapsed())

@@ -19,7 +19,7 @@ mod story;
 mod supervisor;
 mod survey;
 
-pub use center::{Center, CenterError, InProgress, Objects};
+pub use center::{Center, CenterError, Departure, InProgress, Objects};
 pub use clock::Clock;
 pub use owned::{NotHere, Owned, Title};
 pub use ports::{Ports, Survival};

@@ -2,9 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use carillon_acd::ids::{AgentId, Epoch, QueueId};
+use carillon_acd::time::Moment;
 use carillon_rpc::cluster::Message;
+
+use crate::clock::Clock;
+
+/// How long an owner that may not act waits until it asks again. One whose title is extended is silent for so long at most.
+const SILENCE: Duration = Duration::from_millis(250);
 
 /// An agent or a queue: what has one owner in the cluster (Spec: CL-2).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +65,18 @@ impl Title {
 
     pub(crate) fn holds(&self) -> bool {
         self.may_act.as_ref().is_none_or(|may_act| may_act())
+    }
+
+    /// When an owner is to be woken that has something to do at `deadline`. While it may not act it would be woken in vain, so
+    /// that is tried again after a pause: a node may have thousands of them.
+    pub(crate) fn wakes_at(&self, deadline: Option<Moment>, clock: &Clock) -> Option<Moment> {
+        match (deadline, &self.may_act) {
+            (Some(at), Some(may_act)) => {
+                let now = clock.moment();
+                Some(if now < at || may_act() { at } else { now + SILENCE })
+            }
+            (at, None) | (at @ None, Some(_)) => at,
+        }
     }
 
     /// The same, in an epoch that follows that of an earlier owner on this node.

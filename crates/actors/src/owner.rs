@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ractor::ActorRef;
 use tokio::runtime::Handle;
@@ -27,15 +26,15 @@ pub(crate) trait Shell: Send + 'static {
     type Message: Send + 'static;
 
     fn handle(&mut self, myself: &OwnerRef<Self::Message>, message: Self::Message);
+
+    /// It ends, and handles nothing any more. Not called when it has failed.
+    fn end(&mut self) {}
 }
 
 /// What takes messages: an owner, or an actor of ractor.
 pub(crate) trait Addressee<M> {
     /// Whether it was taken. Who has ended takes nothing; who ends later may not look at it any more.
     fn tell(&self, message: M) -> bool;
-
-    /// Tells `message` when the time has passed.
-    fn tell_after(&self, time: Duration, message: fn() -> M);
 }
 
 /// The address of an owner. It does not keep it alive.
@@ -92,7 +91,7 @@ impl<M: Send + 'static> OwnerRef<M> {
             (std::mem::replace(&mut mailbox.state, State::Ended), std::mem::take(&mut mailbox.waiting))
         };
         match state {
-            State::Idle => drop(self.shell().take()),
+            State::Idle => self.end(),
             // Its task ends it.
             State::Works | State::Ended => {}
         }
@@ -132,10 +131,17 @@ impl<M: Send + 'static> OwnerRef<M> {
             }
             (_, State::Ended) => {
                 drop(mailbox);
-                drop(self.shell().take());
+                self.end();
             }
         }
         None
+    }
+
+    fn end(&self) {
+        let shell = self.shell().take();
+        if let Some(mut shell) = shell {
+            shell.end();
+        }
     }
 
     /// A machine that fails takes nobody with it.
@@ -181,23 +187,11 @@ impl<M: Send + 'static> Addressee<M> for OwnerRef<M> {
         }
         true
     }
-
-    fn tell_after(&self, time: Duration, message: fn() -> M) {
-        let owner = self.clone();
-        self.0.runtime.spawn(async move {
-            tokio::time::sleep(time).await;
-            owner.tell(message());
-        });
-    }
 }
 
 impl<M: ractor::Message> Addressee<M> for ActorRef<M> {
     fn tell(&self, message: M) -> bool {
         self.send_message(message).is_ok()
-    }
-
-    fn tell_after(&self, time: Duration, message: fn() -> M) {
-        drop(self.send_after(time, message));
     }
 }
 
@@ -290,14 +284,5 @@ mod tests {
         assert!(owner.tell(1));
         owner.stop();
         assert_eq!(book.recv().await, None, "what waited is lost");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_message_comes_when_its_time_has_passed() {
-        let (owner, mut book, _failures) = scribe().await;
-        let before = tokio::time::Instant::now();
-        owner.tell_after(Duration::from_secs(7), || 7);
-        assert_eq!(book.recv().await, Some(7));
-        assert_eq!(before.elapsed().as_secs(), 7);
     }
 }

@@ -33,6 +33,13 @@ impl Center {
         self.in_turn(portions, Order::Disown).await
     }
 
+    /// All that has an owner on this node.
+    pub fn owned(&self) -> Vec<Owned> {
+        let queues = self.addresses.queues().into_iter().map(|(queue, _)| Owned::Queue(queue));
+        let agents = self.addresses.agents().into_iter().map(|(agent, _)| Owned::Agent(agent));
+        queues.chain(agents).collect()
+    }
+
     /// Whatever else waits for the thread has its turn after each portion.
     async fn in_turn<T>(
         &self,

@@ -9,7 +9,7 @@ use carillon_acd::view::{Place, QueueView};
 use ractor::RpcReplyPort;
 
 use crate::address::Addresses;
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Sleeper};
 use crate::owned::Title;
 use crate::owner::{OwnerRef, Shell};
 use crate::survey::count;
@@ -55,6 +55,8 @@ impl Shell for QueueState {
                     self.event(Event::Wake);
                 }
             }
+            // Who asked is told that nobody answers.
+            QueueMessage::Rings(..) | QueueMessage::PickUp(..) if !self.title.holds() => {}
             QueueMessage::View(reply) => {
                 // A reader that has gone away does not concern the queue.
                 let _ = reply.send(self.machine.view(self.addresses.clock.now()));
@@ -113,6 +115,7 @@ impl QueueState {
     }
 
     fn set_alarm(&mut self, myself: &OwnerRef<QueueMessage>) {
-        self.alarm.set(self.machine.deadline(), &self.addresses.clock, myself, || QueueMessage::Alarm);
+        let deadline = self.title.wakes_at(self.machine.deadline(), &self.addresses.clock);
+        self.alarm.set(deadline, &self.addresses.bell, || Sleeper::Queue(myself.clone()));
     }
 }

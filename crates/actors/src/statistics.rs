@@ -55,6 +55,14 @@ impl Statistics {
         self.post(&facts);
     }
 
+    /// Takes back what was counted of a call: another edge has it, with all of its past.
+    pub(crate) fn retract(&self, number: Option<&NumberId>, transitions: &[Transition]) {
+        let mut facts = Vec::new();
+        Follower::default().follow(&self.definitions.load(), number, transitions, &mut facts);
+        let mut books = self.books();
+        facts.iter().for_each(|fact| books.retract(fact));
+    }
+
     /// Counts the rest of a call that is over.
     pub(crate) fn finish(&self, follower: Follower, record: &Record) {
         let mut facts = Vec::new();

@@ -37,6 +37,12 @@ impl Story {
         statistics.follow(follower, number.as_ref(), transitions);
     }
 
+    /// Takes back what was counted: the call goes on at another edge, which counts all of it.
+    pub(crate) fn retract(&self, statistics: &Statistics) {
+        let Inner { number, transitions, .. } = std::mem::take(&mut *self.inner());
+        statistics.retract(number.as_ref(), &transitions);
+    }
+
     /// Counts the rest of a call that is over.
     pub(crate) fn finish(&self, statistics: &Statistics, record: &Record) {
         statistics.finish(std::mem::take(&mut self.inner().follower), record);

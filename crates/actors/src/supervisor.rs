@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use carillon_acd::agent::Agent;
 use carillon_acd::call::{self, FromAgent};
-use carillon_acd::ids::{AgentId, Epoch, QueueId};
+use carillon_acd::ids::{AgentId, QueueId};
 use carillon_acd::queue::Queue;
 use carillon_acd::{agent, queue};
 use carillon_rpc::cluster::Message;
@@ -108,7 +108,7 @@ impl Actor for Supervisor {
                 let _ = reply.send(());
             }
             Order::Failed(who, why) => state.replace(who, &why, &myself),
-            Order::Left(who) => state.has_left(who),
+            Order::Left(who) => state.has_left(who, &myself),
             Order::Disown(what, reply) => {
                 state.disown(what);
                 let _ = reply.send(());
@@ -183,17 +183,13 @@ impl SupervisorState {
         }
     }
 
-    /// An owner has ended by itself. Its title stays: should its object be configured again, its next owner counts on.
-    fn has_left(&mut self, who: OwnerNumber) {
-        let addresses = &self.addresses;
+    /// An owner has ended by itself, because it was not configured any more. Its title stays: should its object be configured
+    /// again, its next owner counts on. If that has happened already, the owner ended before it heard of it.
+    fn has_left(&mut self, who: OwnerNumber, supervisor: &ActorRef<Order>) {
+        let Some(owned) = self.owned_by(who) else { return drop(self.leaving.remove(&who)) };
         match self.leaving.remove(&who) {
-            Some(Owned::Queue(id)) if addresses.queue(&id).is_some_and(|actor| actor.number() == who) => {
-                addresses.queue_leaves(&id);
-            }
-            Some(Owned::Agent(id)) if addresses.agent(&id).is_some_and(|actor| actor.number() == who) => {
-                addresses.agent_leaves(&id);
-            }
-            Some(_) | None => {}
+            Some(_) => self.retire(&owned),
+            None => self.start_again(owned, supervisor),
         }
     }
 
@@ -251,23 +247,19 @@ impl SupervisorState {
         Some(())
     }
 
-    /// Failures are rare, so who it was is searched for, not kept.
+    /// An owner has failed.
     fn replace(&mut self, failed: OwnerNumber, error: &str, supervisor: &ActorRef<Order>) {
-        if let Some((agent, _)) = self.addresses.agents().into_iter().find(|(_, a)| a.number() == failed) {
-            tracing::error!(%agent, error, "an agent's owner failed: a new one starts");
-            let Some(epoch) = self.start_again(Owned::Agent(agent.clone()), supervisor) else { return };
-            // First his devices, or a call whose phone rings would be refused for want of one.
-            (self.addresses.ports.announce)(&agent);
-            // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
-            for (call, _) in self.addresses.calls() {
-                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), epoch, FromAgent::NewOwner));
-            }
-            return;
-        }
-        if let Some((queue, _)) = self.addresses.queues().into_iter().find(|(_, q)| q.number() == failed) {
-            tracing::error!(%queue, error, "a queue's owner failed: a new one starts");
-            self.start_again(Owned::Queue(queue), supervisor);
-        }
+        let Some(owned) = self.owned_by(failed) else { return };
+        tracing::error!(%owned, error, "an owner failed: a new one starts");
+        self.leaving.remove(&failed);
+        self.start_again(owned, supervisor);
+    }
+
+    /// Failures are rare, so who it is is searched for, not kept.
+    fn owned_by(&self, owner: OwnerNumber) -> Option<Owned> {
+        let agents = self.addresses.agents().into_iter().find(|(_, actor)| actor.number() == owner);
+        let queues = || self.addresses.queues().into_iter().find(|(_, actor)| actor.number() == owner);
+        agents.map(|(id, _)| Owned::Agent(id)).or_else(|| queues().map(|(id, _)| Owned::Queue(id)))
     }
 
     fn call_failed(&self, failed: ActorId, error: &ActorProcessingErr) {
@@ -282,12 +274,22 @@ impl SupervisorState {
         }
     }
 
-    /// The epoch of the new owner.
-    fn start_again(&mut self, owned: Owned, supervisor: &ActorRef<Order>) -> Option<Epoch> {
-        let title = self.titles.get(&owned).map(Title::renewed)?;
+    /// Another owner for one that has ended, in the next epoch; none when it is not configured any more.
+    fn start_again(&mut self, owned: Owned, supervisor: &ActorRef<Order>) {
+        self.retire(&owned);
+        let Some(title) = self.titles.get(&owned).map(Title::renewed) else { return };
         let epoch = title.epoch;
-        self.start(owned, title, supervisor);
-        Some(epoch)
+        self.start(owned.clone(), title, supervisor);
+        if let Owned::Agent(agent) = owned
+            && self.addresses.agent(&agent).is_some()
+        {
+            // First his devices, or a call whose phone rings would be refused for want of one.
+            (self.addresses.ports.announce)(&agent);
+            // A call that holds him says so now, not at its next renewal: he must not be given to a second one meanwhile.
+            for (call, _) in self.addresses.calls() {
+                self.addresses.tell_call(call, call::Event::Agent(agent.clone(), epoch, FromAgent::NewOwner));
+            }
+        }
     }
 }
 
@@ -300,5 +302,116 @@ const fn precedence(message: &Message) -> u8 {
         // Not before the callers have come back: the first of them in line gets him.
         Message::Queue(_, queue::Event::Availability(_)) => 3,
         Message::Agent(..) | Message::Queue(..) | Message::Call(..) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_acd::agent::SavedAvailability;
+    use carillon_acd::ids::{Epoch, Name, NodeId};
+    use carillon_acd::route::{Routing, Tables};
+    use carillon_acd::stats::Definitions;
+    use carillon_acd::time::WallTime;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::ports::Ports;
+    use crate::statistics::Statistics;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn support() -> QueueId {
+        QueueId::new(name("default"), name("support"))
+    }
+
+    fn anna() -> AgentId {
+        AgentId::new(name("default"), name("anna"))
+    }
+
+    fn configured() -> Configured {
+        let config =
+            agent::Config { display_name: String::new(), extension: None, devices: Vec::new(), queues: Vec::new() };
+        Configured { agents: [(anna(), config)].into(), queues: [(support(), queue::Config::default())].into() }
+    }
+
+    fn nothing() -> Configured {
+        Configured { agents: HashMap::new(), queues: HashMap::new() }
+    }
+
+    fn ports() -> Ports {
+        Ports {
+            leg: Arc::new(|_, _| {}),
+            abandon: Arc::new(|_| {}),
+            elsewhere: Arc::new(|_| {}),
+            checkpoint: None,
+            awake: Arc::new(|| true),
+            announce: Arc::new(|_| {}),
+            record: Arc::new(|_| {}),
+            note: Arc::new(|_| {}),
+            save: Arc::new(|_, _| {}),
+            saved: Arc::new(|_| SavedAvailability::default()),
+        }
+    }
+
+    /// A supervisor that is told what to do step by step, and one that is never asked.
+    async fn supervisor() -> (SupervisorState, ActorRef<Order>) {
+        let statistics = Statistics::new(WallTime(0), Definitions::default());
+        let addresses = Arc::new(Addresses::new(NodeId(1), Clock::start(), ports(), statistics));
+        let objects = Objects {
+            routing: Routing::new(Tables::default()).unwrap(),
+            agents: Vec::new(),
+            queues: Vec::new(),
+            calls: call::Config::default(),
+            definitions: Definitions::default(),
+        };
+        let arguments = SupervisorArguments { addresses: addresses.clone(), objects, seed: 1 };
+        let (other, _) = Actor::spawn(None, Supervisor, arguments).await.unwrap();
+        let (leaving, titles) = (HashMap::new(), HashMap::new());
+        let mut state = SupervisorState { addresses, configured: configured(), leaving, titles, seed: 1 };
+        let owner = |owned| Appointment { owned, title: Title::forever(Epoch(5)), held: Vec::new() };
+        state.own(vec![owner(Owned::Queue(support())), owner(Owned::Agent(anna()))], &other);
+        (state, other)
+    }
+
+    /// Whether both have owners that take messages.
+    fn both_live(state: &SupervisorState) -> bool {
+        let agent = state.addresses.agent(&anna()).is_some_and(|it| it.tell(AgentMessage::Event(agent::Event::Wake)));
+        let queue =
+            state.addresses.queue(&support()).is_some_and(|it| it.tell(QueueMessage::Event(queue::Event::Wake)));
+        agent && queue
+    }
+
+    fn numbers(state: &SupervisorState) -> [OwnerNumber; 2] {
+        [state.addresses.agent(&anna()).unwrap().number(), state.addresses.queue(&support()).unwrap().number()]
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_while_his_owner_ends_has_another_owner() {
+        let (mut state, other) = supervisor().await;
+        let before = numbers(&state);
+        state.configure(nothing());
+        state.addresses.agent(&anna()).unwrap().stop();
+        state.addresses.queue(&support()).unwrap().stop();
+        state.configure(configured());
+        before.into_iter().for_each(|owner| state.has_left(owner, &other));
+        assert!(both_live(&state));
+        assert!(state.titles.values().all(|title| title.epoch == Epoch(6)), "{:?}", state.titles);
+        before.into_iter().for_each(|owner| state.has_left(owner, &other));
+        assert!(both_live(&state), "it is said once, but who knows");
+    }
+
+    #[tokio::test]
+    async fn who_has_left_or_fails_while_he_leaves_has_no_address() {
+        for fails in [false, true] {
+            let (mut state, other) = supervisor().await;
+            state.configure(nothing());
+            for owner in numbers(&state) {
+                if fails { state.replace(owner, "a bug", &other) } else { state.has_left(owner, &other) }
+            }
+            assert!(state.addresses.agent(&anna()).is_none() && state.addresses.queue(&support()).is_none());
+            assert!(state.leaving.is_empty());
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The shells with real machines and an edge made of a function: what a whole node does, without sockets.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -10,9 +11,12 @@ use carillon_acd::ids::{AgentId, CallId, Epoch, LegId, Name, NodeId, QueueId, Tr
 use carillon_acd::leg::{CallerId, Cause, Contact, DialTarget, Incoming, LegCommand, LegEvent, Reachability, Source};
 use carillon_acd::record::{Outcome, Record};
 use carillon_acd::stats::{Books, Definitions, Subject, Tally, of_record};
+use carillon_acd::ticket::Sequence;
+use carillon_acd::time::{Moment, Now, WallTime};
 use carillon_acd::view::{Activity, AgentCommand, Availability, Stage};
+use carillon_acd::whereabouts::Taken;
 use carillon_acd::{call, queue, route};
-use carillon_actors::{Center, CenterError, Clock, Objects, Owned, Ports, Title};
+use carillon_actors::{Center, CenterError, Clock, Departure, Objects, Owned, Ports, Title};
 use carillon_rpc::cluster::Message;
 use tokio::sync::mpsc;
 
@@ -39,6 +43,7 @@ fn objects(agents: &[&str]) -> Objects {
         extension: Some("201".parse().unwrap()),
         waiting_sound: route::WaitingSound::Music,
         exits: [('2', queue::Exit::Callback)].into(),
+        pickup: agents.iter().map(|who| agent_id(who)).collect(),
         ..route::QueueRoute::new(support())
     };
     let trunks = vec![route::TrunkRoute { id: TrunkId::new(name("default"), name("carrier")), outbound: true }];
@@ -63,6 +68,7 @@ fn objects(agents: &[&str]) -> Objects {
         max_wait: None,
         timeout: queue::Timeout::default(),
         max_waiting: 100,
+        pickup: true,
         ..queue::Config::default()
     };
     Objects {
@@ -298,6 +304,27 @@ async fn pl_4_the_live_figures_equal_those_of_the_records() {
     assert_eq!(sums(&history).len(), 3, "queue, agent and number");
 }
 
+// spec: CL-4, PL-4: the edge that has the call now counts all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pl_4_an_edge_does_not_count_a_call_that_another_has() {
+    let mut node = idle_node(NodeId(1), &["anna"], Arc::new(|_| {})).await;
+    node.owns_everything(&["anna"], Epoch(1 << 32), Vec::new()).await;
+    node.phone("anna", true);
+    node.center.incoming(incoming(1));
+    node.talking(1).await;
+    let counted = || node.center.statistics().with(|books| books.whole().map(|(_, it)| it.offered).sum::<u64>());
+    assert!(counted() > 0);
+    let taken = Taken { call: call_id(1), edge: NodeId(2), moves: 1 };
+    assert_eq!(node.center.taken_over(taken), Departure::Left);
+    until("nothing is counted", async || (counted() == 0).then_some(())).await;
+    assert_eq!(node.center.taken_over(taken), Departure::NoNews);
+    let other = Taken { call: call_id(2), ..taken };
+    assert_eq!(node.center.taken_over(other), Departure::Ended, "if it ever was");
+    let theirs = Taken { call: CallId { node: NodeId(3), ..call_id(3) }, ..taken };
+    assert_eq!(node.center.taken_over(theirs), Departure::NotHere);
+    assert!(node.records.try_recv().is_err());
+}
+
 /// Two nodes, each of which hands the other what is not its own. The first takes the calls.
 async fn two_nodes(agents: &[&str]) -> (Node, Node) {
     let centers: [Arc<OnceLock<Center>>; 2] = Default::default();
@@ -347,20 +374,44 @@ async fn cl_4_a_new_owner_on_another_node_hears_who_waits_and_who_talks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cl_5_an_owner_whose_title_is_over_is_silent() {
     let (one, two) = two_nodes(&["anna"]).await;
-    let may = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let title = || {
-        let may = may.clone();
-        Title::while_it_holds(Epoch(10), Arc::new(move || may.load(std::sync::atomic::Ordering::SeqCst)))
-    };
+    let may = Arc::new(AtomicBool::new(true));
     let everything = [Owned::Queue(support()), Owned::Agent(agent_id("anna"))];
-    two.center.own(everything.into_iter().map(|owned| (owned, title())).collect(), Vec::new()).await.unwrap();
-    may.store(false, std::sync::atomic::Ordering::SeqCst);
+    let titles = everything.map(|owned| (owned, title_while(&may))).into();
+    two.center.own(titles, Vec::new()).await.unwrap();
     one.phone("anna", true);
+    until("she is free", async || two.center.queue(&support()).await.ok().filter(|v| v.free == 1)).await;
+    may.store(false, Ordering::SeqCst);
     one.center.incoming(incoming(1));
     until("it waits", async || one.center.call(call_id(1)).await.ok().filter(|v| v.stage == Stage::Waiting)).await;
     let refused = two.center.command_agent(&agent_id("anna"), AgentCommand::Break).await;
     assert!(refused.is_err(), "{refused:?}");
+    let picked_up = two.center.pick_up(&agent_id("anna"), None).await;
+    assert!(matches!(picked_up, Err(CenterError::NotFound { .. })), "nobody answers for the queue: {picked_up:?}");
     assert_eq!(two.center.queue(&support()).await.unwrap().waiting, 0);
+}
+
+/// A title that holds as long as `may` says so.
+fn title_while(may: &Arc<AtomicBool>) -> Title {
+    let may = may.clone();
+    Title::while_it_holds(Epoch(10), Arc::new(move || may.load(Ordering::SeqCst)))
+}
+
+// spec: PL-4: a quarter of an hour is not lost when another node becomes the owner, or this one stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pl_4_an_owner_that_ends_has_counted_what_its_agent_did() {
+    let anna = Subject::Agent(agent_id("anna"));
+    let spent = |node: &Node| {
+        let find = |books: &Books| books.whole().find(|(subject, _)| **subject == anna).map(|(_, sum)| sum.idle);
+        node.center.statistics().with(find).unwrap_or_default()
+    };
+    let node = node(&["anna"]).await;
+    node.phone("anna", true);
+    let ready = async || node.center.agent(&agent_id("anna")).await.ok().filter(|it| it.reachable_devices > 0);
+    until("she is ready", ready).await;
+    let before = spent(&node);
+    node.center.disown(node.center.owned()).await.unwrap();
+    assert!(spent(&node) > before, "{before}");
+    assert!(node.center.owned().is_empty());
 }
 
 // spec: TR-6
@@ -394,16 +445,16 @@ async fn cl_4_a_thousand_owners_that_start_let_others_have_their_turn() {
     let names: Vec<String> = (0..2_000).map(|n| format!("a{n}")).collect();
     let agents: Vec<&str> = names.iter().map(String::as_str).collect();
     let node = idle_node(NodeId(1), &agents, Arc::new(|_| {})).await;
-    let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let turns = Arc::new(AtomicUsize::new(0));
     let counted = turns.clone();
     let other = tokio::spawn(async move {
         loop {
-            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            counted.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
         }
     });
     node.owns_everything(&agents, Epoch(1), Vec::new()).await;
-    let turns = turns.load(std::sync::atomic::Ordering::SeqCst);
+    let turns = turns.load(Ordering::SeqCst);
     assert!(turns >= 20, "one in a hundred owners, not {turns} in all");
     other.abort();
     assert_eq!(node.center.agents().await.len(), 2_000);
@@ -432,4 +483,68 @@ async fn cl_4_a_new_owner_of_a_queue_hears_at_once_who_is_free() {
     assert_eq!(held.len(), 1, "{held:?}");
     one.center.own(owned(Owned::Queue(support()), 20), held).await.unwrap();
     assert_eq!(one.center.queue(&support()).await.unwrap().free, 1);
+}
+
+// spec: CL-5
+#[tokio::test(start_paused = true)]
+async fn cl_5_owners_whose_title_is_over_do_not_keep_the_node_busy() {
+    let node = idle_node(NodeId(1), &["anna"], Arc::new(|_| {})).await;
+    let may = Arc::new(AtomicBool::new(true));
+    let everything = [Owned::Queue(support()), Owned::Agent(agent_id("anna"))];
+    let titles = everything.map(|owned| (owned, title_while(&may))).into();
+    node.center.own(titles, Vec::new()).await.unwrap();
+    may.store(false, Ordering::SeqCst);
+    // Both want to repeat themselves or to give somebody up meanwhile.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let woken = node.center.refused().without_title;
+    assert!((1..=2 * 60 * 4).contains(&woken), "woken {woken} times");
+    may.store(true, Ordering::SeqCst);
+    node.phone("anna", true);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(node.center.queue(&support()).await.unwrap().free, 1, "they may act again, and do");
+}
+
+/// A call that waits at another node, as that one has let it be known.
+fn waiting_elsewhere(number: u64) -> call::Checkpoint {
+    let now = Now { mono: Moment::at(Duration::from_secs(100)), wall: WallTime(0) };
+    let routing = Arc::new(objects(&["anna"]).routing);
+    let (mut machine, mut out) = (call::Call::new(now, incoming(number), routing, Arc::default()), Vec::new());
+    machine.handle(now, call::Event::Start, &mut out);
+    machine.handle(now, placed(), &mut out);
+    machine.checkpoint(now).unwrap()
+}
+
+fn placed() -> call::Event {
+    let sequence = Sequence { epoch: Epoch(1), counter: 1 };
+    call::Event::Queue(support(), call::FromQueue::Enqueued { sequence })
+}
+
+// spec: CL-3, CL-4: the owner of its queue speaks to it at the moment at which it is taken over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_3_a_call_that_is_being_taken_over_is_never_answered_for_as_gone() {
+    const CALLS: u64 = 300;
+    let gone = Arc::new(AtomicUsize::new(0));
+    let counted = gone.clone();
+    let elsewhere = Arc::new(move |message| {
+        if matches!(message, Message::Queue(_, queue::Event::Leave { .. })) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let heir = idle_node(NodeId(2), &["anna"], elsewhere).await;
+    let checkpoints: Vec<call::Checkpoint> = (1..=CALLS).map(waiting_elsewhere).collect();
+    let center = heir.center.clone();
+    let owner = std::thread::spawn(move || {
+        for number in 1..=CALLS {
+            while center.deliver(Message::Call(call_id(number), placed())).is_err() {
+                std::hint::spin_loop();
+            }
+        }
+    });
+    for checkpoint in &checkpoints {
+        let (age, images) = (Duration::ZERO, HashMap::new());
+        let inheritance = call::Inheritance { from: NodeId(1), to: NodeId(2), planned: false, age, images };
+        assert!(heir.center.resume(checkpoint, inheritance));
+    }
+    owner.join().unwrap();
+    assert_eq!(gone.load(Ordering::SeqCst), 0, "queues believe that these callers have left");
 }

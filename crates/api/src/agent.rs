@@ -27,10 +27,10 @@ impl Agents {
         Agents { center, elsewhere }
     }
 
-    async fn command(&self, agent: AgentId, command: AgentCommand) -> Result<v1::Agent, Refusal> {
+    async fn command(&self, agent: &AgentId, command: &AgentCommand) -> Result<Option<v1::Agent>, Status> {
         tracing::info!(%agent, ?command, "agent command");
-        let view = self.center.command_agent(&agent, command).await;
-        Ok(view.map_err(|error| self.elsewhere.refused(&Owned::Agent(agent), error))?.into())
+        let view = self.center.command_agent(agent, command.clone()).await;
+        Ok(Some(view.map_err(|error| self.elsewhere.refused(&Owned::Agent(agent.clone()), error))?.into()))
     }
 }
 
@@ -82,17 +82,15 @@ impl AgentService for Agents {
         request: Request<v1::SetAvailabilityRequest>,
     ) -> Result<Response<v1::SetAvailabilityResponse>, Status> {
         let agent = named(&request.get_ref().name)?;
-        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
-            return AgentServiceClient::new(channel).set_availability(forwarded(request.into_inner())).await;
-        }
-        let request = request.get_ref();
-        let wanted = v1::Availability::try_from(request.availability).ok().and_then(v1::Availability::command);
+        let availability = request.get_ref().availability;
+        let wanted = v1::Availability::try_from(availability).ok().and_then(v1::Availability::command);
         let command = wanted.ok_or_else(|| {
             let expected = "an availability: AVAILABILITY_READY, AVAILABILITY_ON_BREAK or AVAILABILITY_LOGGED_OUT";
-            Refusal::invalid("availability", request.availability, expected)
+            Refusal::invalid("availability", availability, expected)
         })?;
-        let agent = Some(self.command(agent, command).await?);
-        Ok(Response::new(v1::SetAvailabilityResponse { agent }))
+        let here = || async { Ok(v1::SetAvailabilityResponse { agent: self.command(&agent, &command).await? }) };
+        let there = |channel, request| async move { AgentServiceClient::new(channel).set_availability(request).await };
+        self.elsewhere.at_owner(&request, &Owned::Agent(agent.clone()), here, there).await
     }
 
     async fn end_wrap_up(
@@ -100,11 +98,10 @@ impl AgentService for Agents {
         request: Request<v1::EndWrapUpRequest>,
     ) -> Result<Response<v1::EndWrapUpResponse>, Status> {
         let agent = named(&request.get_ref().name)?;
-        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
-            return AgentServiceClient::new(channel).end_wrap_up(forwarded(request.into_inner())).await;
-        }
-        let agent = Some(self.command(agent, AgentCommand::EndWrapUp).await?);
-        Ok(Response::new(v1::EndWrapUpResponse { agent }))
+        let command = AgentCommand::EndWrapUp;
+        let here = || async { Ok(v1::EndWrapUpResponse { agent: self.command(&agent, &command).await? }) };
+        let there = |channel, request| async move { AgentServiceClient::new(channel).end_wrap_up(request).await };
+        self.elsewhere.at_owner(&request, &Owned::Agent(agent.clone()), here, there).await
     }
 
     async fn log_in_to_queue(
@@ -112,12 +109,10 @@ impl AgentService for Agents {
         request: Request<v1::LogInToQueueRequest>,
     ) -> Result<Response<v1::LogInToQueueResponse>, Status> {
         let agent = named(&request.get_ref().name)?;
-        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
-            return AgentServiceClient::new(channel).log_in_to_queue(forwarded(request.into_inner())).await;
-        }
-        let queue = queue_of(&agent, &request.get_ref().queue)?;
-        let agent = Some(self.command(agent, AgentCommand::QueueLogIn(queue)).await?);
-        Ok(Response::new(v1::LogInToQueueResponse { agent }))
+        let command = AgentCommand::QueueLogIn(queue_of(&agent, &request.get_ref().queue)?);
+        let here = || async { Ok(v1::LogInToQueueResponse { agent: self.command(&agent, &command).await? }) };
+        let there = |channel, request| async move { AgentServiceClient::new(channel).log_in_to_queue(request).await };
+        self.elsewhere.at_owner(&request, &Owned::Agent(agent.clone()), here, there).await
     }
 
     async fn log_out_of_queue(
@@ -125,12 +120,10 @@ impl AgentService for Agents {
         request: Request<v1::LogOutOfQueueRequest>,
     ) -> Result<Response<v1::LogOutOfQueueResponse>, Status> {
         let agent = named(&request.get_ref().name)?;
-        if let Some(channel) = self.elsewhere.owner(&request, &Owned::Agent(agent.clone())) {
-            return AgentServiceClient::new(channel).log_out_of_queue(forwarded(request.into_inner())).await;
-        }
-        let queue = queue_of(&agent, &request.get_ref().queue)?;
-        let agent = Some(self.command(agent, AgentCommand::QueueLogOut(queue)).await?);
-        Ok(Response::new(v1::LogOutOfQueueResponse { agent }))
+        let command = AgentCommand::QueueLogOut(queue_of(&agent, &request.get_ref().queue)?);
+        let here = || async { Ok(v1::LogOutOfQueueResponse { agent: self.command(&agent, &command).await? }) };
+        let there = |channel, request| async move { AgentServiceClient::new(channel).log_out_of_queue(request).await };
+        self.elsewhere.at_owner(&request, &Owned::Agent(agent.clone()), here, there).await
     }
 
     async fn pick_up_call(

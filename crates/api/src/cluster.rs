@@ -32,6 +32,8 @@ pub struct Ownership {
 pub struct Other {
     /// Its number.
     pub node: NodeId,
+    /// Which run of it this is: the next one may have its API elsewhere.
+    pub run: u32,
     /// Whether calls live on it.
     pub edge: bool,
     /// Whether queues and agents may live on it.

@@ -8,6 +8,8 @@ use carillon_rpc::{Refusal, v1};
 use carillon_store::config::{
     Change, ConfigErrors, Diagnostic, File, Kind, Object, ObjectName, Objects, Severity, What, render,
 };
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::page::PageRequest;
@@ -15,20 +17,67 @@ use crate::page::PageRequest;
 /// The page size when none is asked for.
 const PAGE: u32 = 500;
 
+/// What is told of a change before somebody reads it; more is not told.
+const AHEAD: usize = 16;
+
 /// How similar the name must be that is suggested (Jaro–Winkler).
 const SIMILAR: f64 = 0.75;
 
 /// The configuration as the node of this API knows it.
 #[tonic::async_trait]
 pub trait Configuration: Send + Sync + 'static {
-    /// Applies files; see [`Wish`].
+    /// Applies files; see [`Wish`]. `progress` is told how far it is, as long as there is room: who does not listen misses
+    /// something and nothing waits for him. Takes as long as the coordinator and the size of the change need.
     ///
     /// # Errors
     /// [`Refusal::Overtaken`] and [`Refusal::Unavailable`].
-    async fn apply(&self, wish: Wish) -> Result<Outcome, Refusal>;
+    async fn apply(&self, wish: Wish, progress: mpsc::Sender<Progress>) -> Result<Outcome, Refusal>;
 
     /// What is stored, as this node has last heard.
     fn stored(&self) -> Stored;
+
+    /// What of it this node has put in force.
+    fn in_force(&self) -> InForce;
+}
+
+/// How far a [`Wish`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All objects are judged as they would be.
+    Checking,
+    /// What changes is written.
+    Writing {
+        /// So many parts are written.
+        parts: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// It is written; this node puts it in force.
+    PuttingInForce,
+}
+
+/// What is in force on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InForce {
+    /// It has a configuration: a stored one, or that of its file.
+    pub begun: bool,
+    /// The newest revision that this node has looked at; 0 when nothing was stored yet.
+    pub seen: u64,
+    /// The newest that it could use; 0 for none that was stored.
+    pub used: u64,
+    /// Why it could not use the newest.
+    pub refused: Option<Arc<str>>,
+}
+
+impl InForce {
+    /// The node has looked at a revision, and puts it in force or cannot.
+    pub fn saw(&mut self, revision: u64, used: Result<(), String>) {
+        self.seen = revision;
+        match used {
+            Ok(()) => *self = InForce { begun: true, seen: revision, used: revision, refused: None },
+            Err(why) => self.refused = Some(why.trim_end().into()),
+        }
+    }
 }
 
 /// What is to be applied.
@@ -81,11 +130,16 @@ impl Config {
 
 #[tonic::async_trait]
 impl ConfigService for Config {
-    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<v1::ApplyResponse>, Status> {
+    type ApplyStream = ReceiverStream<Result<v1::ApplyResponse, Status>>;
+
+    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<Self::ApplyStream>, Status> {
         let v1::ApplyRequest { files, dry_run, prune } = request.into_inner();
         let file = |file: v1::ConfigFile| File { name: file.name, folder: file.folder.into(), text: file.text };
         let wish = Wish { files: files.into_iter().map(file).collect(), dry_run, prune };
-        Ok(Response::new(self.configuration.apply(wish).await?.into()))
+        let (answers, stream) = mpsc::channel(AHEAD);
+        // In a task of its own: a client that goes away leaves no change half done.
+        tokio::spawn(apply(self.configuration.clone(), wish, answers));
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn list_objects(
@@ -115,6 +169,26 @@ impl ConfigService for Config {
         let object = objects.get(&name).ok_or_else(|| not_found(&name, &objects))?;
         Ok(Response::new(v1::GetObjectResponse { object: Some(shown(&name, object)) }))
     }
+}
+
+/// Fulfils a wish, and tells how far it is and what became of it. Who asked may go away, here and below.
+async fn apply(
+    configuration: Arc<dyn Configuration>,
+    wish: Wish,
+    answers: mpsc::Sender<Result<v1::ApplyResponse, Status>>,
+) {
+    let (progress, mut steps) = mpsc::channel(AHEAD);
+    let mut applied = std::pin::pin!(configuration.apply(wish, progress));
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut applied => break outcome,
+            Some(step) = steps.recv() => {
+                let progress = Some(step.into());
+                drop(answers.try_send(Ok(v1::ApplyResponse { progress, ..Default::default() })));
+            }
+        }
+    };
+    drop(answers.send(outcome.map(Into::into).map_err(Into::into)).await);
 }
 
 fn kind(word: &str) -> Result<Option<Kind>, Refusal> {
@@ -148,6 +222,26 @@ fn not_found(name: &ObjectName, objects: &Objects) -> Refusal {
     Refusal::NotFound { name: name.to_string(), nearest }
 }
 
+impl From<Progress> for v1::ApplyProgress {
+    fn from(progress: Progress) -> Self {
+        use v1::apply_progress::Stage;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (stage, parts, of) = match progress {
+            Progress::Checking => (Stage::Checking, 0, 0),
+            Progress::Writing { parts, of } => (Stage::Writing, number(parts), number(of)),
+            Progress::PuttingInForce => (Stage::PuttingInForce, 0, 0),
+        };
+        v1::ApplyProgress { stage: stage.into(), parts, of }
+    }
+}
+
+impl From<InForce> for v1::NodeConfiguration {
+    fn from(it: InForce) -> Self {
+        let refused = it.refused.as_deref().unwrap_or_default().to_owned();
+        v1::NodeConfiguration { revision: it.used, newest: it.seen, refused }
+    }
+}
+
 impl From<Outcome> for v1::ApplyResponse {
     fn from(outcome: Outcome) -> Self {
         let problems = |all: &[Diagnostic]| all.iter().map(problem).collect();
@@ -161,6 +255,7 @@ impl From<Outcome> for v1::ApplyResponse {
                 refused: false,
                 revision,
                 in_force,
+                progress: None,
             },
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use carillon_acd::ids::{CallId, NodeId};
 use carillon_actors::{CenterError, Owned};
-use carillon_rpc::{MISSING_NODES, Refusal};
+use carillon_rpc::MISSING_NODES;
+use tokio::time::Instant;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -18,6 +19,10 @@ use crate::refusal;
 const FORWARDED: &str = "carillon-forwarded";
 /// How long another node may take for an answer. A request waits for the slowest of them.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Marks the answer that a queue or an agent has no owner at this moment: nothing was done.
+const OWNER_CHANGES: &str = "carillon-owner-changes";
+/// The pause before the next owner is looked for.
+const NEXT_OWNER: Duration = Duration::from_millis(100);
 /// The largest answer of another node; pages end far below it, but a single record may be large.
 pub(crate) const MOST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -48,14 +53,49 @@ impl Elsewhere {
     }
 
     /// Why the owner could not be asked. While it changes, a queue or an agent that exists is found nowhere.
-    pub(crate) fn refused(&self, owned: &Owned, error: CenterError) -> Refusal {
+    pub(crate) fn refused(&self, owned: &Owned, error: CenterError) -> Status {
         let exists = |nodes: &Arc<dyn Nodes>| nodes.owners().iter().any(|known| known.owned == *owned);
         match error {
             CenterError::NotFound { .. } if self.nodes.as_ref().is_some_and(exists) => {
-                Refusal::Unavailable(format!("{owned} changes its owner at this moment: try again"))
+                let mut status = Status::unavailable(format!("{owned} changes its owner at this moment: try again"));
+                status.metadata_mut().insert(OWNER_CHANGES, AsciiMetadataValue::from_static("1"));
+                status
             }
             error @ (CenterError::NotFound { .. } | CenterError::Refused(_) | CenterError::Timeout(_)) => {
-                refusal::of(owned, error)
+                refusal::of(owned, error).into()
+            }
+        }
+    }
+
+    /// Has the owner do something, wherever it is. While it changes, nobody has done it: then the next one is looked for, for a
+    /// moment.
+    pub(crate) async fn at_owner<Q: Clone, A, H, F>(
+        &self,
+        request: &Request<Q>,
+        owned: &Owned,
+        here: impl Fn() -> H,
+        there: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        H: Future<Output = Result<A, Status>>,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let done = match self.owner(request, owned) {
+                Some(channel) => there(channel, forwarded(request.get_ref().clone())).await,
+                None => here().await.map(Response::new),
+            };
+            match done {
+                // Who sent it on looks for the next owner.
+                Err(status)
+                    if status.metadata().contains_key(OWNER_CHANGES)
+                        && !self.is_forwarded(request)
+                        && Instant::now() < until =>
+                {
+                    tokio::time::sleep(NEXT_OWNER).await;
+                }
+                done => return done,
             }
         }
     }
@@ -204,6 +244,78 @@ mod tests {
         }
     }
 
+    /// A cluster in which Anna has no owner.
+    struct Between;
+
+    #[tonic::async_trait]
+    impl Nodes for Between {
+        fn nodes(&self) -> Vec<carillon_rpc::v1::Node> {
+            Vec::new()
+        }
+
+        fn owners(&self) -> Vec<crate::Ownership> {
+            vec![crate::Ownership { owned: anna(), shard: 7, node: None, epoch: carillon_acd::ids::Epoch(3) }]
+        }
+
+        fn me(&self) -> NodeId {
+            NodeId(1)
+        }
+
+        fn api_of_owner(&self, _: &Owned) -> Option<Channel> {
+            None
+        }
+
+        fn api_of_call(&self, _: CallId) -> Option<Channel> {
+            None
+        }
+
+        fn others(&self) -> Vec<Other> {
+            Vec::new()
+        }
+
+        async fn drain(&self, _: NodeId, _: bool) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn agent(name: &str) -> Owned {
+        Owned::Agent(carillon_acd::ids::AgentId::new("default".parse().unwrap(), name.parse().unwrap()))
+    }
+
+    fn anna() -> Owned {
+        agent("anna")
+    }
+
+    fn unknown() -> CenterError {
+        CenterError::NotFound { what: anna().to_string(), nearest: Vec::new() }
+    }
+
+    // spec: TR-6, CL-6: who commands an agent notices nothing of a drain.
+    #[tokio::test(start_paused = true)]
+    async fn cl_6_a_command_waits_for_the_next_owner_and_no_longer_than_a_moment() {
+        let elsewhere = Elsewhere::new(Some(Arc::new(Between)));
+        let asked = std::cell::Cell::new(0);
+        let there = |_, _: Request<()>| async { unreachable!("nobody owns her elsewhere") };
+        let after = |failures: u32| {
+            let (asked, elsewhere) = (&asked, &elsewhere);
+            move || async move {
+                asked.set(asked.get() + 1);
+                if asked.get() > failures { Ok(asked.get()) } else { Err(elsewhere.refused(&anna(), unknown())) }
+            }
+        };
+        let done = elsewhere.at_owner(&Request::new(()), &anna(), after(3), there).await;
+        assert_eq!(done.unwrap().into_inner(), 4);
+        let began = Instant::now();
+        let given_up = elsewhere.at_owner(&Request::new(()), &anna(), after(u32::MAX), there).await.unwrap_err();
+        assert!(given_up.message().contains("changes its owner"), "{given_up}");
+        assert!((PATIENCE..PATIENCE + 2 * NEXT_OWNER).contains(&began.elapsed()), "{:?}", began.elapsed());
+        asked.set(0);
+        let sent_on = elsewhere.at_owner(&forwarded(()), &anna(), after(u32::MAX), there).await.unwrap_err();
+        assert_eq!((asked.get(), sent_on.metadata().contains_key(OWNER_CHANGES)), (1, true));
+        let nobody = elsewhere.refused(&agent("nobody"), unknown());
+        assert!(!nobody.metadata().contains_key(OWNER_CHANGES), "who is not configured has no next owner");
+    }
+
     #[test]
     fn the_pages_of_all_nodes_together_are_the_whole_list_in_order() {
         assert_eq!(pages(&[&[1, 4, 9], &[2, 3, 8], &[5]], 2), [vec![1, 2], vec![3, 4], vec![5, 8], vec![9]]);
@@ -238,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_no_api_or_does_not_answer_is_missing_and_the_others_are_not() {
         let api = || Some(tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
-        let other = |node, api| Other { node: NodeId(node), edge: true, acd: true, api };
+        let other = |node, api| Other { node: NodeId(node), run: 1, edge: true, acd: true, api };
         let asked = std::sync::atomic::AtomicU32::new(0);
         let answers = ask_all(vec![other(2, api()), other(3, None), other(4, api())], |_| {
             let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;

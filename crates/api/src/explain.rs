@@ -45,7 +45,7 @@ impl Explanations {
         Explanations { center, store, elsewhere }
     }
 
-    async fn queue(&self, queue: &QueueId, call: &str, most: usize) -> Result<QueueExplained, Refusal> {
+    async fn queue(&self, queue: &QueueId, call: &str, most: usize) -> Result<QueueExplained, Status> {
         let refused = |error| self.elsewhere.refused(&Owned::Queue(queue.clone()), error);
         let mut explained = match call {
             "" => self.center.explain_queue(queue, most).await.map_err(refused)?,

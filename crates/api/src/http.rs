@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::config::InForce;
 use crate::listen::{self, Connection};
 use crate::vitals::Vitals;
 
@@ -39,14 +40,17 @@ pub async fn serve_http(listener: TcpListener, vitals: Node) -> io::Result<()> {
     axum::serve(Accepted { local, connections: listen::accept(listener) }, router).await
 }
 
-/// 200, or 503 with a line for each thing that is in the way.
+/// 200, or 503 with a line for each thing that is in the way. Then what is not in the way and yet not as it should be.
 async fn ready(State(vitals): State<Node>) -> impl IntoResponse {
-    let obstacles = vitals.obstacles();
-    if obstacles.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+    let (mut lines, status) = match &vitals.obstacles()[..] {
+        [] => (vec!["ready".to_owned()], StatusCode::OK),
+        obstacles => (obstacles.to_vec(), StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let InForce { seen, used, refused, .. } = vitals.in_force();
+    if let Some(why) = refused {
+        lines.push(format!("revision {seen} of the configuration is not in force here, but {used}: {why}"));
     }
-    let lines = obstacles.iter().map(|obstacle| format!("{obstacle}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, lines)
+    (status, lines.into_iter().map(|line| line + "\n").collect::<String>())
 }
 
 async fn metrics(State(vitals): State<Node>) -> impl IntoResponse {

@@ -22,7 +22,7 @@ mod vitals;
 mod watch;
 
 pub use cluster::{Nodes, Other, Ownership};
-pub use config::{Configuration, Outcome, Stored, Wish};
+pub use config::{Configuration, InForce, Outcome, Progress, Stored, Wish};
 pub use http::serve_http;
 pub use server::{ApiError, serve};
 pub use vitals::Vitals;

@@ -1,6 +1,7 @@
 //! The service of call records. Each node keeps the records of the calls that ended on it.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use carillon_acd::record::Record;
 use carillon_acd::time::WallTime;
@@ -55,7 +56,7 @@ impl RecordService for Records {
         });
         let (found, pages) = tokio::join!(read(&self.store, &filter), pages);
         let own = cut(found?.into_iter().map(v1::Record::from).collect(), size);
-        let (records, next_page_token) = fitting(merged(size, own, pages.of, order, write_token));
+        let (records, next_page_token) = fitting(once(merged(size, own, pages.of, order, write_token)));
         Ok(marked(v1::ListRecordsResponse { records, next_page_token }, &pages.missing))
     }
 }
@@ -65,6 +66,14 @@ fn cut(mut records: Vec<v1::Record>, size: usize) -> Page {
     let more = records.len() > size;
     records.truncate(size);
     let next = records.last().filter(|_| more).map(write_token).unwrap_or_default();
+    (records, next)
+}
+
+/// Each call once: an edge that was taken for dead may still have a record of a call that another edge has closed, until it hears
+/// so (Spec: CL-4). Their starts differ by what their clocks do; the later one is the other edge's.
+fn once((mut records, next): Page) -> Page {
+    let mut seen = HashSet::new();
+    records.retain(|record| seen.insert(record.call.clone()));
     (records, next)
 }
 
@@ -187,6 +196,16 @@ mod tests {
         let calls: Vec<&str> = records.iter().map(|record| record.call.as_str()).collect();
         assert_eq!(calls, ["calls/1-6a0f3c21-9", "calls/1-6a0f3c21-10", "calls/1-6a0f3c21-9"]);
         assert_eq!(started(&records[0]), WallTime(2));
+    }
+
+    // spec: CL-4
+    #[test]
+    fn cl_4_a_call_that_two_nodes_have_closed_is_shown_once() {
+        let (own, heirs, other) = (record(5, 42, "own"), record(7, 42, "heir's"), record(6, 43, "other"));
+        let page = |records: &[v1::Record]| (records.to_vec(), String::new());
+        let pages = vec![(carillon_acd::ids::NodeId(2), page(&[heirs.clone()]))];
+        let merged = merged(10, page(&[other.clone(), own]), pages, order, write_token);
+        assert_eq!(once(merged), page(&[heirs, other]));
     }
 
     #[test]

@@ -45,7 +45,7 @@ const REQUESTS: usize = 64;
 const STREAMS: u32 = 128;
 /// Headers of one request, in bytes.
 const HEADERS: u32 = 16 * 1024;
-/// How long a request may take before it is cancelled.
+/// How long a request may take before it is cancelled; a stream, until it begins.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether the node is ready.
 const READINESS: Duration = Duration::from_millis(250);

@@ -163,7 +163,7 @@ impl Wanted {
             self.takes(subject).then(|| Counted::new(subject.clone(), start, end, *tally, self.quarters))
         };
         let mut rows: Vec<_> = if self.quarters {
-            books.quarters().filter_map(|(q, subject, tally)| row(q.start(), q.end(), subject, tally)).collect()
+            books.quarters().filter_map(|(q, subject, tally)| row(q.start(), q.end(), subject, &tally)).collect()
         } else {
             books.whole().filter_map(|(subject, tally)| row(span.since, span.until, subject, tally)).collect()
         };

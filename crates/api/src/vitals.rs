@@ -3,6 +3,8 @@
 use carillon_actors::InProgress;
 use carillon_rpc::{time, v1};
 
+use crate::config::InForce;
+
 /// How the node is. Asked often; answers at once or, for the metrics, within about a second.
 #[tonic::async_trait]
 pub trait Vitals: Send + Sync + 'static {
@@ -11,6 +13,9 @@ pub trait Vitals: Send + Sync + 'static {
 
     /// Its calls that are not over.
     fn in_progress(&self) -> InProgress;
+
+    /// What of the configuration is in force on it.
+    fn in_force(&self) -> InForce;
 
     /// Its metrics, in the text form of OpenMetrics 1.0.
     async fn metrics(&self) -> String;
@@ -24,6 +29,7 @@ impl dyn Vitals {
             calls: u32::try_from(calls).unwrap_or(u32::MAX),
             oldest_call: oldest.map(time::duration),
             obstacles: self.obstacles(),
+            configuration: Some(self.in_force().into()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The end of a node that is told to end (SIGTERM; Spec: CL-6): it takes nothing new, hands over what it owns, lets its
-//! calls end, and says meanwhile what is left.
+//! calls end, and says meanwhile what is left. Conversations that last longer than it waits go on at other edges, as if it had
+//! died.
 
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,24 @@ impl Draining<'_> {
                 return tracing::info!(shards = left.shards, "drained");
             }
             if passed >= limit {
-                return tracing::warn!(calls = left.calls.calls, "the drain's limit is reached: calls are hung up");
+                return self.hand_calls_over().await;
             }
             if told.is_none_or(|told| passed >= told + TELL) {
                 told = Some(passed);
                 left.tell();
             }
+        }
+    }
+
+    /// The limit is reached. A phone that rings, and a caller who hears a greeting, cannot go on elsewhere.
+    async fn hand_calls_over(&self) {
+        if let Some(membership) = self.membership {
+            // An edge that does not take them costs its patience each time; those who wait for the node have theirs.
+            let _ = tokio::time::timeout(HAND_OVER, membership.hand_calls_over()).await;
+        }
+        match self.center.in_progress().calls {
+            0 => tracing::info!("the drain's limit is reached: calls go on at other nodes"),
+            calls => tracing::warn!(calls, "the drain's limit is reached: calls are hung up"),
         }
     }
 

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{Estate, KnownNodes, Member, Membership, intake};
-use crate::configuration::{self, Authority, Live, Owners, everything};
+use crate::cluster::{Estate, KnownNodes, Member, Membership, Records, intake};
+use crate::configuration::{self, Authority, Live, Owners, Settings, everything};
 use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
@@ -33,6 +33,9 @@ pub(crate) const NODE: NodeId = NodeId(1);
 
 /// How long calls may take to say goodbye when the node stops.
 const GOODBYE: Duration = Duration::from_secs(4);
+
+/// Owners that end before the disk has taken what they say: fewer than may wait for it.
+const OWNERS_AT_ONCE: usize = 4_000;
 
 /// Each run of a node may give so many epochs to owners that it starts and restarts.
 const EPOCHS_PER_RUN: u64 = 1 << 32;
@@ -57,6 +60,27 @@ pub(crate) struct Node {
 struct Api {
     served: JoinHandle<Result<(), carillon_api::ApiError>>,
     stop: oneshot::Sender<()>,
+}
+
+impl Api {
+    fn start(
+        listener: TcpListener,
+        center: Center,
+        store: Store,
+        vitals: Arc<Vitals>,
+        settings: Settings,
+        member: Option<&Member>,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let nodes = member.map(|it| -> Arc<dyn Nodes> { Arc::new(KnownNodes::new(it.membership.clone())) });
+        let stopping = async {
+            // A node that is dropped stops too.
+            let _ = stopped.await;
+        };
+        let settings = Arc::new(settings);
+        let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, settings, stopping));
+        Api { served, stop }
+    }
 }
 
 impl Node {
@@ -91,8 +115,10 @@ impl Node {
         // brings one, and own nothing until they are told.
         let (late_edge, late_member): (Arc<OnceLock<Edge>>, Arc<OnceLock<Membership>>) = Default::default();
         let id = file.map_or(NODE, NodeFile::id);
-        let records = writer(store.writer());
-        let estate = file.map(|_| Estate::new(id, records.clone()));
+        let estate = file.map(|_| Estate::new(id, Disk(store.writer())));
+        if let Some(estate) = estate.clone() {
+            store.writer().on_written(move |calls| estate.written(calls));
+        }
         let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
         let center = Center::start(id, Clock::start(), ports, objects::objects(objects)?, seed())
             .await
@@ -106,17 +132,14 @@ impl Node {
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
             let config = edge_config(id, boot, options, seal::kept(data)?);
-            Some(Edge::start(config, directory, callbacks(&center, estate.clone()))?)
+            let edge = Edge::start(config, directory, callbacks(&center, estate.clone()))?;
+            // It was empty: nobody else sets it, here and below.
+            let _ = late_edge.set(edge.clone());
+            file.inspect(|_| edge.set_intake(Intake::Nothing));
+            Some(edge)
         } else {
             None
         };
-        if let Some(edge) = &edge {
-            // It was empty: nobody else sets it, here and below.
-            let _ = late_edge.set(edge.clone());
-        }
-        if let (Some(edge), Some(_)) = (&edge, file) {
-            edge.set_intake(Intake::Nothing);
-        }
         let sip_addr = edge.as_ref().map(Edge::local_addr);
         let member = match file.zip(estate) {
             Some((file, estate)) => {
@@ -138,22 +161,15 @@ impl Node {
         };
         let membership = member.as_ref().map(|member| member.membership.clone());
         let (writer, acd) = (store.writer(), roles.acd);
-        vitals.started(Parts { center: center.clone(), edge: edge.clone(), writer, membership, acd });
+        let (edge_too, settings) = (edge.clone(), opened.settings.clone());
+        vitals.started(Parts { center: center.clone(), edge: edge_too, writer, membership, settings, acd });
         let owners = match &member {
             Some(member) => Owners::Cluster(member.membership.clone()),
             None => Owners::Here(epoch),
         };
-        let settings = Arc::new(opened.settings.clone());
+        let settings = opened.settings.clone();
         let api = api.map(|listener| {
-            let (stop, stopped) = oneshot::channel();
-            let nodes = member
-                .as_ref()
-                .map(|member| -> Arc<dyn Nodes> { Arc::new(KnownNodes::new(member.membership.clone())) });
-            let (center, store, vitals) = (center.clone(), store.clone(), vitals.clone());
-            let served = tokio::spawn(carillon_api::serve(listener, center, store, nodes, vitals, settings, async {
-                let _ = stopped.await;
-            }));
-            Api { served, stop }
+            Api::start(listener, center.clone(), store.clone(), vitals.clone(), settings, member.as_ref())
         });
         let (begins_with, live) = opened.begin(Live { center: center.clone(), edge: edge.clone(), owners });
         let node = Node { edge, center, store, api, member, vitals, live, sip_addr, api_addr };
@@ -186,12 +202,25 @@ impl Node {
                 tracing::warn!(legs = left.legs, "legs did not say goodbye in time");
             }
         }
+        end_owners(&self.center, &self.store).await;
         let served = match served {
             Some(served) => served.await.context("the API's task")?,
             None => Ok(()),
         };
         self.store.close().await.context("cannot close the call records")?;
         served.context("the API")
+    }
+}
+
+/// Ends all owners, so that what they have counted is kept.
+async fn end_owners(center: &Center, store: &Store) {
+    for portion in center.owned().chunks(OWNERS_AT_ONCE) {
+        if let Err(error) = center.disown(portion.to_vec()).await {
+            tracing::warn!(%error, "owners did not end: what they have counted last is lost");
+        }
+        if let Err(error) = store.writer().flush().await {
+            tracing::warn!(%error, "what agents have done last is not on the disk");
+        }
     }
 }
 
@@ -224,10 +253,24 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions, seal: Seal) -> Ed
 }
 
 /// Keeps the record of a call that is over.
-fn writer(writer: RecordWriter) -> impl Fn(Record) + Clone + Send + Sync + 'static {
+fn writer(writer: RecordWriter) -> impl Fn(Record) + Send + Sync + 'static {
     move |record| {
         // The writer has logged and counted the loss; there is nobody else to tell.
         let _ = writer.try_write(record);
+    }
+}
+
+/// The store, as other edges' heir needs it.
+struct Disk(RecordWriter);
+
+impl Records for Disk {
+    fn write(&self, record: Record) -> bool {
+        // As above: what is lost is waited for by nobody.
+        self.0.try_write(record).is_err()
+    }
+
+    fn forget(&self, calls: Vec<CallId>) {
+        self.0.forget(calls);
     }
 }
 

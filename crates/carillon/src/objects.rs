@@ -39,7 +39,7 @@ pub(crate) fn objects(center: &Center) -> anyhow::Result<Objects> {
 
 /// Whom the edge knows.
 pub(crate) fn directory(center: &Center) -> anyhow::Result<Directory> {
-    let devices = center.agents.iter().flat_map(devices).collect();
+    let devices = center.agents.iter().flat_map(|agent| devices(agent)).collect();
     let trunks = center
         .trunks
         .iter()

@@ -26,7 +26,8 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) rtp_timeout: Duration,
 
-    /// Where the gRPC API listens. It is not encrypted: keep it on loopback. Port 0 takes a free one.
+    /// Where the gRPC API listens. It is not encrypted: keep it on loopback, or in a network of the nodes' own when there are
+    /// several: they ask each other. Port 0 takes a free one.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7400")]
     pub(crate) api: SocketAddr,
 
@@ -34,7 +35,7 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
 
-    /// How long calls may go on after SIGTERM; what is left then is hung up.
+    /// How long calls may go on after SIGTERM; what is left then goes on at other nodes, or is hung up.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub(crate) drain_limit: Duration,
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use carillon_actors::{Center, InProgress};
-use carillon_api::Vitals as _;
+use carillon_api::{Configuration as _, InForce, Vitals as _};
 use carillon_cluster::node::Status;
 use carillon_edge::Edge;
 use carillon_store::RecordWriter;
@@ -14,10 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::cluster::Membership;
+use crate::configuration::Settings;
 use crate::metrics::{self, Member, Sources};
 
 /// A scrape that is so young is given again: whoever scrapes too often costs the calls nothing.
 const FRESH: Duration = Duration::from_secs(1);
+
+const UNCONFIGURED: &str = "no configuration yet: `carillon apply -f DIR|FILE` gives it one";
 
 /// What there is to ask once the node has started.
 pub(crate) struct Parts {
@@ -25,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) edge: Option<Edge>,
     pub(crate) writer: RecordWriter,
     pub(crate) membership: Option<Membership>,
+    pub(crate) settings: Settings,
     /// Whether it may own queues and agents.
     pub(crate) acd: bool,
 }
@@ -80,6 +84,7 @@ impl Vitals {
             edge: parts.edge.as_ref().map(Edge::stats),
             member: membership.map(|membership| Member::of(membership.cluster(), membership.link_stats())),
             records: parts.writer.stats(),
+            in_force: self.in_force(),
         };
         sources.text()
     }
@@ -99,12 +104,19 @@ impl carillon_api::Vitals for Vitals {
         if self.draining(parts) {
             obstacles.push(format!("draining: {} calls left", parts.center.in_progress().calls));
         }
+        if !parts.settings.in_force().begun {
+            obstacles.push(UNCONFIGURED.to_owned());
+        }
         obstacles.extend(status.into_iter().flat_map(|status| of_cluster(status, parts.acd)).map(str::to_owned));
         obstacles
     }
 
     fn in_progress(&self) -> InProgress {
         self.parts.get().map(|parts| parts.center.in_progress()).unwrap_or_default()
+    }
+
+    fn in_force(&self) -> InForce {
+        self.parts.get().map(|parts| parts.settings.in_force()).unwrap_or_default()
     }
 
     async fn metrics(&self) -> String {

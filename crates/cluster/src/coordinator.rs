@@ -200,6 +200,12 @@ pub trait Coordinator: Send + Sync + 'static {
     /// [`Error::Unavailable`], [`Error::Refused`].
     async fn list(&self, folder: &Key) -> Result<Listing, Error>;
 
+    /// Reads one key, as of now, as [`Coordinator::list`] does; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Error>;
+
     /// Follows a folder: everything below it, then each change. Needs a tokio runtime.
     fn follow(&self, folder: &Key) -> Feed;
 }

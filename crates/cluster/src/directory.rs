@@ -60,15 +60,6 @@ impl Directory {
         }
         is_news
     }
-
-    /// Whether what comes in `epoch` for `shard` may be believed.
-    ///
-    /// # Errors
-    /// What to answer to the sender: the newer epoch, and its owner.
-    pub fn admit(&self, shard: Shard, epoch: Epoch) -> Result<(), Seat> {
-        let known = self.seat(shard);
-        if epoch >= known.epoch { Ok(()) } else { Err(known) }
-    }
 }
 
 #[cfg(test)]
@@ -77,15 +68,13 @@ mod tests {
 
     // spec: CL-3
     #[test]
-    fn cl_3_a_refusal_corrects_and_the_stale_is_refused() {
+    fn cl_3_a_refusal_corrects_and_late_news_do_not() {
         let (directory, shard) = (Directory::empty(), Shard::try_from(17).unwrap());
         let owned = |epoch, node| Seat { shard, epoch: Epoch(epoch), owner: Some(NodeId(node)) };
         assert!(directory.learn(owned(40, 1)));
         assert!(directory.learn(owned(71, 2)), "not mine, epoch 71");
         assert!(!directory.learn(owned(40, 1)), "late news");
         assert_eq!(directory.owner(shard), Some(Owner { node: NodeId(2), epoch: Epoch(71) }));
-        assert_eq!(directory.admit(shard, Epoch(40)), Err(owned(71, 2)));
-        assert_eq!(directory.admit(shard, Epoch(72)), Ok(()), "the sender knows more than we do");
         assert!(directory.learn(Seat { shard, epoch: Epoch(80), owner: None }));
         assert_eq!(directory.owner(shard), None);
     }

@@ -53,7 +53,7 @@ impl<F: FnMut(&Step) -> io::Result<()> + Send> Journal for F {
 /// A coordinator for one node, in process. Give that node [`crate::ownership::Timing::alone`].
 pub struct Embedded {
     memory: Arc<Memory>,
-    keep: tokio::sync::Mutex<Keep>,
+    keep: Arc<tokio::sync::Mutex<Keep>>,
 }
 
 struct Keep {
@@ -76,7 +76,7 @@ impl Embedded {
         let tree = Tree::restored(saved.reserved, saved.entries);
         let mut keep = Keep { journal, reserved: saved.reserved };
         keep.save(tree.revision(), Vec::new()).await?;
-        Ok(Embedded { memory: Arc::new(Memory::new(tree)), keep: keep.into() })
+        Ok(Embedded { memory: Arc::new(Memory::new(tree)), keep: Arc::new(keep.into()) })
     }
 }
 
@@ -110,19 +110,28 @@ impl Coordinator for Embedded {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, Error> {
-        // Held until it is done: nobody else's change comes between the journal and the memory.
-        let mut keep = self.keep.lock().await;
-        let (at, lasting) = self.memory.with(|tree, _| {
-            tree.check(&writes)?;
-            Ok((tree.revision(), tree.lasting_changes(&writes)))
-        })?;
-        let kept = keep.save(at, lasting).await;
-        kept.map_err(|error| Error::Unavailable(format!("the journal: {error}")))?;
-        self.memory.with(|tree, _| tree.commit(writes))
+        let (memory, keep) = (self.memory.clone(), self.keep.clone());
+        let committed = async move {
+            // Held until it is done: nobody else's change comes between the journal and the memory.
+            let mut keep = keep.lock().await;
+            let (at, lasting) = memory.with(|tree, _| {
+                tree.check(&writes)?;
+                Ok((tree.revision(), tree.lasting_changes(&writes)))
+            })?;
+            let kept = keep.save(at, lasting).await;
+            kept.map_err(|error| Error::Unavailable(format!("the journal: {error}")))?;
+            memory.with(|tree, _| tree.commit(writes))
+        };
+        // In a task of its own: who stops waiting would leave in the journal what is not in the memory.
+        tokio::spawn(committed).await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string())))
     }
 
     async fn list(&self, folder: &Key) -> Result<Listing, Error> {
         Ok(self.memory.with(|tree, _| tree.list(folder)))
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        Ok(self.memory.with(|tree, _| tree.get(key)))
     }
 
     fn follow(&self, folder: &Key) -> Feed {
@@ -190,6 +199,34 @@ mod tests {
         let listing = restarted.list(&Key("/c/objects".into())).await.unwrap();
         assert!(listing.entries.iter().map(|entry| &*entry.key.0).eq(["/c/objects/queue"]));
         assert!(restarted.commit(vec![put("owner", None)]).await.unwrap() > last, "no epoch comes twice");
+    }
+
+    /// A journal that takes its time.
+    struct Slow(Arc<tokio::sync::Notify>);
+
+    #[async_trait]
+    impl Journal for Slow {
+        async fn keep(&mut self, _: &Step) -> io::Result<()> {
+            self.0.notified().await;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_done_though_nobody_waits_for_it() {
+        let written = Arc::new(tokio::sync::Notify::new());
+        written.notify_one();
+        let embedded = Embedded::open(Saved::default(), Box::new(Slow(written.clone()))).await.unwrap();
+        let mut feed = embedded.follow(&Key("/c/objects".into()));
+        feed.next().await.unwrap();
+        tokio::select! {
+            biased;
+            _ = embedded.commit(vec![put("queue", None)]) => panic!("the journal has not written it"),
+            () = tokio::task::yield_now() => {}
+        }
+        written.notify_one();
+        let news = tokio::time::timeout(Duration::from_secs(10), feed.next()).await.expect("it is done");
+        assert!(matches!(news, Some(crate::coordinator::News::Changes(changes)) if changes.len() == 1));
     }
 
     #[tokio::test]

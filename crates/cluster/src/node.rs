@@ -11,14 +11,14 @@ use std::time::Duration;
 use carillon_acd::ids::NodeId;
 use carillon_acd::time::Moment;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use counts::Counts;
 use counts::{Counters, count};
 
 use crate::acting::Acting;
-use crate::coordinator::Feed;
+use crate::coordinator::{Error, Feed};
 use crate::directory::Directory;
 use crate::member::{Node, Registered};
 use crate::ownership::{BadTiming, Effect, Event, Message, Ownership, Seat, Tenure, Timing};
@@ -150,12 +150,14 @@ impl Cluster {
             updates,
             space: space.clone(),
             start,
+            retry: timing.retry,
             acting: acting.clone(),
             directory: directory.clone(),
             nodes: nodes_tx,
             status: status_tx,
             notices,
             retiring: false,
+            beginning: None,
             counters: counters.clone(),
             work: JoinSet::new(),
             keeper: tokio::spawn(keeper.run()),
@@ -240,6 +242,8 @@ struct Driver {
     feed: Feed,
     space: Space,
     start: Instant,
+    /// [`Timing::retry`].
+    retry: Duration,
     /// What the node says of itself; the keeper writes it when it registers.
     updates: watch::Sender<Node>,
     acting: Acting,
@@ -249,6 +253,8 @@ struct Driver {
     notices: mpsc::Sender<Notice>,
     /// The process has asked for it; nothing ends it.
     retiring: bool,
+    /// Writes a new era.
+    beginning: Option<AbortHandle>,
     counters: Arc<Counters>,
     work: JoinSet<Option<Event>>,
     keeper: JoinHandle<()>,
@@ -306,6 +312,30 @@ impl Driver {
             changed
         });
         self.heed_drain().await;
+        self.mind_the_era();
+    }
+
+    /// Begins a new era when the coordinator has lost its memory. Of several nodes that do so at once one succeeds; the
+    /// others look again when the feed brings that.
+    fn mind_the_era(&mut self) {
+        let Some(begins) = self.picture.next_era(self.core.newest()) else { return };
+        if self.beginning.as_ref().is_some_and(|it| !it.is_finished()) {
+            return;
+        }
+        let (space, before, retry) = (self.space.clone(), self.picture.era(), self.retry);
+        tracing::warn!(node = self.me.0, era = begins, "the coordinator has lost its memory: a new era begins");
+        let beginning = self.work.spawn(async move {
+            loop {
+                match space.begin_era(before, begins).await {
+                    Ok(()) | Err(Error::Conflict(_)) => return None,
+                    Err(error @ (Error::Unavailable(_) | Error::LeaseLost | Error::Refused(_))) => {
+                        tracing::warn!(%error, "the new era is not written yet");
+                        tokio::time::sleep(retry).await;
+                    }
+                }
+            }
+        });
+        self.beginning = Some(beginning);
     }
 
     /// Lets the core drain while the process or the coordinator wants it.
@@ -321,7 +351,6 @@ impl Driver {
         let mut effects = Vec::new();
         let now = Moment::at(self.start.elapsed());
         self.core.handle(now, event, &mut effects);
-        self.acting.extend(self.core.until());
         let mut early = 0;
         for effect in &effects {
             match effect {
@@ -348,6 +377,8 @@ impl Driver {
                 | Effect::Probe(_) => {}
             }
         }
+        // After what has stopped: a new lease is none for what was served on the last one.
+        self.acting.extend(self.core.until());
         if early > 0 {
             self.counters.early.fetch_add(early as u64, Ordering::Relaxed);
             tracing::warn!(node = self.me.0, shards = early, "serving before all nodes have answered");
@@ -362,15 +393,16 @@ impl Driver {
         let space = self.space.clone();
         match effect {
             Effect::Claim(lease, shards) => {
-                let me = self.me;
+                let (me, era) = (self.me, self.picture.era());
                 self.work.spawn(async move {
-                    let answer = space.claim(lease, me, &shards).await;
+                    let answer = space.claim(era, lease, me, &shards).await;
                     Some(Event::Claimed(shards.into_iter().map(|(shard, _)| shard).collect(), answer))
                 });
             }
             Effect::HandOver { to, lease, tenures } => {
+                let era = self.picture.era();
                 self.work.spawn(async move {
-                    let answer = space.hand_over(lease, to, &tenures).await;
+                    let answer = space.hand_over(era, lease, to, &tenures).await;
                     Some(Event::HandedOver(tenures.into_iter().map(|tenure| tenure.shard).collect(), answer))
                 });
             }

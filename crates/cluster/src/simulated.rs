@@ -11,7 +11,7 @@ use carillon_acd::rng::Rng;
 use carillon_acd::time::Moment;
 use tokio::sync::watch;
 
-use crate::coordinator::{Coordinator, Error, Feed, Key, LeaseId, Listing, News, Revision, Write};
+use crate::coordinator::{Coordinator, Entry, Error, Feed, Key, LeaseId, Listing, News, Revision, Write};
 use crate::memory::Memory;
 use crate::tree::Tree;
 
@@ -75,6 +75,11 @@ impl Simulated {
     /// Forgets all changes so far, as a compaction does: feeds that are behind begin anew.
     pub fn compact(&self) {
         self.0.memory.with(|tree, _| tree.forget(tree.revision()));
+    }
+
+    /// Loses everything, as an etcd that was set up anew: its revisions begin at 1 again.
+    pub fn begin_anew(&self) {
+        self.0.memory.with(|tree, _| tree.begin_anew());
     }
 
     /// The coordinator as `node` reaches it.
@@ -169,6 +174,10 @@ impl Coordinator for Reached {
 
     async fn list(&self, folder: &Key) -> Result<Listing, Error> {
         self.ask(|memory| Ok(memory.with(|tree, _| tree.list(folder)))).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.ask(|memory| Ok(memory.with(|tree, _| tree.get(key)))).await
     }
 
     fn follow(&self, folder: &Key) -> Feed {

@@ -4,7 +4,8 @@
 //! PREFIX/cluster/nodes/7       a node, on its lease                     -+
 //! PREFIX/cluster/shards/0017   a shard's owner, on the owner's lease     | one feed, so what it brings
 //! PREFIX/cluster/roster/7      a node that has stood and not left        | is in one order
-//! PREFIX/cluster/drain/7       a node that is to drain                  -+
+//! PREFIX/cluster/drain/7       a node that is to drain                   |
+//! PREFIX/cluster/era           what makes epochs of revisions           -+
 //! PREFIX/FOLDER/...            configuration objects, availability: see `Folder`
 //! ```
 
@@ -13,9 +14,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carillon_acd::ids::{Epoch, NodeId};
 
-use crate::coordinator::{Act, Coordinator, Error, Expect, Feed, Key, LeaseId, Listing, Revision, Write};
+use crate::coordinator::{Act, Coordinator, Entry, Error, Expect, Feed, Key, LeaseId, Listing, Revision, Write};
 use crate::member::Node;
 use crate::ownership::{ClaimAnswer, Tenure};
+use crate::picture::{ERA, Era};
 use crate::shard::Shard;
 
 /// Where everything of a cluster stands in the coordinator unless its configuration says otherwise.
@@ -114,12 +116,25 @@ impl Space {
         self.coordinator.commit(vec![Write { key, expect, act }]).await.map(drop)
     }
 
+    /// Begins a new era: see [`crate::picture`]. While somebody else has begun one it is a conflict.
+    pub(crate) async fn begin_era(&self, before: Era, begins: u64) -> Result<(), Error> {
+        let expect = before.written.map_or(Expect::Absent, Expect::At);
+        let act = Act::Put(begins.to_string().into(), None);
+        self.coordinator.commit(vec![Write { key: self.cluster().join(ERA), expect, act }]).await.map(drop)
+    }
+
     /// Writes shards' keys for `owner`, each only if it is as given.
-    pub(crate) async fn claim(&self, lease: LeaseId, owner: NodeId, shards: &[(Shard, Option<Epoch>)]) -> ClaimAnswer {
+    pub(crate) async fn claim(
+        &self,
+        era: Era,
+        lease: LeaseId,
+        owner: NodeId,
+        shards: &[(Shard, Option<Epoch>)],
+    ) -> ClaimAnswer {
         let value = Bytes::from(owner.0.to_string());
         let writes = shards.iter().map(|(shard, epoch)| Write {
             key: self.cluster().join("shards").join(shard),
-            expect: epoch.map_or(Expect::Absent, |epoch| Expect::At(Revision(epoch.0))),
+            expect: epoch.map_or(Expect::Absent, |epoch| Expect::At(era.revision(epoch))),
             act: Act::Put(value.clone(), Some(lease)),
         });
         match self.coordinator.commit(writes.collect()).await {
@@ -134,9 +149,9 @@ impl Space {
     }
 
     /// Writes shards' keys for another node, on its lease, if these epochs still stand.
-    pub(crate) async fn hand_over(&self, lease: LeaseId, to: NodeId, tenures: &[Tenure]) -> ClaimAnswer {
+    pub(crate) async fn hand_over(&self, era: Era, lease: LeaseId, to: NodeId, tenures: &[Tenure]) -> ClaimAnswer {
         let shards: Vec<_> = tenures.iter().map(|tenure| (tenure.shard, Some(tenure.epoch))).collect();
-        self.claim(lease, to, &shards).await
+        self.claim(era, lease, to, &shards).await
     }
 
     fn entry(&self, lease: LeaseId, node: &Node, expect: Expect) -> Write {
@@ -188,6 +203,14 @@ impl Folder {
     /// Those of [`Coordinator::list`].
     pub async fn list(&self) -> Result<Listing, Error> {
         self.coordinator.list(&self.key).await
+    }
+
+    /// What stands in one name of the folder.
+    ///
+    /// # Errors
+    /// Those of [`Coordinator::get`].
+    pub async fn get(&self, name: &str) -> Result<Option<Entry>, Error> {
+        self.coordinator.get(&self.key.join(name)).await
     }
 
     /// Everything in the folder, then each change.

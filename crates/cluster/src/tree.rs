@@ -74,6 +74,11 @@ impl Tree {
         self.leases.values_mut().for_each(|lease| lease.ends = now + lease.ttl);
     }
 
+    /// Forgets everything, its revisions too, as an etcd that was set up anew.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Tree { last_lease: self.last_lease, ..Tree::default() };
+    }
+
     /// When the next lease ends.
     pub(crate) fn next_end(&self) -> Option<Moment> {
         self.leases.values().map(|lease| lease.ends).min()
@@ -161,13 +166,17 @@ impl Tree {
         Listing { revision: self.revision, entries: entries.cloned().collect() }
     }
 
-    /// The changes below a folder after a revision; `None` when some of them are forgotten.
+    pub(crate) fn get(&self, key: &Key) -> Option<Entry> {
+        self.entries.get(key).cloned()
+    }
+
+    /// The changes below a folder after a revision; `None` when some of them are forgotten, or that revision never was.
     pub(crate) fn changes(&self, folder: &Key, after: Revision) -> Option<Vec<Change>> {
         let concerns = |change: &&Change| match change {
             Change::Put(entry) => entry.key.below(folder).is_some(),
             Change::Deleted(key, _) => key.below(folder).is_some(),
         };
-        (after >= self.forgotten).then(|| {
+        (self.forgotten..=self.revision).contains(&after).then(|| {
             let first = self.history.partition_point(|change| revision(change) <= after);
             self.history.range(first..).filter(concerns).cloned().collect()
         })

@@ -132,8 +132,10 @@ impl Edge {
     /// Another edge has taken this call over: its legs in conversation are forgotten without a message or an event, and
     /// their audio stops. Later requests in their dialogs are answered as in unknown ones (481). A phone that still rings
     /// for the call has not been taken over: its ringing is cancelled; and so is a caller refused whom nobody has answered.
-    pub fn forsake(&self, call: CallId) {
-        if self.shared.router.forsake(call) == Push::Full {
+    /// With `theirs` given, a leg in conversation that is not among them has not been taken over either, and is hung up: a phone
+    /// that was answered after that edge had last heard of this one.
+    pub fn forsake(&self, call: CallId, theirs: &[LegId]) {
+        if self.shared.router.forsake(call, theirs.into()) == Push::Full {
             tracing::error!(call_id = %call, "legs of a call that has gone elsewhere are left to their deadlines: the inbox is full");
         }
     }

@@ -34,7 +34,7 @@ pub(crate) enum Input {
     /// A call has failed: end what legs it has.
     Abandon(CallId),
     /// Another edge has taken a call over: forget it.
-    Forsake(CallId),
+    Forsake(CallId, Box<[LegId]>),
     /// The call of the second leg wants the first, which is here, but cannot have it.
     Yield(LegId, LegId),
     /// Something happened to a leg's audio.
@@ -132,8 +132,8 @@ impl Router {
         self.inboxes[self.of_call(call.number)].push(Lane::Control, Input::Abandon(call))
     }
 
-    pub(crate) fn forsake(&self, call: CallId) -> Push {
-        self.inboxes[self.of_call(call.number)].push(Lane::Control, Input::Forsake(call))
+    pub(crate) fn forsake(&self, call: CallId, theirs: Box<[LegId]>) -> Push {
+        self.inboxes[self.of_call(call.number)].push(Lane::Control, Input::Forsake(call, theirs))
     }
 
     /// Hands on what the datapath reports. A full inbox loses it; a lost end of a sound is covered by the call's own

@@ -6,6 +6,7 @@ use carillon_acd::view::Availability;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use crate::db::{StoreError, object_key, read_object_key};
+use crate::disk::Disk;
 
 /// Everything that was saved, in the order of the agents' names.
 pub(crate) async fn load(pool: &SqlitePool) -> Result<Vec<(AgentId, SavedAvailability)>, StoreError> {
@@ -16,7 +17,7 @@ pub(crate) async fn load(pool: &SqlitePool) -> Result<Vec<(AgentId, SavedAvailab
 }
 
 /// Replaces what was saved of these agents, in one statement.
-pub(crate) async fn save(pool: &SqlitePool, changed: &[(AgentId, SavedAvailability)]) -> Result<(), StoreError> {
+pub(crate) async fn save(disk: &mut Disk, changed: &[(AgentId, SavedAvailability)]) -> Result<(), sqlx::Error> {
     let mut insert =
         QueryBuilder::<Sqlite>::new("INSERT INTO agent_availability (agent, availability, logged_out_of) ");
     insert.push_values(changed, |mut row, (agent, saved)| {
@@ -28,7 +29,7 @@ pub(crate) async fn save(pool: &SqlitePool, changed: &[(AgentId, SavedAvailabili
     insert.push(
         " ON CONFLICT (agent) DO UPDATE SET availability = excluded.availability, logged_out_of = excluded.logged_out_of",
     );
-    insert.build().persistent(false).execute(pool).await?;
+    insert.build().persistent(false).execute(disk.connection().await?).await?;
     Ok(())
 }
 

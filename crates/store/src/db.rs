@@ -68,8 +68,8 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: SqlitePool,
-    /// One connection: SQLite has one writer anyway, and the pages it has in memory stay valid. The same as `readers` for a
-    /// database in memory.
+    /// The writer keeps one connection: SQLite has one writer anyway, and the pages it has in memory stay valid. The other
+    /// is for what is seldom written. The same as `readers` for a database in memory.
     writes: SqlitePool,
     writer: RecordWriter,
 }
@@ -81,7 +81,7 @@ impl Store {
         let (writes, readers) = match dir {
             Some(dir) => {
                 std::fs::create_dir_all(dir).map_err(|source| StoreError::Folder { path: dir.into(), source })?;
-                let writes = pool(1).connect_with(file_options(dir).create_if_missing(true)).await?;
+                let writes = pool(2).connect_with(file_options(dir).create_if_missing(true)).await?;
                 (writes, pool(CONNECTIONS).connect_lazy_with(file_options(dir)))
             }
             None => {

@@ -7,6 +7,7 @@
 mod availability;
 pub mod config;
 mod db;
+mod disk;
 mod epoch;
 mod kept;
 mod periods;

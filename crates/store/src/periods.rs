@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use crate::db::{StoreError, object_key, read_object_key};
+use crate::disk::{Disk, READY};
 
 /// The most periods that one query returns.
 const MOST: u32 = 10_000;
@@ -25,7 +26,7 @@ impl From<&Period> for PeriodsAfter {
 }
 
 /// One statement is one transaction. A period that is there already stays as it is.
-pub(crate) async fn insert(pool: &SqlitePool, periods: &[Period]) -> Result<(), sqlx::Error> {
+pub(crate) async fn insert(disk: &mut Disk, periods: &[Period]) -> Result<(), sqlx::Error> {
     let mut insert =
         QueryBuilder::<Sqlite>::new("INSERT INTO agent_periods (began, agent, ended, spent, queue, queues) ");
     insert.push_values(periods, |mut row, period| {
@@ -39,7 +40,7 @@ pub(crate) async fn insert(pool: &SqlitePool, periods: &[Period]) -> Result<(), 
             .push_bind(serde_json::to_string(&queues).expect("a list of texts is always JSON"));
     });
     insert.push(" ON CONFLICT (began, agent) DO NOTHING");
-    insert.build().persistent(false).execute(pool).await?;
+    insert.build().persistent(periods.len() <= READY).execute(disk.connection().await?).await?;
     Ok(())
 }
 

@@ -211,3 +211,23 @@ async fn a_closed_store_refuses_records_and_counts_them() {
     assert_eq!(writer.stats().dropped, 1);
     assert!(tokio::time::timeout(Duration::from_secs(60), writer.flush()).await.unwrap().is_err());
 }
+
+// spec: CL-4
+#[tokio::test]
+async fn cl_4_a_record_that_another_node_has_is_removed_written_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let writer = store.writer();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    writer.on_written(move |calls| drop(tell.send(calls.to_vec())));
+    for n in 1..=3 {
+        writer.try_write(record(n)).unwrap();
+    }
+    writer.flush().await.unwrap();
+    let calls = |numbers: &[u64]| numbers.iter().map(|n| record(*n).call).collect::<Vec<_>>();
+    assert_eq!(told.try_recv().unwrap(), calls(&[1, 2, 3]));
+    writer.try_write(record(4)).unwrap();
+    writer.forget(calls(&[2, 4, 9]));
+    assert_eq!(numbers(&store.query(&all()).await.unwrap()), [1, 3]);
+    store.close().await.unwrap();
+}

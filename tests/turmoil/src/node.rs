@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use carillon::cluster::{Estate, Member, Membership, Phones};
+use carillon::cluster::{Estate, Member, Membership, Phones, Records};
 use carillon_acd::agent::SavedAvailability;
 use carillon_acd::ids::{AgentId, CallId, LegId, NodeId};
 use carillon_acd::leg::{Cause, LegCommand, LegEvent, Reachability};
+use carillon_acd::record::Record;
 use carillon_actors::{Center, Clock, Ports};
 use carillon_cluster::member::{Addresses, Node, Roles};
 use carillon_cluster::ownership::Timing;
@@ -29,8 +30,7 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
     let boot = world.boots(me);
     let door = Door::open().await?;
     let (late_center, late_member): (Arc<OnceLock<Center>>, Arc<OnceLock<Membership>>) = Default::default();
-    let records = world.clone();
-    let estate = Estate::new(me, move |record| records.record(me, record));
+    let estate = Estate::new(me, Disk { world: world.clone(), me });
     let ports = ports(&world, me, &late_center, &late_member, &estate);
     let (clock, objects) = (Clock::simulated(world.wall(me)), center::objects(world.seed()));
     let center = Center::start(me, clock, ports, objects, world.seed() ^ u64::from(boot)).await?;
@@ -78,6 +78,7 @@ async fn drain(world: Arc<World>, space: Space, me: NodeId) {
 async fn look_at_links(world: Arc<World>, membership: Membership, me: NodeId) {
     loop {
         world.linked(me, &membership.linked());
+        world.looks_for_owners(me, membership.cluster().directory());
         tokio::time::sleep(LINKS).await;
     }
 }
@@ -97,6 +98,22 @@ fn introduction(me: NodeId, boot: u32) -> Node {
     }
 }
 
+/// The disk of a node. It is as fast as the node, and nothing is removed from it: the world takes the first record of a call,
+/// and a second one for a mistake.
+struct Disk {
+    world: Arc<World>,
+    me: NodeId,
+}
+
+impl Records for Disk {
+    fn write(&self, record: Record) -> bool {
+        self.world.record(self.me, record);
+        true
+    }
+
+    fn forget(&self, _: Vec<CallId>) {}
+}
+
 /// The edge of a node, as its cluster asks it.
 struct Edge {
     world: Arc<World>,
@@ -110,7 +127,7 @@ impl Phones for Edge {
 
     fn update_peers(&self, _: &mut dyn Iterator<Item = (NodeId, SocketAddr)>) {}
 
-    fn forsake(&self, _: CallId) {}
+    fn forsake(&self, _: CallId, _: &[LegId]) {}
 }
 
 fn ports(

@@ -1,9 +1,11 @@
 //! What really happens: who is on which phone, who has called, what was recorded. The nodes only believe.
 
+mod digest;
 mod watch;
 
+use digest::Digest;
 pub(crate) use watch::Outcomes;
-use watch::Overtaken;
+use watch::{Overtaken, SeenOwner};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use carillon_acd::record::Record;
 use carillon_acd::rng::Rng;
 use carillon_acd::time::{Moment, WallTime};
 use carillon_acd::view::{AgentView, QueueView};
+use carillon_cluster::directory::Directory;
 use carillon_cluster::simulated::{Simulated, Weather};
 use carillon_cluster::space::{PREFIX, Space};
 
@@ -65,6 +68,8 @@ struct Caller {
     /// Since then no phone rings for him, and he waits.
     waits_since: Option<Duration>,
     tried: BTreeSet<AgentId>,
+    /// A phone could not ring for him, so his round may be over without one that did.
+    in_vain: bool,
 }
 
 /// Shared by all nodes; each is a clone of the same.
@@ -94,6 +99,10 @@ struct State {
     surveys: BTreeMap<NodeId, Survey>,
     /// Since when a node has had a link to another.
     links: BTreeMap<(NodeId, NodeId), Duration>,
+    /// What each node knows of owners.
+    directories: BTreeMap<NodeId, Directory>,
+    /// Who owns an agent, as a node has seen it lately.
+    owners: BTreeMap<(NodeId, AgentId), SeenOwner>,
     /// Calls offered to who was busy, because nobody could know.
     excused: usize,
     overtaken: Vec<Overtaken>,
@@ -118,24 +127,6 @@ impl State {
         }
         if let Some(caller) = self.callers.get_mut(&leg.call).filter(|caller| !caller.talked) {
             caller.waits_since = Some(now);
-        }
-    }
-}
-
-/// FNV-1a over all that happens: two runs of a day are the same when it is.
-#[derive(Clone, Copy, Debug)]
-struct Digest(u64);
-
-impl Default for Digest {
-    fn default() -> Self {
-        Digest(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Digest {
-    fn add(&mut self, text: &str) {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
     }
 }
@@ -251,6 +242,19 @@ impl World {
         }
     }
 
+    /// A node looks who owns which agent; between two owners it sees nobody.
+    pub(crate) fn looks_for_owners(&self, node: NodeId, directory: &Directory) {
+        let now = self.now();
+        let mut state = self.state();
+        state.directories.insert(node, directory.clone());
+        for agent in (0..AGENTS).map(agent_id) {
+            let Some(owner) = directory.of_agent(&agent) else { continue };
+            let key = (node, agent);
+            let owner = SeenOwner::new(owner.node, now, state.owners.get(&key).copied());
+            state.owners.insert(key, owner);
+        }
+    }
+
     pub(crate) fn surveyed(&self, node: NodeId, survey: Survey) {
         self.state().surveys.insert(node, survey);
     }
@@ -333,6 +337,7 @@ impl World {
                         DialTarget::Trunk { .. } => return Vec::new(),
                     };
                     state.legs.insert(leg, Leg { agent, rings: false, answered: false, bridged: false });
+                    state.callers.get_mut(&leg.call).into_iter().for_each(|caller| caller.in_vain = true);
                     return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Unreachable))];
                 };
                 self.in_order(&mut state, leg.call, &agent);
@@ -426,8 +431,9 @@ impl World {
         let boot = state.boots.get(&edge).copied().unwrap_or_default();
         let call = CallId { node: edge, boot, number: 1 + state.callers.len() as u64 };
         let (came, waits_since, tried) = (now, Some(now), BTreeSet::new());
-        let (gone, lost, talked) = (false, false, false);
-        state.callers.insert(call, Caller { queue, came, patience, gone, lost, talked, waits_since, tried });
+        let (gone, lost, talked, in_vain) = (false, false, false, false);
+        let caller = Caller { queue, came, patience, gone, lost, talked, waits_since, tried, in_vain };
+        state.callers.insert(call, caller);
         self.tell(&mut state, &format!("{call} comes to queue {queue}"));
         Some(incoming(call, queue))
     }

@@ -1,5 +1,6 @@
 mod configure;
 mod dialled;
+mod storm;
 mod survival;
 
 use std::time::Duration;

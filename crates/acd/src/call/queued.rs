@@ -139,6 +139,7 @@ impl Queued {
             call: core.call(),
             queue: self.queue.clone(),
             sequence: self.sequence,
+            moves: core.moves,
             priority: self.priority,
             skills: core.skills.clone(),
             waited: core.ledger.waited(core.now),

@@ -1,7 +1,8 @@
 //! The calls that are not in the queue any more, for as long as something of them may still come.
 //!
 //! A call that has *left* may have a ticket on its way. It would make a ghost, who is offered to an agent in vain. A call
-//! enters a queue once (Spec: UN-5), so its tickets are refused.
+//! enters a queue once (Spec: UN-5), so its tickets are refused: those of the edge that said so. Another edge that has taken the
+//! call over since (Spec: CL-4) may not know that it had left, because the last that it heard was older; it waits again.
 //!
 //! A call that has *fallen silent* was taken out because its tickets did not come; perhaps they were lost. If it comes back
 //! it stands where it stood, even if it never heard which place it was given (Spec: QU-8).
@@ -28,6 +29,8 @@ enum Trace {
         entered: bool,
         /// Its own word of how it left has come. A later owner's question may be answered first, with "gone".
         ended: bool,
+        /// How often its edge had changed.
+        moves: u32,
     },
 }
 
@@ -45,19 +48,22 @@ impl Departed {
         }
     }
 
-    /// A call leaves that `was_here`; `ended` when it says how. `true` when that is news: messages are repeated.
-    pub(super) fn leaves(&mut self, now: Moment, call: CallId, was_here: bool, ended: bool) -> bool {
-        let (entered, known) = match self.calls.get(&call) {
-            Some(Trace::Left { entered, ended }) => (*entered, *ended),
-            Some(Trace::Silent(_)) => (true, false),
-            None => (was_here, false),
+    /// A call leaves; `here` tells how often its edge had changed, if it was here. `ended` when it says how. `true` when that is
+    /// news: messages are repeated.
+    pub(super) fn leaves(&mut self, now: Moment, call: CallId, here: Option<u32>, ended: bool) -> bool {
+        let (entered, known, before) = match self.calls.get(&call) {
+            Some(Trace::Left { entered, ended, moves }) => (*entered, *ended, *moves),
+            Some(Trace::Silent(_)) => (true, false, 0),
+            None => (here.is_some(), false, 0),
         };
-        self.note(now, call, Trace::Left { entered, ended: ended || known });
+        let moves = here.unwrap_or(0).max(before);
+        self.note(now, call, Trace::Left { entered, ended: ended || known, moves });
         ended && !known
     }
 
-    pub(super) fn has_left(&self, call: CallId) -> bool {
-        matches!(self.calls.get(&call), Some(Trace::Left { .. }))
+    /// Whether a call has left, as far as the edge knew that has it since so many changes.
+    pub(super) fn has_left(&self, call: CallId, changes: u32) -> bool {
+        matches!(self.calls.get(&call), Some(Trace::Left { moves, .. }) if changes <= *moves)
     }
 
     /// The ticket with which a call entered comes although it has left. `true` when it was not counted before.
@@ -101,12 +107,12 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_in_time_and_number() {
         let mut departed = Departed::default();
-        let leaves = |departed: &mut Departed, now, number| departed.leaves(now, call(number), true, true);
+        let leaves = |departed: &mut Departed, now, number| departed.leaves(now, call(number), Some(0), true);
         leaves(&mut departed, Moment::START, 1);
         leaves(&mut departed, Moment::START + REMEMBERED / 2, 2);
-        assert!(departed.has_left(call(1)));
+        assert!(departed.has_left(call(1), 0));
         leaves(&mut departed, Moment::START + REMEMBERED, 3);
-        assert!(!departed.has_left(call(1)) && departed.has_left(call(2)));
+        assert!(!departed.has_left(call(1), 0) && departed.has_left(call(2), 0));
         for number in 10..30_000 {
             leaves(&mut departed, Moment::START + REMEMBERED, number);
         }
@@ -116,12 +122,23 @@ mod tests {
     #[test]
     fn an_end_is_news_once_whatever_came_before_it() {
         let mut departed = Departed::default();
-        assert!(!departed.leaves(Moment::START, call(1), true, false), "gone, and nobody knows how");
-        assert!(departed.leaves(Moment::START, call(1), false, true));
-        assert!(!departed.leaves(Moment::START, call(1), false, true), "repeated");
+        assert!(!departed.leaves(Moment::START, call(1), Some(0), false), "gone, and nobody knows how");
+        assert!(departed.leaves(Moment::START, call(1), None, true));
+        assert!(!departed.leaves(Moment::START, call(1), None, true), "repeated");
         assert!(!departed.entered_late(call(1)), "it was here");
-        departed.leaves(Moment::START, call(2), false, true);
+        departed.leaves(Moment::START, call(2), None, true);
         assert!(departed.entered_late(call(2)) && !departed.entered_late(call(2)));
+    }
+
+    // spec: CL-4
+    #[test]
+    fn cl_4_an_edge_that_has_a_call_later_is_believed_and_its_own_word_is_final() {
+        let mut departed = Departed::default();
+        departed.leaves(Moment::START, call(1), Some(0), true);
+        assert!(departed.has_left(call(1), 0) && !departed.has_left(call(1), 1));
+        departed.leaves(Moment::START, call(1), Some(1), true);
+        departed.leaves(Moment::START, call(1), None, false);
+        assert!(departed.has_left(call(1), 1) && !departed.has_left(call(1), 2));
     }
 
     // spec: QU-8
@@ -131,8 +148,8 @@ mod tests {
         let sequence = Sequence { epoch: Epoch(3), counter: 7 };
         departed.falls_silent(Moment::START, call(1), sequence);
         assert_eq!(departed.returns(call(1)), Some(sequence));
-        assert!(!departed.has_left(call(1)));
-        departed.leaves(Moment::START, call(1), false, true);
+        assert!(!departed.has_left(call(1), 0));
+        departed.leaves(Moment::START, call(1), None, true);
         assert_eq!(departed.returns(call(1)), None);
     }
 }

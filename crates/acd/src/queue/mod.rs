@@ -174,7 +174,7 @@ impl Queue {
 
     fn enqueue(&mut self, now: Moment, enqueue: &Enqueue, out: &mut Vec<Effect>) {
         let call = enqueue.ticket.call;
-        if self.departed.has_left(call) {
+        if self.departed.has_left(call, enqueue.ticket.moves) {
             if enqueue.ticket.sequence.is_none() && self.departed.entered_late(call) {
                 self.counts.offered += 1;
             }
@@ -183,6 +183,7 @@ impl Queue {
         let mut caller = match self.waiting.take(call) {
             Some(mut caller) => {
                 caller.refresh(now);
+                caller.moves = caller.moves.max(enqueue.ticket.moves);
                 self.note_callback(now, &mut caller, enqueue, true);
                 self.learn(now, &mut caller, enqueue);
                 caller
@@ -233,6 +234,7 @@ impl Queue {
         let mut caller = Caller {
             call: enqueue.ticket.call,
             sequence: place.unwrap_or_else(|| self.next_sequence(now)),
+            moves: enqueue.ticket.moves,
             priority: enqueue.ticket.priority,
             entered,
             began,
@@ -290,7 +292,8 @@ impl Queue {
     fn leave(&mut self, now: Moment, call: CallId, why: &Left, out: &mut Vec<Effect>) {
         self.pace.left(now, call, matches!(why, Left::Connected { .. }));
         let caller = self.waiting.take(call);
-        if self.departed.leaves(now, call, caller.is_some(), !matches!(why, Left::Gone)) {
+        let here = caller.as_ref().map(|caller| caller.moves);
+        if self.departed.leaves(now, call, here, !matches!(why, Left::Gone)) {
             self.counts.count(why);
         }
         let Some(caller) = caller else { return };

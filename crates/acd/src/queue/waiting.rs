@@ -110,6 +110,8 @@ pub(super) struct Ringing {
 pub(super) struct Caller {
     pub(super) call: CallId,
     pub(super) sequence: Sequence,
+    /// How often his edge has changed.
+    pub(super) moves: u32,
     pub(super) priority: i32,
     /// Into this queue.
     pub(super) entered: Moment,

@@ -12,6 +12,7 @@
 mod books;
 mod figures;
 mod follower;
+mod packed;
 mod sheet;
 mod tally;
 

@@ -117,6 +117,107 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// How many sums there are.
+    pub(super) const SUMS: usize = 16 + FlowOut::ALL.len();
+
+    /// All of them, in one order.
+    pub(super) fn sums(&self) -> [u64; Self::SUMS] {
+        let Tally {
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            flow_outs: [a, b, c, d, e, f, g, h],
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        } = *self;
+        [
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        ]
+    }
+
+    /// What [`Tally::sums`] gave.
+    pub(super) const fn from_sums(sums: [u64; Self::SUMS]) -> Self {
+        let [
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        ] = sums;
+        Tally {
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            flow_outs: [a, b, c, d, e, f, g, h],
+            wait,
+            longest_wait,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        }
+    }
+
     /// Flow-outs of all reasons.
     pub fn flowed_out(&self) -> u64 {
         self.flow_outs.iter().sum()
@@ -125,6 +226,46 @@ impl Tally {
     /// One flow-out.
     pub(super) fn flow_out(why: FlowOut) -> Self {
         Tally { flow_outs: FlowOut::ALL.map(|each| u64::from(each == why)), ..Tally::default() }
+    }
+
+    /// Takes back what was added. The longest wait stays: of those who have left, whoever counts them.
+    pub fn subtract(&mut self, other: &Tally) {
+        let Tally {
+            offered,
+            answered,
+            answered_within,
+            abandoned,
+            abandoned_short,
+            abandoned_within,
+            missed,
+            lost,
+            flow_outs,
+            wait,
+            longest_wait: _,
+            handled,
+            talk,
+            hold,
+            wrap_up,
+            handling,
+            idle,
+        } = other;
+        let less = |sum: &mut u64, by: &u64| *sum = sum.saturating_sub(*by);
+        less(&mut self.offered, offered);
+        less(&mut self.answered, answered);
+        less(&mut self.answered_within, answered_within);
+        less(&mut self.abandoned, abandoned);
+        less(&mut self.abandoned_short, abandoned_short);
+        less(&mut self.abandoned_within, abandoned_within);
+        less(&mut self.missed, missed);
+        less(&mut self.lost, lost);
+        self.flow_outs.iter_mut().zip(flow_outs).for_each(|(sum, by)| less(sum, by));
+        less(&mut self.wait, wait);
+        less(&mut self.handled, handled);
+        less(&mut self.talk, talk);
+        less(&mut self.hold, hold);
+        less(&mut self.wrap_up, wrap_up);
+        less(&mut self.handling, handling);
+        less(&mut self.idle, idle);
     }
 
     /// Adds another sum. The order of additions does not matter, so intervals and nodes can be added up in any way.

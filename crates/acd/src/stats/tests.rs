@@ -311,7 +311,7 @@ proptest! {
         facts.iter().rev().for_each(|fact| backwards.post(fact));
         let mut summed: BTreeMap<Subject, Tally> = BTreeMap::new();
         for (_, subject, tally) in books.quarters() {
-            summed.entry(subject.clone()).or_default().add(tally);
+            summed.entry(subject.clone()).or_default().add(&tally);
         }
         let whole = |books: &Books| -> BTreeMap<Subject, Tally> {
             books.whole().map(|(subject, tally)| (subject.clone(), *tally)).collect()
@@ -319,4 +319,100 @@ proptest! {
         prop_assert_eq!(&summed, &whole(&books));
         prop_assert_eq!(&summed, &whole(&backwards));
     }
+}
+
+// spec: PL-4
+#[test]
+fn pl_4_what_is_taken_back_of_a_call_was_never_counted() {
+    let call = record(Outcome::Answered, vec![(0, enters("support")), (30, dialled()), (50, hung_up())]);
+    let facts = |record: &Record| {
+        let mut facts = Vec::new();
+        Follower::default().follow(&Definitions::default(), record.number.as_ref(), &record.transitions, &mut facts);
+        facts
+    };
+    let (mut books, other) = (Books::keeping(8), record(Outcome::Missed, vec![(0, enters("support")), (9, hung_up())]));
+    facts(&other).iter().for_each(|fact| books.post(fact));
+    let before: Vec<(Subject, Tally)> = books.whole().map(|(subject, tally)| (subject.clone(), *tally)).collect();
+    facts(&call).iter().for_each(|fact| books.post(fact));
+    assert!(!facts(&call).is_empty());
+    facts(&call).iter().for_each(|fact| books.retract(fact));
+    for (subject, tally) in books.whole() {
+        let was = before.iter().find(|(known, _)| known == subject).map_or(Tally::default(), |(_, tally)| *tally);
+        assert_eq!(*tally, was, "{subject:?}");
+    }
+    assert!(books.quarters().map(|(_, _, tally)| tally.offered).sum::<u64>() == 2, "the number's and the queue's");
+}
+
+proptest! {
+    // spec: PL-4: what is packed is what would have been kept.
+    #[test]
+    fn pl_4_the_last_quarters_are_those_of_books_that_forget_nothing(
+        facts in prop::collection::vec((0_i64..7_200, 0_usize..12, 0_u64..50), 0..400)
+    ) {
+        const KEPT: usize = 3;
+        let fact = |(minutes, agent, wait): (i64, usize, u64)| Fact {
+            subject: Subject::Agent(agent_id(agent)),
+            at: WallTime(minutes * 1_000_000),
+            adds: Tally { offered: 1, wait, longest_wait: wait, ..Tally::default() },
+        };
+        let (mut all, mut last) = (Books::default(), Books::keeping(KEPT));
+        // Hardly anything comes for a quarter that is long over.
+        let mut facts = facts;
+        facts.sort_by_key(|(at, _, wait)| at + if wait % 5 == 0 { 1_500 } else { 0 });
+        for fact in facts.into_iter().map(fact) {
+            all.post(&fact);
+            last.post(&fact);
+        }
+        let rows = |books: &Books| -> BTreeMap<(Quarter, Subject), Tally> {
+            books.quarters().map(|(quarter, subject, tally)| ((quarter, subject.clone()), tally)).collect()
+        };
+        let mut quarters: Vec<Quarter> = all.quarters().map(|(quarter, ..)| quarter).collect();
+        quarters.sort_unstable();
+        quarters.dedup();
+        let kept = &quarters[quarters.len().saturating_sub(KEPT)..];
+        let mut expected = rows(&all);
+        expected.retain(|(quarter, _), _| kept.contains(quarter));
+        prop_assert_eq!(last.quarters().count(), expected.len(), "each row once");
+        prop_assert_eq!(rows(&last), expected);
+        prop_assert_eq!(all.whole().collect::<Vec<_>>(), last.whole().collect::<Vec<_>>());
+    }
+}
+
+fn agent_id(number: usize) -> AgentId {
+    AgentId::new("default".parse().unwrap(), format!("a{number}").parse().unwrap())
+}
+
+/// Twenty thousand agents, each in conversation or idle all the time, for more than the two hours that are kept.
+#[test]
+fn busy_agents_of_a_large_center_leave_room_for_everything_else() {
+    const AGENTS: usize = 20_000;
+    let mut books = Books::keeping(8);
+    let quarter = 15 * 60 * 1_000_000;
+    for n in 0..10 {
+        for agent in 0..AGENTS {
+            let subject = Subject::Agent(agent_id(agent));
+            let more = 1_234_567 + agent as u64;
+            for call in 0..3 {
+                let at = WallTime(n * quarter + call * 300_000_000);
+                let adds = Tally {
+                    offered: 1,
+                    answered: 1,
+                    wait: more,
+                    longest_wait: more,
+                    handled: 1,
+                    talk: 100 * more,
+                    wrap_up: 8 * more,
+                    handling: 108 * more,
+                    idle: 90 * more,
+                    ..Tally::default()
+                };
+                books.post(&Fact { subject: subject.clone(), at, adds });
+            }
+        }
+    }
+    let rows = books.quarters().count();
+    assert_eq!(rows, 8 * AGENTS);
+    let (bytes, unpacked) = (books.bytes() / AGENTS, 9 * (size_of::<Subject>() + size_of::<Tally>()) * 3 / 2);
+    println!("{bytes} bytes for an agent; {unpacked} if nothing were packed");
+    assert!(bytes < 1_500, "{bytes} bytes for an agent");
 }

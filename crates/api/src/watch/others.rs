@@ -30,6 +30,8 @@ pub(super) struct Others {
 }
 
 struct Stream {
+    /// Of the node.
+    run: u32,
     part: Arc<Mutex<Part>>,
     /// Whether it has been heard, or has failed.
     settled: watch::Receiver<bool>,
@@ -80,8 +82,8 @@ impl Others {
 
     /// Opens streams from those that are new, and forgets those that are gone.
     fn follow(&mut self, others: Vec<Other>) {
-        let known: BTreeSet<NodeId> = others.iter().map(|it| it.node).collect();
-        self.streams.retain(|node, _| known.contains(node));
+        let known: BTreeSet<(NodeId, u32)> = others.iter().map(|it| (it.node, it.run)).collect();
+        self.streams.retain(|node, stream| known.contains(&(*node, stream.run)));
         for other in others {
             self.streams.entry(other.node).or_insert_with(|| Stream::open(other));
         }
@@ -89,14 +91,14 @@ impl Others {
 }
 
 impl Stream {
-    fn open(Other { node, api, .. }: Other) -> Self {
+    fn open(Other { node, run, api, .. }: Other) -> Self {
         let part = Arc::<Mutex<Part>>::default();
         let (settle, settled) = watch::channel(api.is_none());
         let mut task = JoinSet::new();
         if let Some(api) = api {
             task.spawn(listen(node, api, part.clone(), settle));
         }
-        Stream { part, settled, _task: task }
+        Stream { run, part, settled, _task: task }
     }
 }
 
@@ -206,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn who_cannot_be_reached_is_missing_at_once() {
         let api = Some(tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
-        let other = |node, api| Other { node: NodeId(node), edge: true, acd: true, api };
+        let other = |node, api| Other { node: NodeId(node), run: 1, edge: true, acd: true, api };
         let mut others = Others::new(Elsewhere::new(None));
         others.follow(vec![other(2, api), other(3, None)]);
         for stream in others.streams.values_mut() {
@@ -215,5 +217,17 @@ mod tests {
         }
         others.follow(vec![other(3, None)]);
         assert_eq!(others.streams.keys().copied().collect::<Vec<_>>(), [NodeId(3)]);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_runs_anew_is_listened_to_where_it_is_now() {
+        let other = |run| Other { node: NodeId(2), run, edge: true, acd: true, api: None };
+        let mut others = Others::new(Elsewhere::new(None));
+        others.follow(vec![other(1)]);
+        locked(&others.streams[&NodeId(2)].part).answers = true;
+        others.follow(vec![other(1)]);
+        assert!(locked(&others.streams[&NodeId(2)].part).answers, "it is the same");
+        others.follow(vec![other(2)]);
+        assert!(!locked(&others.streams[&NodeId(2)].part).answers);
     }
 }

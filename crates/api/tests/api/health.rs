@@ -53,6 +53,11 @@ async fn cl_6_readiness_over_http_says_what_is_in_the_way() {
     mood.becomes(&["draining: 3 calls left", "joining"]);
     let (status, answer) = get(address, "/healthz/ready").await;
     assert!(status.contains("503") && answer.ends_with("draining: 3 calls left\njoining\n"), "{answer}");
+    mood.becomes(&[]);
+    mood.refuses("sound welcome: cannot read /w.wav");
+    let (status, answer) = get(address, "/healthz/ready").await;
+    let refusal = "revision 3 of the configuration is not in force here, but 2: sound welcome: cannot read /w.wav";
+    assert!(status.contains("200") && answer.ends_with(&format!("ready\n{refusal}\n")), "{answer}");
     let (status, _) = get(address, "/healthz/live").await;
     assert!(status.contains("200"), "a node that is not ready need not be killed");
     let (status, answer) = get(address, "/metrics").await;

@@ -10,7 +10,7 @@ use carillon_acd::leg::{CallerId, Contact, Incoming, Reachability, Source};
 use carillon_acd::stats::Definitions;
 use carillon_acd::{agent, call, queue, route};
 use carillon_actors::{Center, Clock, InProgress, Objects, Owned, Ports, Title};
-use carillon_api::{ApiError, Vitals};
+use carillon_api::{ApiError, InForce, Vitals};
 use carillon_rpc::v1;
 use carillon_rpc::v1::agent_service_client::AgentServiceClient;
 use carillon_store::Store;
@@ -39,6 +39,10 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start() -> Node {
+        Node::configured_by(InMemory::default()).await
+    }
+
+    pub(crate) async fn configured_by(configuration: InMemory) -> Node {
         let store = Store::open(None).await.unwrap();
         let (writer, notes) = (store.writer(), store.writer());
         let ports = Ports {
@@ -63,7 +67,7 @@ impl Node {
         let (stop, stopped) = oneshot::channel();
         let vitals = Arc::new(Mood::default());
         let shutdown = async move { stopped.await.unwrap_or_default() };
-        let (configuration, vitality) = (Arc::new(InMemory::default()), vitals.clone());
+        let (configuration, vitality) = (Arc::new(configuration), vitals.clone());
         let (served_center, served_store) = (center.clone(), store.clone());
         let served =
             carillon_api::serve(listener, served_center, served_store, None, vitality, configuration, shutdown);
@@ -105,9 +109,14 @@ impl Node {
 #[derive(Default)]
 pub(crate) struct Mood {
     obstacles: Mutex<Vec<String>>,
+    refused: Mutex<Option<Arc<str>>>,
 }
 
 impl Mood {
+    pub(crate) fn refuses(&self, why: &str) {
+        *self.refused.lock().unwrap() = Some(why.into());
+    }
+
     pub(crate) fn becomes(&self, obstacles: &[&str]) {
         *self.obstacles.lock().unwrap() = obstacles.iter().map(ToString::to_string).collect();
     }
@@ -121,6 +130,11 @@ impl Vitals for Mood {
 
     fn in_progress(&self) -> InProgress {
         InProgress::default()
+    }
+
+    fn in_force(&self) -> InForce {
+        let refused = self.refused.lock().unwrap().clone();
+        InForce { begun: true, seen: 3, used: if refused.is_some() { 2 } else { 3 }, refused }
     }
 
     async fn metrics(&self) -> String {

@@ -2,9 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use carillon_rpc::v1;
+use carillon_rpc::v1::apply_progress::Stage;
 use carillon_rpc::v1::config_service_client::ConfigServiceClient;
 use carillon_rpc::v1::object_change::Kind;
 use carillon_store::config;
@@ -12,6 +14,9 @@ use clap::Args;
 
 use super::api::{Api, MOST_BYTES, said};
 use super::output::printable;
+
+/// A change that is quicker needs no word on how far it is.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// A file of this name is what comes in by standard input.
 const INPUT: &str = "-";
@@ -50,7 +55,7 @@ pub(super) async fn run(args: ApplyArgs) -> anyhow::Result<()> {
     }
     let mut client = ConfigServiceClient::new(args.api.connect().await?).max_decoding_message_size(MOST_BYTES);
     let request = v1::ApplyRequest { files, dry_run: args.dry_run, prune: args.prune };
-    let answer = client.apply(request).await.map_err(said)?.into_inner();
+    let answer = applied(client.apply(request).await.map_err(said)?.into_inner()).await?;
     for problem in &answer.problems {
         eprint!("{}", problem.text);
     }
@@ -62,9 +67,34 @@ pub(super) async fn run(args: ApplyArgs) -> anyhow::Result<()> {
     write_changes(&mut out, &answer.changes)?;
     writeln!(out, "{}", summary(&answer, args.dry_run))?;
     if !args.dry_run && !answer.in_force {
-        bail!("the node that was asked has not put revision {} in force: its log says why", answer.revision);
+        bail!(
+            "the node that was asked has not put revision {} in force: `carillon nodes` and its log say why",
+            answer.revision
+        );
     }
     Ok(())
+}
+
+/// What becomes of it. A change that takes its time says how far it is.
+async fn applied(mut answers: tonic::Streaming<v1::ApplyResponse>) -> anyhow::Result<v1::ApplyResponse> {
+    let began = Instant::now();
+    while let Some(answer) = answers.message().await.map_err(said)? {
+        match &answer.progress {
+            None => return Ok(answer),
+            Some(progress) if began.elapsed() >= QUIET => eprintln!("{}", shown(progress)),
+            Some(_) => {}
+        }
+    }
+    bail!("the connection to the server was lost: `carillon apply --dry-run` shows whether the change was made")
+}
+
+fn shown(progress: &v1::ApplyProgress) -> String {
+    match progress.stage() {
+        Stage::Checking => "checking all objects".to_owned(),
+        Stage::Writing => format!("{} of {} parts are written", progress.parts, progress.of),
+        Stage::PuttingInForce => "all is written, and is being put in force".to_owned(),
+        Stage::Unspecified => "it goes on".to_owned(),
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<v1::ConfigFile>> {

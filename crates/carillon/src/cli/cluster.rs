@@ -95,7 +95,16 @@ struct NodeRow {
     calls: Option<u32>,
     oldest_call_seconds: Option<f64>,
     obstacles: Option<Vec<String>>,
+    configuration: Option<ConfigurationRow>,
     trouble: String,
+}
+
+/// See `v1::NodeConfiguration`.
+#[derive(Serialize)]
+struct ConfigurationRow {
+    revision: u64,
+    newest: u64,
+    refused: String,
 }
 
 #[derive(Serialize)]
@@ -138,6 +147,13 @@ pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
             for node in nodes.iter().filter(|node| !node.trouble.is_empty()) {
                 writeln!(out, "no link to node {}: {}", node.node, node.trouble)?;
             }
+            for (node, it) in nodes.iter().filter_map(refusing) {
+                let v1::NodeConfiguration { revision, newest, refused } = it;
+                writeln!(
+                    out,
+                    "node {node} goes on with revision {revision} of the configuration, not {newest}: {refused}"
+                )?;
+            }
         }
     }
     Ok(())
@@ -147,6 +163,12 @@ async fn listed(client: &mut ClusterServiceClient<Channel>) -> anyhow::Result<Ve
     Ok(client.list_nodes(v1::ListNodesRequest {}).await.map_err(said)?.into_inner().nodes)
 }
 
+/// The configuration of a node that cannot use the newest.
+fn refusing(node: &v1::Node) -> Option<(u32, &v1::NodeConfiguration)> {
+    let configuration = node.state.as_ref()?.configuration.as_ref()?;
+    (!configuration.refused.is_empty()).then_some((node.node, configuration))
+}
+
 /// In words.
 fn state(node: &v1::Node) -> &'static str {
     let obstacles = node.state.as_ref().is_some_and(|state| !state.obstacles.is_empty());
@@ -154,6 +176,7 @@ fn state(node: &v1::Node) -> &'static str {
         (false, _, _) => "no link",
         (true, true, _) => "draining",
         (true, false, true) => "not ready",
+        (true, false, false) if refusing(node).is_some() => "old configuration",
         (true, false, false) => "ready",
     }
 }
@@ -224,6 +247,7 @@ pub(super) async fn undrain(args: UndrainArgs) -> anyhow::Result<()> {
 impl From<v1::Node> for NodeRow {
     fn from(it: v1::Node) -> Self {
         let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble, state } = it;
+        let configuration = state.as_ref().and_then(|state| state.configuration.clone());
         let oldest = state.as_ref().and_then(|state| state.oldest_call.as_ref());
         NodeRow {
             node,
@@ -239,6 +263,11 @@ impl From<v1::Node> for NodeRow {
             trouble,
             calls: state.as_ref().map(|state| state.calls),
             oldest_call_seconds: oldest.map(|oldest| time::std_duration(Some(oldest)).as_secs_f64()),
+            configuration: configuration.map(|it| ConfigurationRow {
+                revision: it.revision,
+                newest: it.newest,
+                refused: it.refused,
+            }),
             obstacles: state.map(|state| state.obstacles),
         }
     }

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 pub(crate) enum Command {
     /// Show agents, queues or calls as they are now, and what is configured.
     Get(get::GetArgs),
-    /// Change the configuration of a running center; shows the difference first.
+    /// Change the configuration of a running center, and show what changed.
     Apply(apply::ApplyArgs),
     /// Change what an agent wants, end his wrap-up, log him in to or out of a queue.
     Agent(agent::AgentArgs),

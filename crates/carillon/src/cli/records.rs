@@ -85,7 +85,7 @@ pub(crate) struct RecordsArgs {
 pub(super) enum Form {
     /// For people; its columns may change.
     Table,
-    /// An array; of records with one per line, with every transition.
+    /// An array; of records with all their transitions, one record a line.
     Json,
     /// Comma-separated, with a header; the transitions of a record as JSON in the last column.
     Csv,

@@ -35,7 +35,8 @@ pub(crate) struct StatsArgs {
     /// Only this one, by its name. Default: all that have any.
     name: Option<String>,
 
-    /// Count what began at this time or later: how long ago (1h), a date, or a time. Default: live, since the node started.
+    /// Count what began at this time or later: how long ago (1h), a date, or a time. Default: live, since the nodes
+    /// started.
     #[arg(long, value_name = "TIME", value_parser = when::read)]
     since: Option<Timestamp>,
 

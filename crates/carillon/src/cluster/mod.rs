@@ -4,6 +4,7 @@
 pub(crate) mod config;
 mod holdings;
 pub(crate) mod intake;
+mod links;
 mod nodes;
 mod phones;
 mod steps;
@@ -11,7 +12,6 @@ mod survival;
 mod wire;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
@@ -29,24 +29,22 @@ use carillon_cluster::space::Space;
 use carillon_rpc::cluster::Message;
 use carillon_rpc::cluster::held;
 use carillon_rpc::cluster::link::transport::{Listener, Transport};
-use carillon_rpc::cluster::link::{Inbox, LinkError, LinkStats, Links, Myself, NotUnderstood};
+use carillon_rpc::cluster::link::{LinkError, LinkStats, Links, Myself};
 use carillon_rpc::cluster::wire::{Envelope, envelope::Message as Wire};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use holdings::{Holdings, Reports};
+use links::Heard;
 pub(crate) use nodes::KnownNodes;
 pub use phones::Phones;
 use steps::{Step, steps};
-pub use survival::Estate;
-use survival::Heirs;
+pub use survival::{Estate, Records};
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
 const OWNERS_PER_ELECTION: u64 = 1 << 16;
-/// What links have said and the core has not heard yet. More is lost, as on the way.
-const UNHEARD: usize = 4_096;
 
 /// What the rest of the node needs of its membership. Clones are the same.
 #[derive(Clone)]
@@ -109,7 +107,7 @@ pub struct Beginning<L> {
     /// What the rest of the node needs of it.
     pub membership: Membership,
     listener: L,
-    inputs: mpsc::Receiver<Input>,
+    heard: Heard,
     links_changed: Arc<Notify>,
     servant: Servant,
 }
@@ -135,11 +133,11 @@ impl Member {
         listener: L,
         transport: Transport,
     ) -> anyhow::Result<Beginning<L>> {
-        let (heard, inputs) = mpsc::channel(UNHEARD);
+        let (core, heard) = links::to_core();
         let (works, reports): (Arc<OnceLock<Works>>, Arc<Reports>) = Default::default();
         let links_changed: Arc<Notify> = Arc::default();
         let myself = Myself { node: me.id, boot: me.boot };
-        let links = Links::new(myself, inbox(heard, works.clone(), links_changed.clone()), transport);
+        let links = Links::new(myself, links::inbox(core, works.clone(), links_changed.clone()), transport);
         let start = Instant::now();
         let id = me.id;
         let (cluster, notices) = Cluster::start(me, timing, space, start).context("the cluster's timing")?;
@@ -147,7 +145,7 @@ impl Member {
         let holdings = Arc::default();
         let membership = Membership { cluster, links, me: id, works, reports, holdings, changes: changed };
         let servant = Servant { membership: membership.clone(), notices, changes, told: HashMap::new(), start, timing };
-        Ok(Beginning { membership, listener, inputs, links_changed, servant })
+        Ok(Beginning { membership, listener, heard, links_changed, servant })
     }
 
     /// Leaves the cluster: nobody waits for this node's lease.
@@ -167,7 +165,7 @@ impl<L: Listener> Beginning<L> {
         everything: impl IntoIterator<Item = Owned>,
         estate: Estate,
     ) -> Member {
-        let Beginning { membership, listener, inputs, links_changed, servant } = self;
+        let Beginning { membership, listener, heard, links_changed, servant } = self;
         membership.holdings.store(Arc::new(Holdings::new(everything)));
         let (acting, start) = (membership.cluster.acting().clone(), servant.start);
         let holds = move || acting.holds(Moment::at(start.elapsed()));
@@ -176,9 +174,9 @@ impl<L: Listener> Beginning<L> {
         // Nobody else sets it. No link comes in before, so nothing comes too early for an owner.
         let _ = membership.works.set(works);
         let mut tasks = vec![
-            tokio::spawn(serve(listener, membership.links.clone())),
-            tokio::spawn(hear(membership.cluster.clone(), inputs)),
-            tokio::spawn(follow_nodes(membership.clone(), links_changed)),
+            tokio::spawn(links::serve(listener, membership.links.clone())),
+            tokio::spawn(heard.tell(membership.cluster.clone(), membership.links.clone())),
+            tokio::spawn(links::follow_nodes(membership.clone(), links_changed)),
             tokio::spawn(servant.obey()),
         ];
         tasks.extend(survival);
@@ -336,7 +334,7 @@ impl Servant {
         let (cluster, links) = (self.membership.cluster.clone(), self.membership.links.clone());
         let patience = self.timing.probe;
         tokio::spawn(async move {
-            let addr = link_address(&cluster, node);
+            let addr = links::link_address(&cluster, node);
             let lives = match addr {
                 Some(addr) => links.probe(addr, patience).await,
                 None => false,
@@ -431,6 +429,13 @@ impl Membership {
         self.works.get().map_or(call.node, |works| works.center.node_of(call))
     }
 
+    /// Lets other edges go on with all calls that can go on elsewhere (Spec: CL-6).
+    pub(crate) async fn hand_calls_over(&self) {
+        if let Some(works) = self.works.get() {
+            works.estate.hand_over_all(|_, _| true).await;
+        }
+    }
+
     /// The nodes with a link to this one.
     pub fn linked(&self) -> Vec<NodeId> {
         self.links.up()
@@ -444,66 +449,6 @@ impl Membership {
     /// The cluster as this node knows it.
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
-    }
-}
-
-/// What links bring: for actors at once, for the core through a queue.
-fn inbox(heard: mpsc::Sender<Input>, works: Arc<OnceLock<Works>>, links_changed: Arc<Notify>) -> Inbox {
-    let (links, late) = (heard.clone(), works.clone());
-    Inbox {
-        on_message: Arc::new(move |from, message| {
-            // Links come in once the node works.
-            let membership = works.get().map(|works| &works.membership);
-            match message {
-                Wire::Core(it) => {
-                    let message = wire::from_wire(it).ok_or(NotUnderstood)?;
-                    // A core that does not keep up hears it again.
-                    let _ = heard.try_send(Input::Received(from, message));
-                }
-                Wire::Held(it) => {
-                    let tenures = wire::read_tenures(&it.tenures).ok_or(NotUnderstood)?;
-                    let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
-                    if let Some(membership) = membership {
-                        membership.take_report(&tenures, messages);
-                    }
-                }
-                Wire::Checkpoints(it) => {
-                    if let Some(works) = works.get() {
-                        works.estate.take_checkpoints(from, it);
-                    }
-                }
-                Wire::TookOver(it) => {
-                    if let Some(works) = works.get() {
-                        works.estate.take_news(from, it);
-                    }
-                }
-                message @ (Wire::ToCall(_) | Wire::ToAgent(_) | Wire::ToQueue(_)) => {
-                    let message = Message::from_wire(message).ok_or(NotUnderstood)?;
-                    if let Some(membership) = membership {
-                        membership.deliver(from, message);
-                    }
-                }
-            }
-            Ok(())
-        }),
-        on_link: Arc::new(move |node, boot| {
-            // As above: the core also hears who is registered.
-            let _ = links.try_send(if boot.is_some() { Input::LinkUp(node) } else { Input::LinkDown(node) });
-            links_changed.notify_one();
-            let Some(works) = late.get() else { return };
-            match boot {
-                Some(boot) => {
-                    works.estate.link_up(node, boot);
-                    let late = late.clone();
-                    tokio::spawn(async move {
-                        if let Some(works) = late.get() {
-                            works.tell_again(node).await;
-                        }
-                    });
-                }
-                None => works.estate.link_down(node, link_address(works.membership.cluster(), node)),
-            }
-        }),
     }
 }
 
@@ -521,71 +466,4 @@ fn reachability(report: Reachability) -> Message {
 /// The epoch of the first owner of an election.
 const fn owners_epoch(elected: Epoch) -> Epoch {
     Epoch(elected.0 * OWNERS_PER_ELECTION)
-}
-
-fn link_address(cluster: &Cluster, node: NodeId) -> Option<SocketAddr> {
-    let nodes = cluster.nodes();
-    let known = nodes.borrow().iter().find(|it| it.node.id == node).map(|it| it.node.addresses.link.clone());
-    known?.parse().ok()
-}
-
-async fn serve(listener: impl Listener, links: Links) {
-    if let Err(error) = links.serve(listener).await {
-        tracing::error!(%error, "links are no longer served");
-    }
-}
-
-async fn hear(cluster: Cluster, mut inputs: mpsc::Receiver<Input>) {
-    while let Some(input) = inputs.recv().await {
-        if cluster.tell(input).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Where a node speaks SIP, if it does.
-fn edge_of(node: &Node) -> Option<(NodeId, SocketAddr)> {
-    Some((node.id, node.addresses.signalling.first()?.parse().ok()?))
-}
-
-/// The edges that can go on with this edge's calls.
-fn heirs<'a>(membership: &Membership, present: impl Iterator<Item = &'a Node>, linked: &[NodeId]) -> Heirs {
-    let registered = membership.cluster.nodes();
-    let zone = registered.borrow().iter().find(|it| it.node.id == membership.me).and_then(|it| it.node.zone.clone());
-    let able = present.filter(|node| node.roles.edge && !node.draining && linked.contains(&node.id));
-    Heirs::new(able.map(|node| (node.id, zone.is_some() && node.zone == zone)))
-}
-
-/// Links and edges follow the list of nodes. Who has vanished from the list is still there as long as its link works: the
-/// coordinator may have lost its memory, and calls must not suffer for it.
-async fn follow_nodes(membership: Membership, links_changed: Arc<Notify>) {
-    let mut nodes = membership.cluster.nodes();
-    let mut present: HashMap<NodeId, Node> = HashMap::new();
-    let mut handing_over: Option<JoinHandle<()>> = None;
-    loop {
-        let (registered, linked) = (nodes.borrow_and_update().clone(), membership.links.up());
-        let before = present.clone();
-        present.retain(|node, _| linked.contains(node));
-        let others = registered.iter().filter(|it| it.node.id != membership.me);
-        present.extend(others.map(|it| (it.node.id, it.node.clone())));
-        let link = |node: &Node| Some((node.id, node.addresses.link.parse().ok()?));
-        membership.links.set_peers(&present.values().filter_map(link).collect::<Vec<_>>());
-        if let Some(works) = membership.works.get() {
-            if let Some(edge) = &works.edge {
-                edge.update_peers(&mut present.values().filter_map(edge_of));
-            }
-            before.keys().filter(|node| !present.contains_key(node)).for_each(|gone| works.estate.is_dead(*gone));
-            let drains = registered.iter().any(|it| it.node.id == membership.me && it.node.draining);
-            if drains != handing_over.is_some() {
-                handing_over.take().inspect(JoinHandle::abort);
-                let estate = works.estate.clone();
-                handing_over = drains.then(|| tokio::spawn(async move { estate.hand_over_waiting().await }));
-            }
-            works.estate.heirs(heirs(&membership, present.values(), &linked));
-        }
-        tokio::select! {
-            changed = nodes.changed() => if changed.is_err() { return },
-            () = links_changed.notified() => {}
-        }
-    }
 }

@@ -23,8 +23,8 @@ const PONG: Duration = Duration::from_secs(2);
 /// The cluster as this node knows it.
 pub(crate) struct KnownNodes {
     membership: Membership,
-    /// Connections to other nodes' APIs, by their address; they connect when they are used.
-    channels: Mutex<HashMap<String, Channel>>,
+    /// Connections to other nodes' APIs, with their address; they connect when they are used.
+    channels: Mutex<HashMap<NodeId, (String, Channel)>>,
 }
 
 impl KnownNodes {
@@ -40,7 +40,13 @@ impl KnownNodes {
             endpoint.http2_keep_alive_interval(PING).keep_alive_timeout(PONG).connect_lazy()
         };
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(channels.entry(addr).or_insert_with(connect).clone())
+        if let Some((_, channel)) = channels.get(&node.id).filter(|(known, _)| *known == addr) {
+            return Some(channel.clone());
+        }
+        // In the place of the one to where the node was before.
+        let channel = connect();
+        channels.insert(node.id, (addr, channel.clone()));
+        Some(channel)
     }
 
     fn registered<T>(&self, look: impl FnMut(&Registered) -> Option<T>) -> Vec<T> {
@@ -108,7 +114,7 @@ impl Nodes for KnownNodes {
     fn others(&self) -> Vec<Other> {
         let other = |Registered { node, .. }: &Registered| {
             let (edge, acd) = (node.roles.edge, node.roles.acd);
-            Other { node: node.id, edge, acd, api: self.channel(node) }
+            Other { node: node.id, run: node.boot, edge, acd, api: self.channel(node) }
         };
         self.registered(|it| (it.node.id != self.membership.me).then(|| other(it)))
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use carillon_acd::ids::{AgentId, CallId, NodeId};
+use carillon_acd::ids::{AgentId, CallId, LegId, NodeId};
 use carillon_acd::leg::Reachability;
 use carillon_edge::Edge;
 
@@ -14,8 +14,9 @@ pub trait Phones: Send + Sync + 'static {
     /// The other edges, and where they speak SIP.
     fn update_peers(&self, peers: &mut dyn Iterator<Item = (NodeId, SocketAddr)>);
 
-    /// Forgets all legs of a call, without a word to their other ends: another edge has them.
-    fn forsake(&self, call: CallId);
+    /// Another edge has a call: its legs are forgotten without a word, but for those that are not among `theirs`; see
+    /// [`Edge::forsake`].
+    fn forsake(&self, call: CallId, theirs: &[LegId]);
 }
 
 impl Phones for Edge {
@@ -27,7 +28,7 @@ impl Phones for Edge {
         Edge::update_peers(self, peers);
     }
 
-    fn forsake(&self, call: CallId) {
-        Edge::forsake(self, call);
+    fn forsake(&self, call: CallId, theirs: &[LegId]) {
+        Edge::forsake(self, call, theirs);
     }
 }

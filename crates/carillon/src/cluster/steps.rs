@@ -23,23 +23,48 @@ pub(super) enum Step {
     Probe(NodeId),
 }
 
-/// The same in the same order.
+/// The same in the same order; but what stops does so before new owners are told of it, or of what was named before it. A
+/// node that loses many shards hears of owner and end in turns, and each owner who is told costs a question to every call.
 pub(super) fn steps(notices: impl IntoIterator<Item = Notice>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for notice in notices {
         match (notice, steps.last_mut()) {
             (Notice::Serve(tenure, _), Some(Step::Serve(tenures))) => tenures.push(tenure),
             (Notice::Serve(tenure, _), _) => steps.push(Step::Serve(vec![tenure])),
-            (Notice::Stop(shard), Some(Step::Stop(shards))) => shards.push(shard),
-            (Notice::Stop(shard), _) => steps.push(Step::Stop(vec![shard])),
+            (Notice::Stop(shard), _) => stop(&mut steps, shard),
             (Notice::Report { to, tenures }, _) => steps.push(Step::Report(to, tenures)),
-            (Notice::Owned(by, tenure), Some(Step::Owned(owner, tenures))) if *owner == by => tenures.push(tenure),
-            (Notice::Owned(by, tenure), _) => steps.push(Step::Owned(by, vec![tenure])),
+            (Notice::Owned(by, tenure), _) => owned(&mut steps, by, tenure),
             (Notice::Send(to, message), _) => steps.push(Step::Send(to, message)),
             (Notice::Probe(node), _) => steps.push(Step::Probe(node)),
         }
     }
     steps
+}
+
+/// Where the new owners at the end of `steps` begin.
+fn owners_at_the_end(steps: &[Step]) -> usize {
+    steps.iter().rposition(|step| !matches!(step, Step::Owned(..))).map_or(0, |last| last + 1)
+}
+
+fn stop(steps: &mut Vec<Step>, shard: Shard) {
+    let at = owners_at_the_end(steps);
+    match at.checked_sub(1).and_then(|before| steps.get_mut(before)) {
+        Some(Step::Stop(shards)) => shards.push(shard),
+        Some(Step::Serve(_) | Step::Report(..) | Step::Owned(..) | Step::Send(..) | Step::Probe(_)) | None => {
+            steps.insert(at, Step::Stop(vec![shard]));
+        }
+    }
+}
+
+fn owned(steps: &mut Vec<Step>, by: NodeId, tenure: Tenure) {
+    let at = owners_at_the_end(steps);
+    let same = |step: &&mut Step| matches!(step, Step::Owned(owner, _) if *owner == by);
+    match steps[at..].iter_mut().find(same) {
+        Some(Step::Owned(_, tenures)) => tenures.push(tenure),
+        Some(Step::Serve(_) | Step::Stop(_) | Step::Report(..) | Step::Send(..) | Step::Probe(_)) | None => {
+            steps.push(Step::Owned(by, vec![tenure]));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -72,17 +97,30 @@ mod tests {
             Notice::Stop(three.shard),
             Notice::Serve(one, vec![]),
         ];
+        // Where nothing but new owners stand between, what stops goes to the others.
         let expected = [
             Step::Serve(vec![two, three]),
             Step::Stop(vec![one.shard, two.shard]),
             Step::Report(to, vec![newer]),
             Step::Send(to, answer),
             Step::Probe(to),
+            Step::Stop(vec![three.shard]),
             Step::Owned(to, vec![one, two]),
             Step::Owned(NodeId(3), vec![three]),
-            Step::Stop(vec![three.shard]),
             Step::Serve(vec![one]),
         ];
         assert_eq!(steps(notices), expected);
+    }
+
+    // spec: CL-4
+    #[test]
+    fn cl_4_a_node_that_loses_many_shards_asks_its_calls_once_for_each_new_owner() {
+        let by = |shard: u16| NodeId(2 + u32::from(shard % 2));
+        let lost = |shard| [Notice::Owned(by(shard), tenure(shard, 71)), Notice::Stop(tenure(shard, 71).shard)];
+        let steps = steps((0..400).flat_map(lost));
+        let [Step::Stop(stopped), Step::Owned(NodeId(2), even), Step::Owned(NodeId(3), odd)] = &steps[..] else {
+            panic!("{} steps", steps.len())
+        };
+        assert_eq!((stopped.len(), even.len(), odd.len()), (400, 200, 200));
     }
 }

@@ -5,6 +5,8 @@ use carillon_cluster::ownership::{Message, Seat, Tenure};
 use carillon_cluster::shard::Shard;
 use carillon_rpc::cluster::wire::{self, core::Message as Core, envelope::Message as Envelope};
 
+use super::OWNERS_PER_ELECTION;
+
 /// As it is sent.
 pub(super) fn to_wire(message: &Message) -> wire::Envelope {
     let message = match message {
@@ -50,9 +52,14 @@ pub(super) fn shard_epochs(it: &[Tenure]) -> Vec<wire::ShardEpoch> {
     it.iter().map(one).collect()
 }
 
-/// `None` when one of them is no shard.
+/// `None` when one of them is no shard, or no epoch.
 pub(super) fn read_tenures(it: &[wire::ShardEpoch]) -> Option<Vec<Tenure>> {
-    it.iter().map(|it| Some(Tenure { shard: shard(it.shard)?, epoch: Epoch(it.epoch) })).collect()
+    it.iter().map(|it| Some(Tenure { shard: shard(it.shard)?, epoch: epoch(it.epoch)? })).collect()
+}
+
+/// `None` for one that leaves no epochs for its owners: no election comes so far.
+fn epoch(number: u64) -> Option<Epoch> {
+    number.checked_mul(OWNERS_PER_ELECTION).map(|_| Epoch(number))
 }
 
 fn seat(it: &Seat) -> wire::Seat {
@@ -61,7 +68,7 @@ fn seat(it: &Seat) -> wire::Seat {
 }
 
 fn read_seat(it: &wire::Seat) -> Option<Seat> {
-    Some(Seat { shard: shard(it.shard)?, epoch: Epoch(it.epoch), owner: it.owner.map(NodeId) })
+    Some(Seat { shard: shard(it.shard)?, epoch: epoch(it.epoch)?, owner: it.owner.map(NodeId) })
 }
 
 #[cfg(test)]
@@ -101,5 +108,19 @@ mod tests {
         let tenures = vec![wire::ShardEpoch { shard: 1024, epoch: 1 }];
         assert_eq!(from_wire(wire::Core { message: Some(Core::Announce(wire::Tenures { tenures })) }), None);
         assert_eq!(from_wire(wire::Core { message: None }), None);
+    }
+
+    #[test]
+    fn an_epoch_that_leaves_none_for_owners_makes_nonsense_of_its_message() {
+        let announced = |epoch| {
+            let tenures = vec![wire::ShardEpoch { shard: 1, epoch }];
+            from_wire(wire::Core { message: Some(Core::Announce(wire::Tenures { tenures })) })
+        };
+        let highest = u64::MAX / OWNERS_PER_ELECTION;
+        let Some(Message::Announce(tenures)) = announced(highest) else { panic!("it is one") };
+        assert!(super::super::owners_epoch(tenures[0].epoch) > super::super::owners_epoch(Epoch(highest - 1)));
+        assert_eq!(announced(highest + 1), None);
+        let seats = vec![wire::Seat { shard: 1, epoch: u64::MAX, owner: Some(2) }];
+        assert_eq!(from_wire(wire::Core { message: Some(Core::Newer(wire::Seats { seats })) }), None);
     }
 }

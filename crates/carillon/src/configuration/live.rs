@@ -9,6 +9,7 @@ use carillon_actors::{Center, Owned, Title};
 use carillon_edge::Edge;
 use carillon_store::config::{self, Loaded};
 
+use super::desk::Desk;
 use crate::cluster::Membership;
 use crate::objects;
 
@@ -33,9 +34,9 @@ impl Live {
     /// # Errors
     /// It cannot be used here, for instance because a sound cannot be read; then the one before stays in force. When the
     /// actors do not answer, which an overloaded node may do, it is not known how far they are.
-    pub(super) async fn put_in_force(&self, loaded: Loaded) -> anyhow::Result<()> {
+    pub(super) async fn put_in_force(&self, loaded: Loaded, desk: &Desk) -> anyhow::Result<()> {
         let with_edge = self.edge.is_some();
-        let built = tokio::task::spawn_blocking(move || {
+        let built = desk.does(move || {
             let Loaded { center, .. } = loaded;
             let directory = with_edge.then(|| objects::directory(&center).map(Arc::new)).transpose()?;
             Ok::<_, anyhow::Error>((objects::objects(&center)?, directory, everything(&center).collect::<Vec<_>>()))

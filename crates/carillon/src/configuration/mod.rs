@@ -2,6 +2,7 @@
 //! (Spec: CL-5, CL-7). A node that stands alone has its coordinator in its own store.
 
 mod alone;
+mod desk;
 mod live;
 mod shelf;
 
@@ -9,25 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use carillon_api::{Configuration, Outcome, Stored, Wish};
+use carillon_api::{Configuration, InForce, Outcome, Progress, Stored, Wish};
 use carillon_cluster::coordinator::{Error, Feed};
 use carillon_cluster::space::{Folder, Space};
 use carillon_rpc::Refusal;
 use carillon_store::Store;
-use carillon_store::config::{self, Center, Loaded, LookUp, Objects};
-use tokio::sync::watch;
+use carillon_store::config::{self, Center, ConfigErrors, Loaded, LookUp, Objects};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use desk::Desk;
 pub(crate) use live::{Live, Owners, everything};
-use shelf::{By, Contents, Kept};
+use shelf::{By, Contents, Kept, Wanted};
 
 /// The folder of the coordinator.
 const FOLDER: &str = "config";
-/// How long the coordinator may take to give the whole configuration, and to take a change of all of it. One that does not
-/// answer at all is given up earlier, at its first request.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How long the one who applied a change waits for this node to put it in force.
-const IN_FORCE_WITHIN: Duration = Duration::from_secs(3);
+/// How long the one who applied a change waits for this node to put it in force: ten times what the largest takes.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(60);
 /// How long a node that starts waits for the coordinator before it begins without.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The pause between two attempts to store what a node was started with.
@@ -47,21 +46,16 @@ pub(crate) enum Authority {
     FileUntilApplied,
 }
 
-/// What is in force on this node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct InForce {
-    /// The newest revision that this node has looked at.
-    seen: u64,
-    /// The newest that it could use.
-    used: u64,
-}
-
 /// The configuration as the API and the task that follows the coordinator share it. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Settings {
     folder: Folder,
     look_up: LookUp,
-    stored: watch::Sender<Stored>,
+    desk: Desk,
+    /// What the feed has brought.
+    contents: watch::Sender<Contents>,
+    /// The newest of it that could be read.
+    kept: watch::Sender<Option<Kept>>,
     in_force: watch::Sender<InForce>,
 }
 
@@ -105,36 +99,39 @@ pub(crate) async fn open(
     let mut following = Following { feed: folder.follow(), contents: Contents::default(), heard: false, unsettled };
     let settled = tokio::time::timeout(PATIENCE, following.settle(&folder)).await;
     let answers = settled.is_ok();
-    let (revision, objects) = match settled {
-        Ok(settled) => {
-            settled?;
-            let kept = following.contents.kept().map_err(anyhow::Error::msg)?;
-            kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects))
+    settled.unwrap_or(Ok(()))?;
+    let mut kept = if answers { following.contents.kept(None).map_err(anyhow::Error::msg)? } else { None };
+    if let (Some(kept), Some(file)) = (&mut kept, file) {
+        // The file stays in memory as long as the node runs: not twice, when both are the same.
+        kept.objects = Arc::new(Objects::clone(&kept.objects).sharing(file));
+    }
+    let nothing = Arc::default();
+    let begins_with = match (&kept, answers, file) {
+        (Some(kept), _, _) => &kept.objects,
+        (None, true, _) => {
+            tracing::warn!("no configuration is stored yet: this node knows nobody until `carillon apply -f DIR|FILE`");
+            &nothing
         }
-        Err(_) => Default::default(),
-    };
-    let begins_with = match (answers, file) {
-        (false, Some(file)) => {
+        (None, false, Some(file)) => {
             tracing::warn!("the coordinator does not answer: this node begins with its file, until it does");
             file
         }
-        (false, None) => {
+        (None, false, None) => {
             tracing::warn!("the coordinator does not answer: this node knows nobody until it does");
-            &objects
+            &nothing
         }
-        (true, _) if revision == 0 => {
-            tracing::warn!("no configuration is stored yet: this node knows nobody until `carillon apply -f DIR|FILE`");
-            &objects
-        }
-        (true, _) => &objects,
     };
     let loaded = config::load_objects(begins_with, look_up);
     let loaded = loaded.map_err(|errors| anyhow::anyhow!("the stored configuration cannot be used here:\n{errors}"))?;
+    let revision = kept.as_ref().map_or(0, |kept| kept.revision.0);
+    let begun = kept.is_some() || !begins_with.is_empty();
     let settings = Settings {
         folder,
         look_up,
-        stored: watch::Sender::new(Stored { revision, objects: Arc::new(objects) }),
-        in_force: watch::Sender::new(InForce { seen: revision, used: revision }),
+        desk: Desk::new()?,
+        contents: watch::Sender::new(following.contents.clone()),
+        kept: watch::Sender::new(kept),
+        in_force: watch::Sender::new(InForce { begun, seen: revision, used: revision, refused: None }),
     };
     Ok(Opened { loaded, settings, following })
 }
@@ -171,10 +168,11 @@ impl Following {
     /// not brought yet.
     async fn store(&mut self, folder: &Folder) -> Result<bool, Error> {
         let Some(seed) = &self.unsettled else { return Ok(false) };
-        let kept = self.contents.kept().map_err(Error::Refused)?;
+        let kept = self.contents.kept(None).map_err(Error::Refused)?;
         let stores = begins_with(kept.as_ref(), &seed.file, seed.authority);
         if stores {
-            match shelf::write(folder, &self.contents, &seed.file, By::File).await {
+            let wanted = Wanted { objects: &seed.file, touched: None, by: By::File };
+            match shelf::write(folder, &self.contents, wanted, &|_, _| {}).await {
                 Ok(revision) => tracing::info!(revision = revision.0, "the configuration of the file is stored"),
                 // Several nodes start at once with the same file.
                 Err(Error::Conflict(_)) => tracing::info!("another node has stored its configuration first"),
@@ -220,95 +218,138 @@ async fn follow(shared: Settings, mut following: Following, live: Live) {
             tokio::time::sleep(RETRY).await;
         }
         let contents = &following.contents;
-        if contents.revision().is_none() {
-            store_again(&shared, contents).await;
-            continue;
-        }
-        let Some(revision) = contents.revision().filter(|it| it.0 != shared.stored.borrow().revision) else {
-            continue;
-        };
-        let (contents, look_up) = (contents.clone(), shared.look_up);
-        let read = tokio::task::spawn_blocking(move || {
-            let kept = contents.kept()?.ok_or("it is gone")?;
-            let loaded = config::load_objects(&kept.objects, look_up).map_err(|errors| errors.to_string());
-            Ok::<_, String>((kept.objects, loaded))
-        });
-        let used = match read.await.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok((objects, loaded)) => {
-                shared.stored.send_replace(Stored { revision: revision.0, objects: Arc::new(objects) });
-                match loaded {
-                    Ok(loaded) => live.put_in_force(loaded).await.map_err(|error| format!("{error:#}")),
-                    Err(errors) => Err(errors),
+        shared.contents.send_replace(contents.clone());
+        match contents.revision() {
+            None => store_again(&shared, contents).await,
+            Some(revision) if revision.0 == shared.in_force.borrow().seen => {}
+            Some(revision) => {
+                let used = put_in_force(&shared, contents.clone(), &live).await;
+                match &used {
+                    Ok(()) => tracing::info!(revision = revision.0, "a changed configuration is in force"),
+                    Err(error) => tracing::error!(
+                        revision = revision.0,
+                        "this node cannot use the changed configuration and goes on with the one before:\n{error}"
+                    ),
                 }
+                shared.in_force.send_modify(|it| it.saw(revision.0, used));
             }
-            Err(error) => Err(error),
-        };
-        match &used {
-            Ok(()) => tracing::info!(revision = revision.0, "a changed configuration is in force"),
-            Err(error) => tracing::error!(
-                revision = revision.0,
-                "this node cannot use the changed configuration and goes on with the one before:\n{error}"
-            ),
         }
-        shared.in_force.send_modify(|it| {
-            it.seen = revision.0;
-            it.used = if used.is_ok() { revision.0 } else { it.used };
-        });
     }
+}
+
+/// # Errors
+/// In words, when this node cannot read or use it.
+async fn put_in_force(shared: &Settings, contents: Contents, live: &Live) -> Result<(), String> {
+    let (before, look_up) = (shared.kept.borrow().clone(), shared.look_up);
+    let read = shared.desk.does(move || {
+        let kept = contents.kept(before.as_ref())?.ok_or("it is gone")?;
+        let loaded = config::load_objects(&kept.objects, look_up);
+        Ok::<_, String>((kept, loaded))
+    });
+    let (kept, loaded) = read.await.unwrap_or_else(|error| Err(format!("{error:#}")))?;
+    shared.kept.send_replace(Some(kept));
+    let loaded = loaded.map_err(|errors| errors.to_string())?;
+    live.put_in_force(loaded, &shared.desk).await.map_err(|error| format!("{error:#}"))
 }
 
 /// The coordinator has lost its memory, while this node knows what it held.
 async fn store_again(shared: &Settings, contents: &Contents) {
-    let Stored { revision, objects } = shared.stored.borrow().clone();
-    if revision == 0 {
-        return;
-    }
-    match shelf::write(&shared.folder, contents, &objects, By::Apply).await {
-        Ok(revision) => {
-            tracing::warn!(revision = revision.0, "the coordinator was empty: the configuration is stored again")
+    let Some(kept) = shared.kept.borrow().clone() else { return };
+    loop {
+        let wanted = Wanted { objects: &kept.objects, touched: None, by: By::Apply };
+        match shelf::write(&shared.folder, contents, wanted, &|_, _| {}).await {
+            Ok(revision) => {
+                return tracing::warn!(
+                    revision = revision.0,
+                    "the coordinator was empty: the configuration is stored again"
+                );
+            }
+            // Another node was faster.
+            Err(Error::Conflict(_)) => return,
+            // It has only just come back, and nothing in the feed would bring this node here again.
+            Err(error @ Error::Unavailable(_)) => {
+                tracing::warn!(%error, "the coordinator is empty, and the configuration is not stored again yet");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error @ (Error::LeaseLost | Error::Refused(_))) => {
+                return tracing::error!(%error, "the coordinator is empty, and refuses the configuration");
+            }
         }
-        Err(Error::Conflict(_)) => {}
-        Err(error) => tracing::error!(%error, "the coordinator is empty, and the configuration was not stored again"),
     }
 }
 
 impl Settings {
-    /// Whether this node has put a revision, or a later one, in force. Waits a moment for it.
+    /// Whether this node has put a revision, or a later one, in force, when it has looked at it.
     async fn is_in_force(&self, revision: u64) -> bool {
         let mut in_force = self.in_force.subscribe();
         let seen = tokio::time::timeout(IN_FORCE_WITHIN, in_force.wait_for(|it| it.seen >= revision)).await;
         matches!(seen, Ok(Ok(it)) if it.used >= revision)
     }
 
-    async fn change(&self, wish: Wish) -> Result<Outcome, Refusal> {
-        let before = in_time(shelf::read(&self.folder)).await.map_err(|error| refused(error, false))?;
-        let (look_up, contents, Wish { files, dry_run, prune }) = (self.look_up, before.clone(), wish);
-        let planned = tokio::task::spawn_blocking(move || {
-            let kept = contents.kept()?;
-            let (revision, objects) = kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects));
-            Ok::<_, String>((revision, config::plan(&objects, &files, prune, look_up)))
-        });
-        let planned = planned.await.unwrap_or_else(|error| Err(error.to_string()));
-        let (now, plan) = planned.map_err(|why| Refusal::Unavailable(format!("the stored configuration: {why}")))?;
-        let plan = match plan {
-            Ok(plan) => plan,
+    /// What is stored now: what the feed has brought, unless it is late.
+    async fn now(&self) -> Result<Contents, Error> {
+        let (now, contents) = (shelf::current_revision(&self.folder).await?, self.contents.borrow().clone());
+        if contents.revision() == now { Ok(contents) } else { shelf::read(&self.folder).await }
+    }
+
+    async fn change(&self, wish: Wish, progress: &mpsc::Sender<Progress>) -> Result<Outcome, Refusal> {
+        let tell = |now| {
+            // Nobody may listen.
+            let _ = progress.try_send(now);
+        };
+        let contents = self.now().await.map_err(|error| refused(error, false))?;
+        let (look_up, known, dry_run) = (self.look_up, self.kept.borrow().clone(), wish.dry_run);
+        let before = contents.clone();
+        tell(Progress::Checking);
+        let planned = self.desk.does(move || planned(&contents, known.as_ref(), &wish, look_up));
+        let planned = planned.await.unwrap_or_else(|error| Err(format!("{error:#}")));
+        let planned = planned.map_err(|why| Refusal::Unavailable(format!("the stored configuration: {why}")))?;
+        let Planned { revision: now, objects, changes, warnings } = match planned {
+            Ok(planned) => planned,
             Err(errors) => return Ok(Outcome::Refused(errors)),
         };
-        let warnings = plan.loaded.warnings;
-        if dry_run || plan.changes.is_empty() {
-            return Ok(Outcome::Good { changes: plan.changes, warnings, revision: now, in_force: !dry_run });
+        if dry_run || changes.is_empty() {
+            return Ok(Outcome::Good { changes, warnings, revision: now, in_force: !dry_run });
         }
-        let written = in_time(shelf::write(&self.folder, &before, &plan.loaded.objects, By::Apply)).await;
+        let touched = (now > 0).then(|| shelf::parts_of(changes.iter().map(|change| &change.name)));
+        let wanted = Wanted { objects: &objects, touched, by: By::Apply };
+        let told = |parts, of| tell(Progress::Writing { parts, of });
+        let written = shelf::write(&self.folder, &before, wanted, &told).await;
         let revision = written.map_err(|error| refused(error, true))?.0;
-        tracing::info!(revision, changes = plan.changes.len(), "the configuration was changed by request");
+        drop((objects, before));
+        tracing::info!(revision, changes = changes.len(), "the configuration was changed by request");
+        tell(Progress::PuttingInForce);
         let in_force = self.is_in_force(revision).await;
-        Ok(Outcome::Good { changes: plan.changes, warnings, revision, in_force })
+        Ok(Outcome::Good { changes, warnings, revision, in_force })
     }
 }
 
-async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = |_| Err(Error::Unavailable(format!("no answer within {} s", ANSWER_WITHIN.as_secs())));
-    tokio::time::timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(late)
+/// A wish that can be fulfilled.
+struct Planned {
+    /// What holds before.
+    revision: u64,
+    /// All, afterwards.
+    objects: Objects,
+    changes: Vec<config::Change>,
+    warnings: Vec<config::Diagnostic>,
+}
+
+/// What a wish comes to, or what is wrong with it.
+///
+/// # Errors
+/// In words, when what is stored cannot be read.
+fn planned(
+    contents: &Contents,
+    known: Option<&Kept>,
+    wish: &Wish,
+    look_up: LookUp,
+) -> Result<Result<Planned, ConfigErrors>, String> {
+    let kept = contents.kept(known)?;
+    let (revision, now) = kept.map_or_else(Default::default, |kept| (kept.revision.0, kept.objects));
+    Ok(config::plan(&now, &wish.files, wish.prune, look_up).map(|plan| {
+        let Loaded { objects, warnings, center: _ } = plan.loaded;
+        Planned { revision, objects, changes: plan.changes, warnings }
+    }))
 }
 
 /// `writing`: the coordinator may have done what it did not answer.
@@ -328,14 +369,56 @@ fn refused(error: Error, writing: bool) -> Refusal {
 
 #[tonic::async_trait]
 impl Configuration for Settings {
-    async fn apply(&self, wish: Wish) -> Result<Outcome, Refusal> {
-        // In a task of its own: a client that goes away leaves no change half done.
-        let shared = self.clone();
-        let changed = tokio::spawn(async move { shared.change(wish).await }).await;
-        changed.unwrap_or_else(|error| Err(Refusal::Unavailable(error.to_string())))
+    async fn apply(&self, wish: Wish, progress: mpsc::Sender<Progress>) -> Result<Outcome, Refusal> {
+        self.change(wish, &progress).await
     }
 
     fn stored(&self) -> Stored {
-        self.stored.borrow().clone()
+        let kept = self.kept.borrow();
+        kept.as_ref()
+            .map_or_else(Stored::default, |kept| Stored { revision: kept.revision.0, objects: kept.objects.clone() })
+    }
+
+    fn in_force(&self) -> InForce {
+        self.in_force.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_acd::ids::NodeId;
+    use carillon_cluster::coordinator::Coordinator;
+    use carillon_cluster::simulated::Simulated;
+    use carillon_cluster::space::PREFIX;
+
+    use super::*;
+
+    // spec: CL-5
+    #[tokio::test]
+    async fn cl_5_an_empty_coordinator_that_does_not_answer_yet_gets_the_configuration_when_it_does() {
+        let simulated = Simulated::new(7);
+        let coordinator: Arc<dyn Coordinator> = Arc::new(simulated.reached_by(NodeId(1)));
+        let folder = Space::new(coordinator, PREFIX).folder(FOLDER);
+        let objects = Objects::read("kind: Queue\nname: support\nspec: {}\n").unwrap();
+        let wanted = Wanted { objects: &objects, touched: None, by: By::Apply };
+        shelf::write(&folder, &Contents::default(), wanted, &|_, _| {}).await.unwrap();
+        let kept = shelf::read(&folder).await.unwrap().kept(None).unwrap();
+        simulated.begin_anew();
+        let settings = Settings {
+            folder: folder.clone(),
+            look_up: LookUp::Elsewhere,
+            desk: Desk::new().unwrap(),
+            contents: watch::Sender::default(),
+            kept: watch::Sender::new(kept),
+            in_force: watch::Sender::default(),
+        };
+        simulated.change_weather(|weather| weather.outage = true);
+        let storing = tokio::spawn(async move { store_again(&settings, &Contents::default()).await });
+        // Longer than the first attempt.
+        tokio::time::sleep(RETRY).await;
+        simulated.change_weather(|weather| weather.outage = false);
+        storing.await.unwrap();
+        let kept = shelf::read(&folder).await.unwrap().kept(None).unwrap().expect("it is stored");
+        assert_eq!(kept.objects.changes_to(&objects), []);
     }
 }

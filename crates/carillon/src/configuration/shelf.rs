@@ -12,10 +12,11 @@
 //! else has begun to write since is newer, and stays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use carillon_cluster::coordinator::{Change, Entry, Error, Expect, Key, MAX_WRITES, News, Revision};
-use carillon_cluster::space::{Folder, Wanted};
+use carillon_cluster::space::{Folder, Wanted as Write};
 use carillon_store::config::{DIVIDER, ObjectName, Objects};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,6 +27,8 @@ const PARTS: &str = "parts";
 const FORMAT: u32 = 1;
 /// etcd takes requests of 1.5 MB by default.
 const MOST_BYTES: usize = 1 << 20;
+/// A transaction with more is divided: its answer has to come while others wait for theirs.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// How a configuration came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +58,17 @@ pub(super) struct Contents(BTreeMap<String, Entry>);
 pub(super) struct Kept {
     pub(super) revision: Revision,
     pub(super) by: By,
-    pub(super) objects: Objects,
+    /// The hash of each part that is not empty.
+    parts: BTreeMap<String, String>,
+    pub(super) objects: Arc<Objects>,
+}
+
+/// What is to be stored.
+pub(super) struct Wanted<'a> {
+    pub(super) objects: &'a Objects,
+    /// The parts in which they differ from what is stored, as far as that is known; see [`parts_of`].
+    pub(super) touched: Option<BTreeSet<String>>,
+    pub(super) by: By,
 }
 
 impl Contents {
@@ -79,19 +92,37 @@ impl Contents {
         self.0.get(CURRENT).map(|entry| entry.revision)
     }
 
-    /// The current configuration; `None` when there was none yet.
+    /// The current configuration; `None` when there was none yet. Of one that was read before, only the parts are read that
+    /// have changed since.
     ///
     /// # Errors
     /// In words, when it cannot be read: a newer version has written it, or somebody else.
-    pub(super) fn kept(&self) -> Result<Option<Kept>, String> {
-        let Some((current, revision)) = self.current()? else { return Ok(None) };
-        let mut objects = Objects::default();
-        for hash in current.parts.values() {
-            let part = self.0.get(&part_name(hash)).ok_or_else(|| format!("the part {hash} is not there"))?;
-            let text = std::str::from_utf8(&part.value).map_err(|error| format!("the part {hash}: {error}"))?;
-            objects.extend(Objects::read(text).map_err(|error| format!("the part {hash}: {error}"))?);
+    pub(super) fn kept(&self, before: Option<&Kept>) -> Result<Option<Kept>, String> {
+        let Some((Current { by, parts, .. }, revision)) = self.current()? else { return Ok(None) };
+        let Some(before) = before else {
+            let mut objects = Objects::default();
+            for hash in parts.values() {
+                objects.extend(self.part(hash)?);
+            }
+            return Ok(Some(Kept { revision, by, parts, objects: Arc::new(objects) }));
+        };
+        let differs = |part: &&String| before.parts.get(*part) != parts.get(*part);
+        let changed: BTreeSet<&String> = before.parts.keys().chain(parts.keys()).filter(differs).collect();
+        if changed.is_empty() {
+            return Ok(Some(Kept { revision, by, parts, objects: before.objects.clone() }));
         }
-        Ok(Some(Kept { revision, by: current.by, objects }))
+        let mut objects = Objects::clone(&before.objects);
+        objects.retain(|name| !changed.contains(&part_of(name)));
+        for hash in changed.into_iter().filter_map(|part| parts.get(part)) {
+            objects.extend(self.part(hash)?.sharing(&before.objects));
+        }
+        Ok(Some(Kept { revision, by, parts, objects: Arc::new(objects) }))
+    }
+
+    fn part(&self, hash: &str) -> Result<Objects, String> {
+        let part = self.0.get(&part_name(hash)).ok_or_else(|| format!("the part {hash} is not there"))?;
+        let text = std::str::from_utf8(&part.value).map_err(|error| format!("the part {hash}: {error}"))?;
+        Objects::read(text).map_err(|error| format!("the part {hash}: {error}"))
     }
 
     fn current(&self) -> Result<Option<(Current, Revision)>, String> {
@@ -127,24 +158,44 @@ pub(super) async fn read(folder: &Folder) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// Puts `objects` in the place of what `before` holds; the new revision.
+/// The revision that is current now, of which a feed may not have told yet.
+///
+/// # Errors
+/// Those of the coordinator.
+pub(super) async fn current_revision(folder: &Folder) -> Result<Option<Revision>, Error> {
+    Ok(folder.get(CURRENT).await?.map(|entry| entry.revision))
+}
+
+/// Puts what is wanted in the place of what `before` holds; the new revision. `told` hears how many of how many parts are
+/// written.
 ///
 /// # Errors
 /// [`Error::Conflict`] when the configuration is not as it was read any more; then nothing has changed. Others of the
 /// coordinator.
-pub(super) async fn write(folder: &Folder, before: &Contents, objects: &Objects, by: By) -> Result<Revision, Error> {
-    let (was, expect) = match before.current().map_err(Error::Refused)? {
+pub(super) async fn write(
+    folder: &Folder,
+    before: &Contents,
+    Wanted { objects, touched, by }: Wanted<'_>,
+    told: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Revision, Error> {
+    let (mut parts, expect) = match before.current().map_err(Error::Refused)? {
         Some((current, revision)) => (current.parts, Expect::At(revision)),
         None => (BTreeMap::new(), Expect::Absent),
     };
-    let parts = divide(objects);
-    let known: BTreeSet<&String> = was.values().collect();
-    let fresh = parts.values().filter(|(hash, _)| !known.contains(hash));
+    let known: BTreeSet<String> = parts.values().cloned().collect();
+    parts.retain(|part, _| touched.as_ref().is_some_and(|touched| !touched.contains(part)));
+    let divided = divide(objects, touched.as_ref());
+    let fresh = divided.values().filter(|(hash, _)| !known.contains(hash));
     let fresh = fresh.map(|(hash, text)| (part_name(hash), Expect::Anything, Some(Bytes::from(text.clone()))));
-    for batch in batches(fresh.collect())? {
+    let fresh: Vec<Write> = fresh.collect();
+    let (mut written, of) = (0, fresh.len());
+    for batch in batches(fresh)? {
+        let count = batch.len();
         folder.write(batch).await?;
+        written += count;
+        told(written, of);
     }
-    let parts = parts.into_iter().map(|(name, (hash, _))| (name, hash)).collect();
+    parts.extend(divided.into_iter().map(|(part, (hash, _))| (part, hash)));
     let current = Current { format: FORMAT, by, parts };
     let value = serde_json::to_vec(&current).expect("it has only string keys");
     let revision = folder.write(vec![(CURRENT.to_owned(), expect, Some(value.into()))]).await?;
@@ -156,7 +207,7 @@ pub(super) async fn write(folder: &Folder, before: &Contents, objects: &Objects,
 async fn sweep(folder: &Folder, before: &Contents, current: &Current) {
     let used: BTreeSet<String> = current.parts.values().map(|hash| part_name(hash)).collect();
     let unused = before.parts().filter(|(name, _)| !used.contains(*name));
-    let deletes: Vec<Wanted> = unused.map(|(name, entry)| (name.clone(), Expect::At(entry.revision), None)).collect();
+    let deletes: Vec<Write> = unused.map(|(name, entry)| (name.clone(), Expect::At(entry.revision), None)).collect();
     for batch in deletes.chunks(MAX_WRITES) {
         if let Err(error) = folder.write(batch.to_vec()).await {
             tracing::debug!(%error, "parts of an earlier configuration stay");
@@ -164,17 +215,26 @@ async fn sweep(folder: &Folder, before: &Contents, current: &Current) {
     }
 }
 
-/// The parts that are not empty, each with its hash.
-fn divide(objects: &Objects) -> BTreeMap<String, (String, String)> {
+/// Those of the touched parts that are not empty, each with its hash.
+fn divide(objects: &Objects, touched: Option<&BTreeSet<String>>) -> BTreeMap<String, (String, String)> {
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     for (name, object) in objects.iter() {
-        let text = texts.entry(part_of(name)).or_default();
+        let part = part_of(name);
+        if touched.is_some_and(|touched| !touched.contains(&part)) {
+            continue;
+        }
+        let text = texts.entry(part).or_default();
         if !text.is_empty() {
             text.push_str(DIVIDER);
         }
         text.push_str(object.document());
     }
     texts.into_iter().map(|(part, text)| (part, (hex(&Sha256::digest(&text)), text))).collect()
+}
+
+/// The parts that these objects fall into.
+pub(super) fn parts_of<'a>(names: impl Iterator<Item = &'a ObjectName>) -> BTreeSet<String> {
+    names.map(part_of).collect()
 }
 
 /// Which part an object falls into. It must never change: other versions look for it there.
@@ -187,8 +247,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Divides writes so that each transaction is small enough.
-fn batches(writes: Vec<Wanted>) -> Result<Vec<Vec<Wanted>>, Error> {
-    let mut batches: Vec<Vec<Wanted>> = Vec::new();
+fn batches(writes: Vec<Write>) -> Result<Vec<Vec<Write>>, Error> {
+    let mut batches: Vec<Vec<Write>> = Vec::new();
     let mut room = 0;
     for write in writes {
         let bytes = write.2.as_ref().map_or(0, Bytes::len);
@@ -201,10 +261,10 @@ fn batches(writes: Vec<Wanted>) -> Result<Vec<Vec<Wanted>>, Error> {
             Some(batch) => batch.push(write),
             None => {
                 batches.push(vec![write]);
-                room = MOST_BYTES;
+                room = BATCH_BYTES;
             }
         }
-        room -= bytes;
+        room = room.saturating_sub(bytes);
     }
     Ok(batches)
 }
@@ -231,17 +291,21 @@ mod tests {
     }
 
     async fn kept(folder: &Folder) -> Kept {
-        read(folder).await.unwrap().kept().unwrap().unwrap()
+        read(folder).await.unwrap().kept(None).unwrap().unwrap()
+    }
+
+    async fn put(folder: &Folder, before: &Contents, objects: &Objects, by: By) -> Result<Revision, Error> {
+        write(folder, before, Wanted { objects, touched: None, by }, &|_, _| {}).await
     }
 
     #[tokio::test]
     async fn what_is_written_is_what_is_read_and_nothing_is_left_behind() {
         let folder = folder().await;
-        assert!(read(&folder).await.unwrap().kept().unwrap().is_none());
+        assert!(read(&folder).await.unwrap().kept(None).unwrap().is_none());
         let mut last = Revision(0);
         for (count, rings, by) in [(3_000, 4, By::File), (3_000, 5, By::Apply), (2, 5, By::Apply), (0, 0, By::Apply)] {
             let before = read(&folder).await.unwrap();
-            let revision = write(&folder, &before, &queues(count, rings), by).await.unwrap();
+            let revision = put(&folder, &before, &queues(count, rings), by).await.unwrap();
             let now = kept(&folder).await;
             assert!(revision > last && now.revision == revision && now.by == by);
             assert_eq!(now.objects.changes_to(&queues(count, rings)), []);
@@ -255,27 +319,38 @@ mod tests {
     #[tokio::test]
     async fn one_object_costs_one_part() {
         let folder = folder().await;
-        write(&folder, &read(&folder).await.unwrap(), &queues(3_000, 4), By::File).await.unwrap();
+        put(&folder, &read(&folder).await.unwrap(), &queues(3_000, 4), By::File).await.unwrap();
         let before = read(&folder).await.unwrap();
-        let mut objects = queues(3_000, 4);
+        let was = before.kept(None).unwrap().unwrap();
+        let mut objects = Objects::clone(&was.objects);
         objects.extend(queues(1, 5));
-        write(&folder, &before, &objects, By::Apply).await.unwrap();
+        let touched = parts_of(was.objects.changes_to(&objects).iter().map(|change| &change.name));
+        let written = std::sync::Mutex::new(Vec::new());
+        let wanted = Wanted { objects: &objects, touched: Some(touched), by: By::Apply };
+        let revision = write(&folder, &before, wanted, &|part, of| written.lock().unwrap().push((part, of))).await;
+        assert_eq!(*written.lock().unwrap(), [(1, 1)]);
         let after = read(&folder).await.unwrap();
         assert_eq!(after.parts().filter(|(name, _)| !before.0.contains_key(*name)).count(), 1);
+        let now = after.kept(Some(&was)).unwrap().unwrap();
+        assert_eq!((now.revision, now.objects.len()), (revision.unwrap(), 3_000));
+        assert_eq!(now.objects.changes_to(&objects), []);
+        assert_eq!(now.objects.changes_to(&kept(&folder).await.objects), [], "as if nothing had been known before");
+        let shared = now.objects.iter().filter(|(name, object)| was.objects.get(name).is_some_and(|it| it.is(object)));
+        assert_eq!(shared.count(), 2_999, "what has not changed is not read again");
     }
 
     #[tokio::test]
     async fn of_two_who_change_at_once_one_is_refused_and_disturbs_nothing() {
         let folder = folder().await;
-        write(&folder, &read(&folder).await.unwrap(), &queues(500, 4), By::File).await.unwrap();
+        put(&folder, &read(&folder).await.unwrap(), &queues(500, 4), By::File).await.unwrap();
         let (one, other) = (read(&folder).await.unwrap(), read(&folder).await.unwrap());
-        write(&folder, &one, &queues(500, 5), By::Apply).await.unwrap();
-        let late = write(&folder, &other, &queues(500, 6), By::Apply).await;
+        put(&folder, &one, &queues(500, 5), By::Apply).await.unwrap();
+        let late = put(&folder, &other, &queues(500, 6), By::Apply).await;
         assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
         assert_eq!(kept(&folder).await.objects.changes_to(&queues(500, 5)), []);
         // What he began to write is swept up by the next.
         let before = read(&folder).await.unwrap();
-        write(&folder, &before, &queues(500, 7), By::Apply).await.unwrap();
+        put(&folder, &before, &queues(500, 7), By::Apply).await.unwrap();
         let contents = read(&folder).await.unwrap();
         assert_eq!(contents.parts().count(), contents.current().unwrap().unwrap().0.parts.len());
         assert_eq!(kept(&folder).await.objects.changes_to(&queues(500, 7)), []);
@@ -285,13 +360,13 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_is_written_again_is_not_swept_away() {
         let folder = folder().await;
-        write(&folder, &read(&folder).await.unwrap(), &queues(5, 4), By::File).await.unwrap();
+        put(&folder, &read(&folder).await.unwrap(), &queues(5, 4), By::File).await.unwrap();
         let first = read(&folder).await.unwrap();
-        write(&folder, &first, &queues(5, 5), By::Apply).await.unwrap();
+        put(&folder, &first, &queues(5, 5), By::Apply).await.unwrap();
         let second = read(&folder).await.unwrap();
-        write(&folder, &second, &queues(5, 4), By::Apply).await.unwrap();
+        put(&folder, &second, &queues(5, 4), By::Apply).await.unwrap();
         // The late sweep of the one who went from 4 to 5 rings.
-        let fives = divide(&queues(5, 5)).into_iter().map(|(part, (hash, _))| (part, hash)).collect();
+        let fives = divide(&queues(5, 5), None).into_iter().map(|(part, (hash, _))| (part, hash)).collect();
         sweep(&folder, &first, &Current { format: FORMAT, by: By::Apply, parts: fives }).await;
         assert_eq!(kept(&folder).await.objects.changes_to(&queues(5, 4)), []);
     }
@@ -306,14 +381,14 @@ mod tests {
             let folder = folder.clone();
             async move {
                 for rings in 1..8 {
-                    write(&folder, &read(&folder).await.unwrap(), &queues(400, rings), By::Apply).await.unwrap();
+                    put(&folder, &read(&folder).await.unwrap(), &queues(400, rings), By::Apply).await.unwrap();
                 }
             }
         });
         let mut seen = None;
-        while contents.kept().unwrap().is_none_or(|kept| !kept.objects.changes_to(&queues(400, 7)).is_empty()) {
+        while contents.kept(None).unwrap().is_none_or(|kept| !kept.objects.changes_to(&queues(400, 7)).is_empty()) {
             contents.take(folder.key(), feed.next().await.unwrap());
-            if let Some(kept) = contents.kept().unwrap().filter(|kept| seen != Some(kept.revision)) {
+            if let Some(kept) = contents.kept(None).unwrap().filter(|kept| seen != Some(kept.revision)) {
                 let whole = |rings| kept.objects.changes_to(&queues(400, rings)).is_empty();
                 assert!((1..8).any(whole), "revision {:?}", kept.revision);
                 seen = Some(kept.revision);
@@ -328,6 +403,6 @@ mod tests {
         let value = Bytes::from_static(b"{\"format\":2,\"by\":\"apply\",\"parts\":{}}");
         let entry = Entry { key, value, revision: Revision(3), lease: None };
         let contents = Contents(BTreeMap::from([(CURRENT.to_owned(), entry)]));
-        assert!(contents.kept().unwrap_err().contains("newer version"));
+        assert!(contents.kept(None).unwrap_err().contains("newer version"));
     }
 }

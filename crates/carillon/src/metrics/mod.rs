@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carillon_acd::view::{Activity, Availability, QueueView, Stage};
 use carillon_actors::{InProgress, Refused, Survey};
+use carillon_api::InForce;
 use carillon_cluster::node::{Cluster, Counts, Status};
 use carillon_edge::Stats;
 use carillon_rpc::cluster::link::{LinkStats, PeerStats};
@@ -45,6 +46,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) edge: Option<Stats>,
     pub(crate) member: Option<Member>,
     pub(crate) records: WriterStats,
+    pub(crate) in_force: InForce,
 }
 
 impl Sources<'_> {
@@ -72,6 +74,7 @@ impl Sources<'_> {
             link_stats(&mut sheet, &member.links);
         }
         records(&mut sheet, &self.records);
+        configuration(&mut sheet, &self.in_force);
         sheet.text()
     }
 }
@@ -81,6 +84,12 @@ pub(crate) fn of_nothing() -> String {
     let mut sheet = Sheet::default();
     sheet.gauge("ready", READY, 0.0);
     sheet.text()
+}
+
+fn configuration(sheet: &mut Sheet, it: &InForce) {
+    sheet.gauge("configuration_revision", "The stored configuration that is in force here; 0: none", it.used as f64);
+    let newest = "The newest that this node has looked at: other than the one in force when it cannot use it";
+    sheet.gauge("configuration_newest_revision", newest, it.seen as f64);
 }
 
 fn flag(value: bool) -> f64 {
@@ -303,6 +312,7 @@ mod tests {
             edge: Some(Stats { refused: 4, ..Stats::default() }),
             member: Some(Member::default()),
             records: WriterStats { dropped: 1, ..WriterStats::default() },
+            in_force: InForce { begun: true, seen: 9, used: 7, refused: Some("a sound is missing".into()) },
         };
         sources.text()
     }
@@ -322,6 +332,8 @@ mod tests {
             "carillon_stale_refused_total{what=\"offer\",by=\"call\"} 7.0",
             "carillon_calls_refused_total 4.0",
             "carillon_records_lost_total 1.0",
+            "carillon_configuration_revision 7.0",
+            "carillon_configuration_newest_revision 9.0",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
         }

@@ -22,6 +22,12 @@ use endpoints::Endpoints;
 /// The largest answer that is read: twenty thousand agents and ten thousand queues are some 30 MB.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
 
+/// How many keys the first page of a folder has, and any page.
+const FIRST_PAGE: i64 = 64;
+const MOST_KEYS: i64 = 4_096;
+/// About how much a page of a folder has.
+const PAGE_BYTES: i64 = 1 << 20;
+
 /// How etcd is reached.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -143,6 +149,12 @@ impl Coordinator for Etcd {
         list(&self.endpoints, folder).await
     }
 
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let get = |client: etcd_client::Client| async move { client.kv_client().get(key.0.as_str(), None).await };
+        let answer = self.endpoints.ask(get).await?;
+        Ok(answer.kvs().first().map(entry))
+    }
+
     fn follow(&self, folder: &Key) -> Feed {
         let (news, feed) = Feed::new();
         tokio::spawn(watcher::watch(Arc::clone(&self.endpoints), folder.clone(), news));
@@ -150,14 +162,32 @@ impl Coordinator for Etcd {
     }
 }
 
+/// In pages of about [`PAGE_BYTES`], all at the revision of the first: an endpoint has the same time for each request, and a
+/// folder may be large.
 async fn list(endpoints: &Endpoints, folder: &Key) -> Result<Listing, Error> {
-    let get = |client: etcd_client::Client| async move {
-        let mut kv = client.kv_client().max_decoding_message_size(MAX_ANSWER);
-        kv.get(below(folder), Some(GetOptions::new().with_prefix())).await
-    };
-    let answer = endpoints.ask(get).await?;
-    let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
-    Ok(Listing { revision: self::revision(revision), entries: answer.kvs().iter().map(entry).collect() })
+    let end = behind(folder);
+    let (mut listing, mut from, mut limit) = (Listing::default(), below(folder), FIRST_PAGE);
+    loop {
+        let options = GetOptions::new().with_range(end.clone()).with_limit(limit);
+        let options = options.with_revision(i64::try_from(listing.revision.0).unwrap_or(i64::MAX));
+        let get = |client: etcd_client::Client| {
+            let (from, options) = (from.clone(), options.clone());
+            async move {
+                let mut kv = client.kv_client().max_decoding_message_size(MAX_ANSWER);
+                kv.get(from, Some(options)).await
+            }
+        };
+        let answer = endpoints.ask(get).await?;
+        if listing.entries.is_empty() {
+            let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+            listing.revision = self::revision(revision);
+        }
+        listing.entries.extend(answer.kvs().iter().map(entry));
+        let Some(last) = answer.kvs().last().filter(|_| answer.more()) else { return Ok(listing) };
+        from = [last.key(), b"\0"].concat();
+        let bytes: usize = answer.kvs().iter().map(|pair| pair.key().len() + pair.value().len()).sum();
+        limit = (limit * PAGE_BYTES / i64::try_from(bytes.max(1)).unwrap_or(i64::MAX)).clamp(1, MOST_KEYS);
+    }
 }
 
 fn transaction(writes: &[Write]) -> Txn {
@@ -223,8 +253,14 @@ fn revision(number: i64) -> Revision {
 }
 
 /// The prefix of all keys below a folder.
-fn below(folder: &Key) -> String {
-    format!("{}/", folder.0)
+fn below(folder: &Key) -> Vec<u8> {
+    format!("{}/", folder.0).into_bytes()
+}
+
+/// The first key behind all of those.
+fn behind(folder: &Key) -> Vec<u8> {
+    let after_slash = char::from(b'/' + 1);
+    format!("{}{after_slash}", folder.0).into_bytes()
 }
 
 #[cfg(test)]

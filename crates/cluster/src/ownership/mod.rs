@@ -177,6 +177,11 @@ impl Ownership {
         self.authority.lease()
     }
 
+    /// The newest epoch of any shard that this node has heard of.
+    pub fn newest(&self) -> Epoch {
+        self.seats.iter().map(|state| state.epoch).max().unwrap_or_default()
+    }
+
     /// Whether this node has heard what all shards' keys say.
     pub fn is_informed(&self) -> bool {
         self.seats_known

@@ -66,5 +66,6 @@ on_all!(
     a_feed_begins_with_everything_and_misses_nothing,
     a_feed_tells_what_ends_with_a_lease,
     a_feed_brings_only_its_own_folder,
+    a_large_folder_is_read_whole,
     a_transaction_of_the_largest_size_is_taken_and_a_larger_one_refused,
 );

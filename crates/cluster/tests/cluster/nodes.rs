@@ -167,6 +167,21 @@ async fn cl_5_without_any_coordinator_for_a_minute_nothing_stops_and_nothing_mov
     assert_eq!(hub.stops(), stops, "no shard was stopped on the way");
 }
 
+// spec: CL-3, CL-5
+#[tokio::test(start_paused = true)]
+async fn cl_5_a_coordinator_that_was_set_up_anew_is_filled_again_and_no_epoch_comes_twice() {
+    let (coordinator, hub) = cluster(3).await;
+    for _ in 0..2 {
+        let before = hub.epochs();
+        coordinator.begin_anew();
+        pass(1).await;
+        settled(&hub, Duration::from_secs(30)).await;
+        let now = hub.epochs();
+        assert!(before.iter().zip(&now).all(|(before, now)| before < now), "who has seen {before:?} refuses {now:?}");
+        assert!(Shard::all().all(|shard| hub.acting_on(shard).len() == 1));
+    }
+}
+
 // spec: CL-3
 #[tokio::test(start_paused = true)]
 async fn cl_3_lost_requests_and_answers_and_a_compaction_never_make_two_owners() {

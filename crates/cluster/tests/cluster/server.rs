@@ -117,6 +117,16 @@ impl Server {
         }
     }
 
+    /// Kills all members and sets them up anew: what they held is gone.
+    pub(crate) async fn begin_anew(&mut self) {
+        for n in 0..self.members.len() {
+            self.kill(n);
+            std::fs::remove_dir_all(self.folder.path().join(&self.members[n].name)).unwrap();
+        }
+        (0..self.members.len()).for_each(|n| self.run(n));
+        self.answers().await;
+    }
+
     /// Stops a member without closing its connections, or lets it go on.
     pub(crate) fn freeze(&self, n: usize, frozen: bool) {
         let pid = self.members[n].process.as_ref().expect("it runs").id().to_string();

@@ -22,7 +22,7 @@ use super::{
 /// clone is dropped.
 ///
 /// Commands for a stream that does not exist are ignored: messages cross. They take effect within 5 ms, in the order
-/// in which one thread gives them.
+/// in which one thread gives them; beginning, peer and end of a silent stream with the next packet or other command.
 ///
 /// Silence: counting starts with the first packet received or when the stream is bridged, whichever comes first, so a
 /// caller who waits and sends nothing is not reported. It rests while we do not expect RTP (our direction does not

@@ -1,7 +1,8 @@
 //! Commands on their way to a datapath thread.
 //!
 //! While the thread works in steps of 5 ms it looks into the inbox by itself, so a command costs a short lock and no
-//! system call; only a thread that sleeps without a clock is woken through its event descriptor.
+//! system call; only a thread that sleeps without a clock is woken through its event descriptor, and that not for what makes
+//! no difference before the next packet: the thread looks here before it reads one.
 
 use std::io;
 use std::mem;
@@ -20,6 +21,9 @@ use super::{Latching, PlayToken, StreamId};
 /// Commands that may wait. Every stream brings a handful in its life, and new streams are refused at half of this, so
 /// the other half is never reached by an owner that releases what it allocates.
 const CAPACITY: usize = 65_536;
+
+/// So many commands that can wait are gathered at most while the thread sleeps.
+const GATHERED: usize = 64;
 
 /// What a thread is told.
 pub(super) enum Command {
@@ -61,6 +65,23 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// Whether it is enough to obey it before the next packet and the next command that cannot wait. A stream that begins, has
+    /// a peer or ends sends nothing by itself, unless something plays to it, and then the thread is awake. That a stream is
+    /// bridged cannot wait: its silence counts from then on.
+    const fn may_wait(&self) -> bool {
+        match self {
+            Command::Create { .. } | Command::SetPeer { .. } | Command::Release { .. } => true,
+            Command::Open(_)
+            | Command::SetDirection { .. }
+            | Command::Play { .. }
+            | Command::StopPlay { .. }
+            | Command::Bridge { .. }
+            | Command::Unbridge { .. } => false,
+        }
+    }
+}
+
 /// The commands of one thread.
 pub(super) struct Inbox {
     waiting: Mutex<Vec<Command>>,
@@ -89,7 +110,11 @@ impl Inbox {
                 tracing::error!("rtp command lost, the thread is far behind");
                 return;
             }
+            let may_wait = command.may_wait() && waiting.len() < GATHERED;
             waiting.push(command);
+            if may_wait {
+                return;
+            }
         }
         self.rouse();
     }
@@ -139,5 +164,37 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Vec<Command>> {
         // A push cannot leave the vector half changed, so a panic elsewhere while it was locked does no harm.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release() -> Command {
+        Command::Release { stream: StreamId::new(1, 1) }
+    }
+
+    #[test]
+    fn the_end_of_streams_wakes_nobody_until_there_are_many() {
+        let inbox = Inbox::new().unwrap();
+        assert!(inbox.fall_asleep());
+        (0..GATHERED).for_each(|_| inbox.push(release()));
+        assert!(inbox.asleep.load(SeqCst));
+        inbox.push(release());
+        assert!(!inbox.asleep.load(SeqCst), "the thread is woken");
+    }
+
+    #[test]
+    fn what_is_heard_wakes_the_thread_and_comes_after_what_could_wait() {
+        let inbox = Inbox::new().unwrap();
+        assert!(inbox.fall_asleep());
+        inbox.push(release());
+        inbox.push(Command::Unbridge { stream: StreamId::new(1, 2) });
+        assert!(!inbox.asleep.load(SeqCst));
+        assert!(!inbox.fall_asleep(), "something waits");
+        let mut taken = Vec::new();
+        inbox.take(&mut taken);
+        assert!(matches!(taken[..], [Command::Release { .. }, Command::Unbridge { .. }]));
     }
 }

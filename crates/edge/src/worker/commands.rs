@@ -95,7 +95,7 @@ impl Worker {
     }
 
     /// Ends a leg in whatever state; nothing more is reported of it.
-    fn hang_up(&mut self, now: Moment, id: LegId, cause: Cause) {
+    pub(super) fn hang_up(&mut self, now: Moment, id: LegId, cause: Cause) {
         let Some(leg) = self.legs.get(&id) else { return };
         match &leg.state {
             State::Asked(_) => self.refuse_asked(id, cause),

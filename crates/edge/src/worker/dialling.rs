@@ -296,6 +296,8 @@ impl Worker {
         });
         self.image_changed(id);
         self.wake_leg(id);
+        // First: whoever is told of the connected call is told of both legs.
+        self.tell_images();
         self.report(id, LegEvent::Answered);
     }
 

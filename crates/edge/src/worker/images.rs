@@ -70,8 +70,8 @@ impl Worker {
     }
 
     /// Another edge has the call now. What that edge could not take over ends in the ordinary way: a phone that rings, a
-    /// caller without an answer.
-    pub(super) fn forsake(&mut self, call: CallId) {
+    /// caller without an answer, and a leg that is not among `theirs`, if these are known.
+    pub(super) fn forsake(&mut self, call: CallId, theirs: &[LegId]) {
         let now = self.shared.now();
         let legs: Vec<LegId> = self.legs.keys().copied().filter(|leg| leg.call == call).collect();
         for id in legs {
@@ -80,6 +80,9 @@ impl Worker {
                 Some(State::Dialling(_)) => {
                     self.stop_branches(now, id, None, Cause::Cancelled);
                     self.remove_leg(id);
+                }
+                Some(State::Talking(_)) if !theirs.is_empty() && !theirs.contains(&id) => {
+                    self.hang_up(now, id, Cause::AnsweredElsewhere);
                 }
                 Some(State::Talking(_) | State::Parting(_)) => self.forget_dialog(id),
                 None => {}

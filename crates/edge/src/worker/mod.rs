@@ -316,8 +316,8 @@ impl Worker {
                 self.abandon(call);
                 self.perform();
             }
-            Input::Forsake(call) => {
-                self.forsake(call);
+            Input::Forsake(call, theirs) => {
+                self.forsake(call, &theirs);
                 self.perform();
             }
             Input::Yield(leg, by) => {

@@ -3,16 +3,35 @@
 
 use std::time::Duration;
 
+use carillon_acd::ids::LegId;
 use carillon_acd::leg::{Cause, LegCommand, LegEvent};
 use carillon_edge::{EdgeConfig, SipTimers};
 
 use crate::support::scene::{Scene, agent_sdp, caller_sdp, scene_with};
-use crate::support::{Phone, config, eventually, sdp};
+use crate::support::{Msg, Phone, Talk, config, eventually, sdp};
 
 fn hasty() -> Scene {
     let ms = Duration::from_millis;
     let sip_timers = SipTimers { t1: ms(25), t2: ms(200), t4: ms(250), d: ms(1_600), ..SipTimers::default() };
     scene_with(EdgeConfig { sip_timers, ..config() })
+}
+
+/// A phone has rung for a caller, and is about to hear our CANCEL.
+struct GivenUp {
+    scene: Scene,
+    talk: Talk,
+    caller: LegId,
+    invite: Msg,
+}
+
+fn given_up() -> GivenUp {
+    let scene = hasty();
+    let (talk, caller, _) = scene.answered();
+    let (leg, invite) = scene.dial_agent(caller);
+    scene.agent.respond(&invite, "180 Ringing", "a1", "", "");
+    scene.center.expect_event(leg, LegEvent::Alerting { early_media: false });
+    scene.center.command(leg, LegCommand::HangUp(Cause::Cancelled));
+    GivenUp { scene, talk, caller, invite }
 }
 
 /// Not a leg, dialog or transaction is left, and nobody waits for one.
@@ -77,7 +96,7 @@ fn a_cancel_that_crosses_our_200_changes_nothing() {
     let s = hasty();
     let mut talk = s.carrier.talk("1", "201");
     s.carrier.send(&s.carrier.text_with_branch("INVITE", &talk, 1, "z9hG4bKcrossed", "", &caller_sdp()));
-    let caller = carillon_acd::ids::LegId::caller(s.center.incoming().call);
+    let caller = LegId::caller(s.center.incoming().call);
     s.center.command(caller, LegCommand::Answer);
     let ok = s.carrier.expect(200);
     s.carrier.send(&s.carrier.text_with_branch("CANCEL", &talk, 1, "z9hG4bKcrossed", "", ""));
@@ -102,12 +121,7 @@ fn a_cancel_that_crosses_our_200_changes_nothing() {
 
 #[test]
 fn an_answer_that_crosses_our_cancel_is_acknowledged_and_hung_up() {
-    let s = hasty();
-    let (talk, caller, _) = s.answered();
-    let (leg, invite) = s.dial_agent(caller);
-    s.agent.respond(&invite, "180 Ringing", "a1", "", "");
-    s.center.expect_event(leg, LegEvent::Alerting { early_media: false });
-    s.center.command(leg, LegCommand::HangUp(Cause::Cancelled));
+    let GivenUp { scene: s, talk, caller, invite } = given_up();
     let cancel = s.agent.expect_request("CANCEL");
     s.agent.respond(&invite, "200 OK", "a1", "", &agent_sdp("sendrecv"));
     s.agent.respond(&cancel, "200 OK", "a1", "", "");
@@ -153,12 +167,7 @@ fn a_peer_that_answers_nothing_any_more_leaves_nothing() {
 
 #[test]
 fn a_phone_that_rings_for_ever_after_a_cancel_leaves_nothing() {
-    let s = hasty();
-    let (talk, caller, _) = s.answered();
-    let (leg, invite) = s.dial_agent(caller);
-    s.agent.respond(&invite, "180 Ringing", "a1", "", "");
-    s.center.expect_event(leg, LegEvent::Alerting { early_media: false });
-    s.center.command(leg, LegCommand::HangUp(Cause::Cancelled));
+    let GivenUp { scene: s, talk, caller, .. } = given_up();
     s.carrier.request("BYE", &talk, 2, "", "");
     s.center.expect_event(caller, LegEvent::Ended(Cause::Normal));
     expect_nothing_left(&s);

@@ -45,7 +45,7 @@ fn estate_with(settings: EdgeConfig) -> Estate {
 impl Estate {
     /// The first edge says nothing any more, and both legs are revived and joined at the heir.
     fn take_over(&mut self) {
-        self.scene.center.edge.forsake(self.talk.caller.call);
+        self.scene.center.edge.forsake(self.talk.caller.call, &[]);
         self.scene.center.expect_all_gone();
         let heir = self.heir.addr();
         (self.scene.carrier.edge, self.scene.agent.edge) = (heir, heir);
@@ -296,7 +296,7 @@ fn a_waiting_caller_hears_music_again() {
     let (_, caller, _) = scene.answered();
     let image = scene.center.image(caller);
     let heir = heir_with(config(), scene.agent.addr());
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     heir.command(caller, LegCommand::Revive { image });
     heir.command(caller, LegCommand::Play(Playback::Music));
     let ends = ends();
@@ -326,7 +326,7 @@ fn a_caller_without_an_offer_of_his_own_comes_too() {
     let early = scene.center.image(caller);
     scene.carrier.request("ACK", &talk, 1, "", &caller_sdp());
     let late = scene.center.image(caller);
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     for image in [early, late] {
         let heir = heir_with(config(), scene.agent.addr());
         heir.command(caller, LegCommand::Revive { image });
@@ -340,7 +340,7 @@ fn a_caller_without_an_offer_of_his_own_comes_too() {
         carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
         carrier.expect_request("ACK");
         heir.expect_event(caller, LegEvent::Answered);
-        heir.edge.forsake(caller.call);
+        heir.edge.forsake(caller.call, &[]);
         heir.expect_all_gone();
     }
 }
@@ -401,7 +401,7 @@ fn a_caller_who_holds_while_he_waits_is_not_asked_to_listen() {
     scene.carrier.request("ACK", &talk, 2, "", "");
     scene.center.expect_event(caller, LegEvent::Held);
     let image = scene.center.image(caller);
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     let heir = heir_with(config(), scene.agent.addr());
     let carrier = Phone { edge: heir.addr(), ..scene.carrier };
     heir.command(caller, LegCommand::Revive { image });
@@ -427,7 +427,7 @@ fn an_heir_has_an_heir() {
             image = Some(latest);
         }
     }
-    e.heir.edge.forsake(e.talk.caller.call);
+    e.heir.edge.forsake(e.talk.caller.call, &[]);
     e.heir.expect_all_gone();
     let ip = "127.0.9.6".parse().unwrap();
     let config = EdgeConfig { node: NodeId(3), sip_bind: (ip, 0).into(), advertise: ip, ..config() };
@@ -444,7 +444,7 @@ fn an_heir_has_an_heir() {
 
     // And back where it began: that edge has only slept.
     let image = std::iter::from_fn(|| next.images.recv_timeout(Duration::from_millis(200)).ok()).last();
-    next.edge.forsake(e.talk.caller.call);
+    next.edge.forsake(e.talk.caller.call, &[]);
     let carrier = Phone { edge: e.scene.center.addr(), ..carrier };
     e.scene.center.command(e.talk.caller, LegCommand::Revive { image: image.unwrap().1 });
     let asked = carrier.expect_request("INVITE");
@@ -462,7 +462,7 @@ fn a_forsaken_call_is_silent() {
     e.scene.carrier.request("INVITE", &e.talk.caller_talk, 2, "", &caller_sdp().replace("sendrecv", "sendonly"));
     assert_eq!(e.scene.carrier.recv().status(), 100);
     let passed = e.scene.agent.expect_request("INVITE");
-    e.scene.center.edge.forsake(e.talk.caller.call);
+    e.scene.center.edge.forsake(e.talk.caller.call, &[]);
     e.scene.center.expect_all_gone();
     e.scene.agent.respond(&passed, "200 OK", "", "", &agent_sdp("recvonly"));
     e.scene.agent.expect_silence();
@@ -474,6 +474,19 @@ fn a_forsaken_call_is_silent() {
     e.scene.center.expect_no_event();
 }
 
+// A phone answered while the edge slept: the other edge does not know that it talks.
+#[test]
+fn a_leg_that_could_not_be_taken_over_is_hung_up() {
+    let e = estate();
+    e.scene.center.edge.forsake(e.talk.caller.call, &[e.talk.caller]);
+    let bye = e.scene.agent.expect_request("BYE");
+    same_dialog(&bye, &e.talk.agent_talk);
+    e.scene.agent.respond(&bye, "200 OK", "", "", "");
+    e.scene.center.expect_all_gone();
+    e.scene.carrier.expect_silence();
+    e.scene.center.expect_no_event();
+}
+
 #[test]
 fn what_could_not_be_taken_over_stops_ringing() {
     let scene = scene();
@@ -481,7 +494,7 @@ fn what_could_not_be_taken_over_stops_ringing() {
     let (_, invite) = scene.dial_agent(caller);
     scene.agent.respond(&invite, "180 Ringing", "a1", "", "");
     scene.center.event();
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     let cancel = scene.agent.expect_request("CANCEL");
     scene.agent.respond(&cancel, "200 OK", "a1", "", "");
     scene.agent.respond(&invite, "487 Request Terminated", "a1", "", "");

@@ -47,7 +47,7 @@ fn bereaved() -> (Pair, crate::relay::Conversation, [LegImage; 2]) {
     let pair = pair();
     let talk = pair.talking();
     let images = images(&pair.scene.center, [talk.caller, talk.leg]);
-    pair.scene.center.edge.forsake(talk.caller.call);
+    pair.scene.center.edge.forsake(talk.caller.call, &[]);
     pair.scene.center.expect_all_gone();
     (pair, talk, images)
 }
@@ -115,7 +115,7 @@ fn a_phone_behind_nat_is_heard_at_the_heir_from_the_address_that_its_edge_saw() 
     let private = sdp("10.0.0.7:5000".parse().unwrap(), "0 101", "sendrecv");
     let talk = pair.talking_with(&private);
     let [caller, agent] = images(&pair.scene.center, [talk.caller, talk.leg]);
-    pair.scene.center.edge.forsake(talk.caller.call);
+    pair.scene.center.edge.forsake(talk.caller.call, &[]);
     let c = third(&pair.b);
     pair.scene.carrier.edge = c.addr();
     c.command(talk.caller, LegCommand::Revive { image: caller });
@@ -152,7 +152,7 @@ fn bereaved_over_tcp() -> (Center, Wire, LegId, LegImage, Msg) {
     assert_eq!(phone.recv().method(), "ACK");
     scene.center.expect_event(leg, LegEvent::Answered);
     let [_, image] = images(&scene.center, [caller, leg]);
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     (b, phone, leg, image, invite)
 }
 
@@ -191,7 +191,7 @@ fn a_phone_on_a_connection_to_a_third_edge_stays_on_it() {
     phone.respond(&asked, "200 OK", &agent_sdp("sendrecv"));
     assert_eq!(phone.recv().method(), "ACK");
     c.expect_event(leg, LegEvent::Answered);
-    c.edge.forsake(leg.call);
+    c.edge.forsake(leg.call, &[]);
     drop(phone);
     assert_eq!(reported(&b), []);
     c.command(leg, LegCommand::Revive { image });
@@ -213,7 +213,7 @@ fn a_phone_that_was_registered_at_the_dead_edge_is_asked_where_it_was() {
     phone.expect_request("ACK");
     scene.center.expect_event(leg, LegEvent::Answered);
     let [_, image] = images(&scene.center, [caller, leg]);
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     let heir = edge(NodeId(3), "127.0.9.6");
     phone.edge = heir.addr();
     heir.command(leg, LegCommand::Revive { image });
@@ -243,7 +243,7 @@ fn a_carrier_that_wants_credentials_gets_those_of_the_heir() {
         Scene { carrier: Phone { edge: a.addr(), ..carrier }, agent: Phone::new("127.0.9.3", a.addr()), center: a };
     let (talk, caller, _) = scene.answered();
     let image = scene.center.image(caller);
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
     let carrier = Phone { edge: heir.addr(), ..scene.carrier };
     heir.command(caller, LegCommand::Revive { image: image.clone() });
     let asked = challenged(&carrier, &carrier.expect_request("INVITE"));
@@ -251,7 +251,7 @@ fn a_carrier_that_wants_credentials_gets_those_of_the_heir() {
     carrier_follows_again(&carrier, &asked, &heir, caller);
 
     // Credentials that are refused are not tried again.
-    heir.edge.forsake(caller.call);
+    heir.edge.forsake(caller.call, &[]);
     heir.command(caller, LegCommand::Revive { image });
     let asked = challenged(&carrier, &carrier.expect_request("INVITE"));
     carrier.respond(&asked, "407 Proxy Authentication Required", "", CHALLENGE, "");
@@ -286,7 +286,7 @@ fn a_connection_is_opened_anew_where_somebody_listens() {
     assert_eq!(phone.recv().method(), "ACK");
     scene.center.expect_event(leg, LegEvent::Answered);
     let (_, image) = (scene.center.image(caller), scene.center.image(leg));
-    scene.center.edge.forsake(caller.call);
+    scene.center.edge.forsake(caller.call, &[]);
 
     let ip = "127.0.9.5".parse().unwrap();
     let settings = EdgeConfig { node: NodeId(2), sip_bind: (ip, 0).into(), advertise: ip, ..config() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_acd::call::{Checkpoint, Past};
 use carillon_acd::ids::{CallId, LegId, NodeId};
 use carillon_acd::leg::LegImage;
+use carillon_acd::record::Record;
 
 use prost::Message as _;
 
@@ -43,6 +44,7 @@ impl Legacy {
             legs: self.images.iter().map(image).collect(),
             before: self.before.map(|node| node.0),
             now: self.now,
+            record: Vec::new(),
         }
     }
 
@@ -60,6 +62,40 @@ impl Legacy {
             before: it.before.map(NodeId),
             now: it.now,
         })
+    }
+}
+
+/// What an edge leaves to an heir.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bequest {
+    /// A call that goes on.
+    Living(Box<Legacy>),
+    /// The record of one that has ended.
+    Ended(Box<Record>),
+}
+
+impl Bequest {
+    /// A call that has ended, for as long as its record is not on the disk.
+    pub fn ended(record: &Record) -> wire::Checkpoint {
+        let json = serde_json::to_vec(record).expect("a record has only string keys");
+        wire::Checkpoint { call: Some(record.call.into()), record: json, ..Default::default() }
+    }
+
+    /// `None` for what this version does not understand.
+    pub fn from_wire(it: wire::Checkpoint) -> Option<Bequest> {
+        if it.record.is_empty() {
+            return Legacy::from_wire(it).map(|legacy| Bequest::Living(Box::new(legacy)));
+        }
+        let record: Record = serde_json::from_slice(&it.record).ok()?;
+        (record.call == CallId::from(it.call?)).then(|| Bequest::Ended(Box::new(record)))
+    }
+
+    /// Whose.
+    pub const fn call(&self) -> CallId {
+        match self {
+            Bequest::Living(legacy) => legacy.checkpoint.call(),
+            Bequest::Ended(record) => record.call,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub mod trace;
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::{agent as agents, call as calls, queue as queues};
 
-pub use checkpoint::{Legacy, size};
+pub use checkpoint::{Bequest, Legacy, size};
 use wire::envelope::Message as Wire;
 
 /// The generated messages, client and server of `proto/carillon/cluster/v1`.

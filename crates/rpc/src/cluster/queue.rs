@@ -67,6 +67,7 @@ fn enqueue_to_wire(it: &Enqueue) -> wire::Enqueue {
     wire::Enqueue {
         call: Some(it.ticket.call.into()),
         sequence: it.ticket.sequence.map(Into::into),
+        moves: it.ticket.moves,
         priority: it.ticket.priority,
         skills: it.ticket.skills.iter().map(skill).collect(),
         waited_us: micros(it.ticket.waited),
@@ -98,6 +99,7 @@ fn enqueue_from_wire(queue: &QueueId, it: wire::Enqueue) -> Option<Enqueue> {
         call: CallId::from(it.call?),
         queue: queue.clone(),
         sequence: it.sequence.map(Into::into),
+        moves: it.moves,
         priority: it.priority,
         skills: Skills::new(it.skills.into_iter().filter_map(skill)),
         waited: Duration::from_micros(it.waited_us),

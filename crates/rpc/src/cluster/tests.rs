@@ -99,6 +99,7 @@ fn what_a_queue_is_told_crosses() {
         call,
         queue: queue(),
         sequence: Some(SEQUENCE),
+        moves: 2,
         priority: -2,
         skills,
         waited,

@@ -20,7 +20,8 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
-/// All objects of a center, each list in the order of the files.
+/// All objects of a center, each list in the order of the files. Those of which there are thousands are shared with whoever has
+/// read them before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Center {
     /// The company that owns everything below (Spec: OB-1).
@@ -28,11 +29,11 @@ pub struct Center {
     /// Its SIP connections.
     pub trunks: Vec<Trunk>,
     /// The phone numbers it answers.
-    pub numbers: Vec<Number>,
+    pub numbers: Vec<Arc<Number>>,
     /// Its queues.
-    pub queues: Vec<Queue>,
+    pub queues: Vec<Arc<Queue>>,
     /// Its agents.
-    pub agents: Vec<Agent>,
+    pub agents: Vec<Arc<Agent>>,
     /// Its sounds.
     pub sounds: Vec<Sound>,
 }

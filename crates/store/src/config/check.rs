@@ -1,6 +1,7 @@
 //! What can be judged only when all objects are known: references, overflow circles, forwards without a trunk.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use carillon_acd::ids::{AgentId, Extension, Name};
 use carillon_acd::queue::{Exit, Then};
@@ -89,7 +90,7 @@ fn extensions(center: &mut Center, findings: &mut Findings) {
                 let to = queue.name.clone();
                 findings.handovers.push(Handover { from: wanted.from, to, place: wanted.place });
             }
-            let queue = &mut center.queues[wanted.from];
+            let queue = Arc::make_mut(&mut center.queues[wanted.from]);
             match wanted.asker {
                 Asker::Timeout => queue.timeout.then = owner.clone(),
                 Asker::Exit(digit) => {

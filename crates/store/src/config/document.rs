@@ -1,5 +1,7 @@
 //! A YAML document becomes an object: `kind`, `name`, `spec`.
 
+use std::sync::Arc;
+
 use carillon_acd::ids::{AgentId, Name, NumberId, QueueId, SoundId, TrunkId};
 
 use super::center::Center;
@@ -98,12 +100,15 @@ fn object(decoder: &mut Decoder<'_>, kind: Kind, (name, place): (Name, Place), s
         }
         Kind::Tenant => center.tenant = tenant::decode(decoder, name, &fields),
         Kind::Trunk => center.trunks.push(trunk::decode(decoder, TrunkId::new(owner, name), &fields)),
-        Kind::Number => center.numbers.extend(number::decode(decoder, NumberId::new(owner, name), &fields)),
+        Kind::Number => {
+            let number = number::decode(decoder, NumberId::new(owner, name), &fields);
+            center.numbers.extend(number.map(Arc::new));
+        }
         Kind::Queue => {
             let at = center.queues.len();
-            center.queues.push(queue::decode(decoder, QueueId::new(owner, name), at, &fields));
+            center.queues.push(Arc::new(queue::decode(decoder, QueueId::new(owner, name), at, &fields)));
         }
-        Kind::Agent => center.agents.push(agent::decode(decoder, AgentId::new(owner, name), &fields)),
+        Kind::Agent => center.agents.push(Arc::new(agent::decode(decoder, AgentId::new(owner, name), &fields))),
         Kind::Sound => center.sounds.extend(sound::decode(decoder, SoundId::new(owner, name), &fields)),
     }
 }

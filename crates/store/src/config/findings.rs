@@ -9,6 +9,7 @@ use carillon_acd::ids::{Extension, Name};
 use carillon_acd::route::Feature;
 
 use super::diagnostic::{Diagnostic, Mark, Severity};
+use super::objects::{Object, ObjectName};
 use super::source::{Place, Source};
 
 /// More mistakes than this are only counted: nobody reads them, and a wrong file of a large center has a million.
@@ -112,7 +113,7 @@ impl Unique {
 }
 
 /// A field that names another object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reference {
     pub(super) kind: Kind,
     pub(super) name: Name,
@@ -120,7 +121,7 @@ pub(super) struct Reference {
 }
 
 /// A queue that hands callers over to another (Spec: UN-5).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Handover {
     /// The queue's place in the list of queues.
     pub(super) from: usize,
@@ -138,7 +139,7 @@ pub(super) enum Asker {
 }
 
 /// Something that calls a phone outside, and so needs a trunk (Spec: UN-6).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Forward {
     /// In words.
     pub(super) what: &'static str,
@@ -146,7 +147,7 @@ pub(super) struct Forward {
 }
 
 /// A queue that sends callers to an extension: known when all extensions are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ToExtension {
     /// The queue's place in the list of queues.
     pub(super) from: usize,
@@ -163,7 +164,7 @@ pub(super) struct CodePlace {
 }
 
 /// A mistake or a doubt that is about to be reported.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Problem {
     severity: Severity,
     message: String,
@@ -201,10 +202,10 @@ impl Problem {
 
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    sources: Vec<Arc<Source>>,
+    texts: Vec<Text>,
     errors: Problems,
     warnings: Problems,
-    taken: HashMap<(Unique, String), Place>,
+    taken: HashMap<Unique, HashMap<Arc<str>, Place>>,
     pub(super) references: Vec<Reference>,
     pub(super) handovers: Vec<Handover>,
     pub(super) to_extensions: Vec<ToExtension>,
@@ -215,6 +216,30 @@ pub(super) struct Findings {
     pub(super) to_last_agents: Vec<(usize, Place)>,
     /// A part of the configuration could not be read at all, so a reference that leads nowhere proves nothing.
     pub(super) incomplete: bool,
+    /// What was read depends on this machine, and may be other the next time: a variable, a file.
+    pub(super) of_machine: bool,
+}
+
+/// What was read.
+#[derive(Debug)]
+enum Text {
+    File(Arc<Source>),
+    /// Thousands, of which hardly one is ever shown.
+    Stored(ObjectName, Object),
+}
+
+/// One of the findings of one object, read as if it were alone: its places are in file 0, and its queue is the first.
+#[derive(Debug)]
+pub(super) enum Note {
+    Taken(Unique, Arc<str>, Place),
+    Reference(Reference),
+    Handover(Handover),
+    ToExtension(ToExtension),
+    Code(CodePlace),
+    Forward(Forward),
+    ToLastAgent(Place),
+    Problem(Box<Problem>),
+    Incomplete,
 }
 
 /// The first mistakes, and how many more there are.
@@ -227,8 +252,62 @@ struct Problems {
 impl Findings {
     /// Takes a file in; the number is for [`Place::file`].
     pub(super) fn add_source(&mut self, source: Source) -> u32 {
-        self.sources.push(Arc::new(source));
-        u32::try_from(self.sources.len() - 1).expect("fewer files than 2^32")
+        self.add(Text::File(Arc::new(source)))
+    }
+
+    /// As [`Findings::add_source`].
+    pub(super) fn add_stored(&mut self, name: &ObjectName, object: &Object) -> u32 {
+        self.add(Text::Stored(name.clone(), object.clone()))
+    }
+
+    fn add(&mut self, text: Text) -> u32 {
+        self.texts.push(text);
+        u32::try_from(self.texts.len() - 1).expect("fewer files than 2^32")
+    }
+
+    /// Whether there are mistakes.
+    pub(super) fn refuse(&self) -> bool {
+        !self.errors.kept.is_empty()
+    }
+
+    /// The findings of an object that was read alone.
+    pub(super) fn into_notes(self) -> Box<[Note]> {
+        let taken = self.taken.into_iter().flat_map(|(unique, values)| {
+            values.into_iter().map(move |(value, place)| Note::Taken(unique, value, place))
+        });
+        let problems = self.errors.kept.into_iter().chain(self.warnings.kept);
+        taken
+            .chain(self.references.into_iter().map(Note::Reference))
+            .chain(self.handovers.into_iter().map(Note::Handover))
+            .chain(self.to_extensions.into_iter().map(Note::ToExtension))
+            .chain(self.codes.into_iter().map(Note::Code))
+            .chain(self.forwards.into_iter().map(Note::Forward))
+            .chain(self.to_last_agents.into_iter().map(|(_, place)| Note::ToLastAgent(place)))
+            .chain(problems.map(Box::new).map(Note::Problem))
+            .chain(self.incomplete.then_some(Note::Incomplete))
+            .collect()
+    }
+
+    /// Adds a finding of an object that is `file` here; `queue` is the place in the list of queues that it has when it is a
+    /// queue.
+    pub(super) fn note(&mut self, note: &Note, file: u32, queue: usize) {
+        let here = |place: Place| Place { file, ..place };
+        match note {
+            Note::Taken(unique, value, place) => self.take_shared(*unique, value.clone(), here(*place)),
+            Note::Reference(it) => self.references.push(Reference { place: here(it.place), ..it.clone() }),
+            Note::Handover(it) => self.handovers.push(Handover { from: queue, place: here(it.place), ..it.clone() }),
+            Note::ToExtension(it) => {
+                self.to_extensions.push(ToExtension { from: queue, place: here(it.place), ..it.clone() });
+            }
+            Note::Code(it) => self.codes.push(CodePlace { place: here(it.place), ..*it }),
+            Note::Forward(it) => self.forwards.push(Forward { place: here(it.place), ..it.clone() }),
+            Note::ToLastAgent(place) => self.to_last_agents.push((queue, here(*place))),
+            Note::Problem(it) => {
+                let marks = it.marks.iter().map(|(place, label)| (here(*place), label.clone())).collect();
+                self.report(Problem { marks, ..Problem::clone(it) });
+            }
+            Note::Incomplete => self.incomplete = true,
+        }
     }
 
     pub(super) fn report(&mut self, problem: Problem) {
@@ -245,13 +324,17 @@ impl Findings {
 
     /// Notes that `value` is used here; a second use is a mistake, shown with both places.
     pub(super) fn take(&mut self, unique: Unique, value: &str, place: Place) {
-        match self.taken.entry((unique, value.to_owned())) {
+        self.take_shared(unique, value.into(), place);
+    }
+
+    fn take_shared(&mut self, unique: Unique, value: Arc<str>, place: Place) {
+        match self.taken.entry(unique).or_default().entry(value) {
             Slot::Vacant(free) => {
                 free.insert(place);
             }
             Slot::Occupied(taken) => {
                 let first = *taken.get();
-                let (message, help) = unique.twice(value);
+                let (message, help) = unique.twice(taken.key());
                 self.report(Problem::error(message).at(place, "again here").at(first, "first here").help(help));
             }
         }
@@ -263,7 +346,7 @@ impl Findings {
 
     /// Where `value` was used first.
     pub(super) fn taken_at(&self, unique: Unique, value: &str) -> Option<Place> {
-        self.taken.get(&(unique, value.to_owned())).copied()
+        self.taken.get(&unique)?.get(value).copied()
     }
 
     /// The warnings, or all errors: then the warnings wait until those are gone. In the order of the files.
@@ -277,14 +360,26 @@ impl Findings {
                 ..Problem::error(format!("and {} more", problems.suppressed))
             });
         }
-        let diagnostics = problems.kept.into_iter().map(|problem| diagnostic(problem, &self.sources)).collect();
+        let mut sources = HashMap::new();
+        let diagnostics =
+            problems.kept.into_iter().map(|problem| diagnostic(problem, &self.texts, &mut sources)).collect();
         if refused { Err(diagnostics) } else { Ok(diagnostics) }
     }
 }
 
-fn diagnostic(problem: Problem, sources: &[Arc<Source>]) -> Diagnostic {
+impl Text {
+    fn source(&self) -> Arc<Source> {
+        match self {
+            Text::File(source) => source.clone(),
+            Text::Stored(name, object) => Arc::new(Source::new(name.to_string(), object.document())),
+        }
+    }
+}
+
+/// `sources` has those that were shown before: all marks in one text are shown together.
+fn diagnostic(problem: Problem, texts: &[Text], sources: &mut HashMap<u32, Arc<Source>>) -> Diagnostic {
     let mark = |(place, label): (Place, String)| {
-        let source = &sources[place.file as usize];
+        let source = sources.entry(place.file).or_insert_with(|| texts[place.file as usize].source());
         Mark { source: source.clone(), span: source.first_line_of(place), label }
     };
     Diagnostic {

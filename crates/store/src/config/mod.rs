@@ -9,6 +9,7 @@ mod files;
 mod findings;
 mod kinds;
 mod objects;
+mod piece;
 mod plan;
 mod secret;
 mod sip_uri;
@@ -29,6 +30,7 @@ pub use secret::Secret;
 
 use decoder::{Decoder, Environment};
 use findings::{Findings, Problem};
+use piece::Piece;
 use source::Source;
 use tree::Tree;
 
@@ -168,17 +170,49 @@ impl<'a> Reading<'a> {
 
     fn text(&mut self, name: &str, text: &str, folder: &Path) {
         let file = self.findings.add_source(Source::new(name.into(), text));
-        let (documents, mistake) = yaml::documents(text, file);
-        self.documents += documents.len();
-        for document in &documents {
-            let Reading { environment, look_up, stored, .. } = *self;
-            let mut decoder = Decoder { findings: &mut self.findings, environment, folder, look_up, stored };
-            document::decode(&mut decoder, document, &mut self.center);
-            self.objects.0.extend(objects::object(document, folder, stored));
+        for document in yaml::documents(text, file) {
+            match document {
+                Ok(document) => {
+                    self.documents += 1;
+                    let Reading { environment, look_up, stored, .. } = *self;
+                    let mut decoder = Decoder { findings: &mut self.findings, environment, folder, look_up, stored };
+                    document::decode(&mut decoder, &document, &mut self.center);
+                    self.objects.0.extend(objects::object(&document, folder, stored));
+                }
+                Err(mistake) => self.is_no_yaml(mistake),
+            }
         }
-        if let Some(mistake) = mistake {
-            self.findings.incomplete = true;
-            self.findings.report(Problem::error(mistake.message).at(mistake.place, "here"));
+    }
+
+    fn is_no_yaml(&mut self, mistake: yaml::SyntaxError) {
+        self.findings.incomplete = true;
+        self.findings.report(Problem::error(mistake.message).at(mistake.place, "here"));
+    }
+
+    /// An object that is stored: as it was read the last time, if it was.
+    fn stored(&mut self, name: &ObjectName, object: &Object) {
+        self.objects.0.insert(name.clone(), object.clone());
+        let file = self.findings.add_stored(name, object);
+        if let Some(piece) = object.piece() {
+            return piece.put_into(&mut self.center, &mut self.findings, file);
+        }
+        let mut alone = Reading::new(self.environment, self.look_up, self.stored);
+        for document in yaml::documents(object.document(), 0) {
+            match document {
+                Ok(document) => {
+                    let Reading { environment, look_up, stored, .. } = alone;
+                    let (findings, folder) = (&mut alone.findings, Path::new(""));
+                    let mut decoder = Decoder { findings, environment, folder, look_up, stored };
+                    document::decode(&mut decoder, &document, &mut alone.center);
+                }
+                Err(mistake) => alone.is_no_yaml(mistake),
+            }
+        }
+        let lasts = !alone.findings.refuse() && !alone.findings.of_machine;
+        let piece = Piece::new(alone.center, name.kind == Kind::Tenant, alone.findings);
+        piece.put_into(&mut self.center, &mut self.findings, file);
+        if lasts {
+            object.remember(piece);
         }
     }
 
@@ -366,6 +400,34 @@ spec:
         assert_eq!((username.as_str(), password.expose()), ("anna", "anna-secret"));
         assert_eq!((registers.kind, fixed.kind), (DeviceKind::Hardware, DeviceKind::Mobile));
         assert!(matches!(&fixed.access, Access::Fixed { contact } if contact.as_str() == "sip:anna@192.0.2.7:5080"));
+    }
+
+    // spec: SE-5
+    #[test]
+    fn se_5_a_password_may_stand_in_a_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("anna"), "s3 cret\n").unwrap();
+        std::fs::write(dir.path().join("empty"), "\n").unwrap();
+        let agent = |password: &str| {
+            let device = format!("{{ username: anna, password: {{ {password} }} }}");
+            read(dir.path(), &format!("{{ kind: Agent, name: anna, spec: {{ devices: [{device}] }} }}"))
+        };
+        let loaded = agent("file: anna").unwrap();
+        let Access::Registers { password, .. } = &loaded.center.agents[0].devices[0].access else {
+            panic!("registers")
+        };
+        assert_eq!(password.expose(), "s3 cret");
+        let shown: Vec<String> = loaded.objects.iter().map(|(_, object)| object.without_secrets()).collect();
+        let path = dir.path().join("anna").display().to_string();
+        assert!(shown[0].contains(&path) && !shown[0].contains("s3"), "{}", shown[0]);
+        for (password, why) in [
+            ("file: nobody", "nobody cannot be used: No such file"),
+            ("file: empty", "it is empty"),
+            ("file: anna, env: ANNA", "must be `{ plain: … }`, `{ env: … }` or `{ file: … }`"),
+        ] {
+            let said = agent(password).unwrap_err().to_string();
+            assert!(said.contains(why) && !said.contains("s3"), "{said}");
+        }
     }
 
     // spec: OB-7

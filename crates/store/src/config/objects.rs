@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use carillon_acd::ids::Name;
 
 use super::findings::Kind;
+use super::piece::Piece;
 use super::tree::Tree;
 use super::yaml::{self, Node};
 
@@ -23,9 +24,16 @@ const BETWEEN: &str = "\n---\n";
 /// The tenant of all objects of this version (Spec: OB-1).
 pub(super) const TENANT: &str = "default";
 
-/// An object as it was written, without comments: its document, written in one way only. A text, because it is small.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Object(Arc<str>);
+/// An object as it was written, without comments: its document, written in one way only. A text, because it is small. Clones
+/// share it, and what reading it has brought.
+#[derive(Clone)]
+pub struct Object(Arc<Written>);
+
+struct Written {
+    document: Box<str>,
+    /// What it says, once it was read; not when that depends on the machine.
+    piece: OnceLock<Piece>,
+}
 
 /// The name of an object: `tenants/default/queues/support`; ordered by kind, then name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +79,14 @@ pub struct FieldChange {
     pub after: Option<String>,
 }
 
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.document() == other.document()
+    }
+}
+
+impl Eq for Object {}
+
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.tree().flow_hidden())
@@ -93,17 +109,37 @@ impl Object {
         let head = ["kind", "name"].map(|field| (field.to_owned(), document.get(field).and_then(Tree::as_str)));
         let head = head.into_iter().filter_map(|(field, text)| Some((field, Tree::text(text?))));
         let spec = document.get("spec").map(|spec| ("spec".to_owned(), spec.clone()));
-        Some((name, Object(Tree::Map(head.chain(spec).collect()).document().into())))
+        Some((name, Object::written(&Tree::Map(head.chain(spec).collect()).document())))
+    }
+
+    fn written(document: &str) -> Self {
+        Object(Arc::new(Written { document: document.into(), piece: OnceLock::new() }))
+    }
+
+    /// What it says, if it was read before.
+    pub(super) fn piece(&self) -> Option<&Piece> {
+        self.0.piece.get()
+    }
+
+    /// Keeps what it says, for the next time.
+    pub(super) fn remember(&self, piece: Piece) {
+        // Somebody else may have read it at the same moment: the same.
+        let _ = self.0.piece.set(piece);
     }
 
     /// As a YAML document, with everything that it holds: for where it is kept.
     pub fn document(&self) -> &str {
-        &self.0
+        &self.0.document
     }
 
     fn tree(&self) -> Tree {
-        let (documents, _) = yaml::documents(&self.0, 0);
-        documents.first().and_then(Tree::of).unwrap_or(Tree::Map(Vec::new()))
+        let document = yaml::documents(self.document(), 0).next();
+        document.and_then(Result::ok).and_then(|it| Tree::of(&it)).unwrap_or(Tree::Map(Vec::new()))
+    }
+
+    /// Whether it is a clone of the other.
+    pub fn is(&self, other: &Object) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether both mean the same.
@@ -150,7 +186,7 @@ impl Objects {
                 Some(text.trim_matches('"').to_owned())
             };
             let name = name(&field("kind")?, &field("name")?)?;
-            Some((name, Object(document.into())))
+            Some((name, Object::written(document)))
         };
         let read = |document: &str| {
             let begin = || document.lines().next().unwrap_or_default().to_owned();
@@ -162,6 +198,22 @@ impl Objects {
     /// Puts others in, each in the place of the one that has its name.
     pub fn extend(&mut self, others: Objects) {
         self.0.extend(others.0);
+    }
+
+    /// Keeps those that are `wanted`.
+    pub fn retain(&mut self, wanted: impl Fn(&ObjectName) -> bool) {
+        self.0.retain(|name, _| wanted(name));
+    }
+
+    /// With the objects of `known` in the place of those that are written alike: what was read of them is not read again.
+    #[must_use]
+    pub fn sharing(mut self, known: &Objects) -> Objects {
+        for (name, object) in &mut self.0 {
+            if let Some(same) = known.get(name).filter(|known| *known == object) {
+                *object = same.clone();
+            }
+        }
+        self
     }
 
     /// One of them.
@@ -211,11 +263,18 @@ pub(super) fn object(document: &Node, folder: &Path, stored: &HashMap<String, Tr
     fill_in(&mut document, stored);
     if document.get("kind").and_then(Tree::as_str) == Some("Sound")
         && let Some(file) = document.get_mut("spec").and_then(|spec| spec.get_mut("file"))
-        && let Some(path) = file.as_str().map(|path| folder.join(path))
     {
+        complete(file, folder);
+    }
+    passwords(&mut document).filter_map(|it| it.get_mut("file")).for_each(|file| complete(file, folder));
+    Object::new(&document)
+}
+
+/// Makes a path complete that starts at `folder`.
+fn complete(file: &mut Tree, folder: &Path) {
+    if let Some(path) = file.as_str().map(|path| folder.join(path)) {
         *file = Tree::text(std::path::absolute(&path).unwrap_or(path).display().to_string());
     }
-    Object::new(&document)
 }
 
 fn name(kind: &str, name: &str) -> Option<ObjectName> {

@@ -1,7 +1,6 @@
 //! What a running center becomes when files are applied to it, judged as a whole before anything is written.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::objects::{Change, Objects};
 use super::{ConfigErrors, File, Loaded, LookUp, Reading, from_environment};
@@ -30,11 +29,7 @@ pub fn plan(now: &Objects, files: &[File], prune: bool, look_up: LookUp) -> Resu
     }
     if !prune {
         let kept: Vec<_> = now.iter().filter(|(name, _)| reading.objects.get(name).is_none()).collect();
-        let applied = reading.documents;
-        for (name, object) in kept {
-            reading.text(&name.to_string(), object.document(), Path::new(""));
-        }
-        reading.documents = applied;
+        kept.into_iter().for_each(|(name, object)| reading.stored(name, object));
     }
     let mut loaded = reading.finish("what is applied")?;
     let changes = now.changes_to(&loaded.objects);
@@ -54,9 +49,7 @@ pub fn plan(now: &Objects, files: &[File], prune: bool, look_up: LookUp) -> Resu
 pub fn load_objects(objects: &Objects, look_up: LookUp) -> Result<Loaded, ConfigErrors> {
     let stored = HashMap::new();
     let mut reading = Reading::new(&from_environment, look_up, &stored);
-    for (name, object) in objects.iter() {
-        reading.text(&name.to_string(), object.document(), Path::new(""));
-    }
+    objects.iter().for_each(|(name, object)| reading.stored(name, object));
     reading.judge()
 }
 
@@ -135,6 +128,49 @@ spec: { file: sounds/welcome.wav }
         let changes = shown(&applied(&now, &change, true).unwrap().changes);
         assert_eq!(changes, ["~tenants/default/agents/anna devices[0].password.plain ***>***"]);
         assert!(!format!("{now:?}").contains("s3cret"));
+    }
+
+    /// What was read once is judged with what changes as if all of it were read again.
+    #[test]
+    fn what_was_read_before_is_judged_as_if_it_were_read_again() {
+        let center = "{ kind: Trunk, name: carrier, spec: { peers: [192.0.2.0/24] } }\n---\n\
+            { kind: Agent, name: anna, spec: { extension: \"7\", devices: [{ username: anna, password: { plain: x } }] } }\n---\n\
+            { kind: Queue, name: a, spec: { agents: [anna], extension: \"1\", unanswered: { queue: b } } }\n---\n\
+            { kind: Queue, name: b, spec: { agents: [anna], unanswered: last_agent_phone, timeout: { then: { extension: \"1\" } } } }\n---\n\
+            { kind: Number, name: n, spec: { number: \"+33123456789\", trunk: carrier, queue: a } }";
+        let changes = [
+            "{ kind: Queue, name: c, spec: { agents: [anna], extension: \"7\" } }",
+            "{ kind: Queue, name: c, spec: { agents: [bob], short_number: \"3\", pickup: true } }",
+            "{ kind: Queue, name: b, spec: { agents: [anna], unanswered: { queue: a } } }",
+            "{ kind: Queue, name: a, spec: { agents: [anna] } }",
+            "{ kind: Trunk, name: carrier, spec: { peers: [192.0.2.0/24], outbound: \"sip:192.0.2.1\" } }",
+            "{ kind: Number, name: m, spec: { number: \"+33 1 23 45 67 89\", trunk: carrier, queue: a } }",
+            "{ kind: Agent, name: bob, spec: { devices: [{ username: anna, password: { plain: y } }] } }",
+            "{ kind: Agent, name: anna, spec: { mobile: \"+48600000000\", devices: [] } }",
+            "{ kind: Tenant, name: default, spec: { codes: { pickup: \"7\" } } }",
+        ];
+        let trunk = center.replace("24] }", "24], outbound: \"sip:192.0.2.1:5060\" }");
+        let stored = applied(&Objects::default(), &trunk, false).unwrap_or_else(|e| panic!("{e}")).loaded.objects;
+        let text: Vec<&str> = stored.iter().map(|(_, object)| object.document()).collect();
+        let fresh = || Objects::read(&text.join(DIVIDER)).unwrap();
+        let known = fresh();
+        load_objects(&known, LookUp::Elsewhere).unwrap();
+        assert!(known.iter().all(|(_, object)| object.piece().is_some()));
+        let (mut good, mut bad) = (0, 0);
+        for change in changes {
+            let mut said = |now: &Objects| match applied(now, change, false) {
+                Ok(Plan { loaded, changes }) => {
+                    good += 1;
+                    Ok((loaded.center, crate::config::render(&loaded.warnings, false), shown(&changes)))
+                }
+                Err(errors) => {
+                    bad += 1;
+                    Err(errors.to_string())
+                }
+            };
+            assert_eq!(said(&known), said(&fresh()), "{change}");
+        }
+        assert!(good > 4 && bad > 4, "{good} good, {bad} bad");
     }
 
     #[test]

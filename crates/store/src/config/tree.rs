@@ -183,9 +183,8 @@ mod tests {
     use crate::config::yaml;
 
     fn tree(text: &str) -> Tree {
-        let (documents, mistake) = yaml::documents(text, 0);
-        assert!(mistake.is_none(), "{text}: {}", mistake.unwrap().message);
-        Tree::of(&documents[0]).unwrap()
+        let document = yaml::documents(text, 0).next().unwrap();
+        Tree::of(&document.unwrap_or_else(|mistake| panic!("{text}: {}", mistake.message))).unwrap()
     }
 
     #[test]

@@ -43,20 +43,26 @@ pub(super) struct SyntaxError {
     pub(super) place: Place,
 }
 
-/// Reads all documents of a file; those before a mistake are returned beside it. Empty documents are left out.
-pub(super) fn documents(text: &str, file: u32) -> (Vec<Node>, Option<SyntaxError>) {
+/// Reads the documents of a file, one at a time: all of them at once would be many times their text. Empty documents are
+/// left out, and nothing comes after a mistake.
+pub(super) fn documents(text: &str, file: u32) -> impl Iterator<Item = Result<Node, SyntaxError>> {
     let options =
         granit_parser::options! { flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH, emit_comments: false };
-    let mut reader = Reader { parser: Parser::new_from_str_with_options(text, options), text, file };
-    let mut documents = Vec::new();
-    loop {
-        match reader.document() {
-            Ok(Some(node)) if matches!(node.value, Value::Null) => {}
-            Ok(Some(node)) => documents.push(node),
-            Ok(None) => return (documents, None),
-            Err(error) => return (documents, Some(error)),
+    let parser = Parser::new_from_str_with_options(text, options);
+    let mut reader = Some(Reader { parser, text, file });
+    std::iter::from_fn(move || {
+        loop {
+            match reader.as_mut()?.document() {
+                Ok(Some(node)) if matches!(node.value, Value::Null) => {}
+                Ok(Some(node)) => return Some(Ok(node)),
+                Ok(None) => reader = None,
+                Err(error) => {
+                    reader = None;
+                    return Some(Err(error));
+                }
+            }
         }
-    }
+    })
 }
 
 struct Reader<'a> {

@@ -1,6 +1,6 @@
 //! A record as a row of the table, both ways.
 
-use carillon_acd::ids::{AgentId, NumberId, QueueId};
+use carillon_acd::ids::{AgentId, CallId, NumberId, QueueId};
 use carillon_acd::leg::{CallerId, Cause};
 use carillon_acd::record::{Outcome, Record};
 use carillon_acd::time::WallTime;
@@ -16,6 +16,7 @@ pub(super) const COLUMNS: &str = "call, caller_number, caller_name, dialled, num
 
 /// What is written of one record. Made once, so that a retry costs no second conversion.
 pub(super) struct Row {
+    id: CallId,
     call: String,
     caller: CallerId,
     dialled: String,
@@ -34,6 +35,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn of(record: Record) -> Self {
         Row {
+            id: record.call,
             call: record.call.to_string(),
             caller: record.caller,
             dialled: record.dialled,
@@ -48,6 +50,10 @@ impl Row {
             cause: cause_words(record.cause),
             transitions: serde_json::to_string(&record.transitions).expect("transitions have text keys only"),
         }
+    }
+
+    pub(super) const fn id(&self) -> CallId {
+        self.id
     }
 
     pub(super) fn bind(&self, mut row: Separated<'_, Sqlite, &'static str>) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use carillon_acd::agent::SavedAvailability;
-use carillon_acd::ids::AgentId;
+use carillon_acd::ids::{AgentId, CallId};
 use carillon_acd::record::Record;
 use carillon_acd::stats::Period;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::row::{self, Row};
 use crate::availability;
 use crate::db::StoreError;
+use crate::disk::{Disk, READY};
 use crate::periods;
 
 /// Records that may wait for the disk: 80 s of it failing at 100 calls/s, about 20 MB.
@@ -63,6 +64,8 @@ pub struct RecordWriter {
 enum Command {
     Write(Box<Record>),
     Note(Box<Period>),
+    /// Other nodes keep the records of these calls.
+    Forget(Vec<CallId>),
     /// Answered when everything that was sent before is on the disk.
     Flush(oneshot::Sender<()>),
     /// As `Flush`, and the end of the task.
@@ -79,6 +82,19 @@ struct Shared {
     wished: Notify,
     /// Somebody waits for a flush.
     hurry: Notify,
+    on_written: OnWritten,
+}
+
+type Tell = dyn Fn(&[CallId]) + Send + Sync;
+
+/// Who hears which records are written.
+#[derive(Default)]
+struct OnWritten(OnceLock<Box<Tell>>);
+
+impl std::fmt::Debug for OnWritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnWritten")
+    }
 }
 
 impl RecordWriter {
@@ -87,7 +103,14 @@ impl RecordWriter {
         let (inbox, commands) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared::default());
         tokio::spawn(
-            Task { pool, shared: shared.clone(), commands, rows: Vec::with_capacity(BATCH), periods: Vec::new() }.run(),
+            Task {
+                disk: Disk::new(pool),
+                shared: shared.clone(),
+                commands,
+                rows: Vec::with_capacity(BATCH),
+                periods: Vec::new(),
+            }
+            .run(),
         );
         RecordWriter { shared, inbox }
     }
@@ -109,6 +132,24 @@ impl RecordWriter {
             tracing::error!(call_id = %call, dropped, "call record lost: the disk does not take records");
             Full
         })
+    }
+
+    /// From now on `tell` hears of records that the operating system has: the end of this process, however it comes, does not
+    /// lose them any more. It must not block. Only the first one who asks is told.
+    pub fn on_written(&self, tell: impl Fn(&[CallId]) + Send + Sync + 'static) {
+        // As documented.
+        let _ = self.shared.on_written.0.set(Box::new(tell));
+    }
+
+    /// Removes the records of these calls, those that are not written yet included: another node has the call's one record.
+    pub fn forget(&self, calls: Vec<CallId>) {
+        let count = calls.len();
+        if self.inbox.try_send(Command::Forget(calls)).is_err() {
+            tracing::error!(
+                calls = count,
+                "call records stay although other nodes have them, too: the disk is not fast enough"
+            );
+        }
     }
 
     /// Takes what an agent spent his time on, without waiting.
@@ -187,7 +228,7 @@ impl Shared {
 
 /// The state of the writer task.
 struct Task {
-    pool: SqlitePool,
+    disk: Disk,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     rows: Vec<Row>,
@@ -233,6 +274,10 @@ impl Task {
             match command {
                 Command::Write(record) => self.rows.push(Row::of(*record)),
                 Command::Note(period) => self.periods.push(*period),
+                Command::Forget(calls) => {
+                    self.write_rows().await;
+                    self.forget(&calls).await;
+                }
                 Command::Flush(done) => {
                     self.write_all().await;
                     // Nobody may be waiting any more: he lost patience.
@@ -273,14 +318,33 @@ impl Task {
             return;
         }
         let mut pause = RETRY.0;
-        while let Err(error) = insert(&self.pool, &self.rows).await {
+        while let Err(error) = insert(&mut self.disk, &self.rows).await {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.disk.let_go();
             tracing::warn!(%error, records = self.rows.len(), "call records are not written, trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+        self.disk.rest();
         self.shared.written.fetch_add(self.rows.len() as u64, Ordering::Relaxed);
+        if let Some(tell) = self.shared.on_written.0.get() {
+            tell(&self.rows.iter().map(Row::id).collect::<Vec<_>>());
+        }
         self.rows.clear();
+    }
+
+    async fn forget(&mut self, calls: &[CallId]) {
+        for batch in calls.chunks(BATCH) {
+            let mut pause = RETRY.0;
+            while let Err(error) = delete(&mut self.disk, batch).await {
+                self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                self.disk.let_go();
+                tracing::warn!(%error, records = batch.len(), "call records are not removed, trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(RETRY.1);
+            }
+        }
+        self.disk.rest();
     }
 
     async fn write_periods(&mut self) {
@@ -288,12 +352,14 @@ impl Task {
             return;
         }
         let mut pause = RETRY.0;
-        while let Err(error) = periods::insert(&self.pool, &self.periods).await {
+        while let Err(error) = periods::insert(&mut self.disk, &self.periods).await {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.disk.let_go();
             tracing::warn!(%error, periods = self.periods.len(), "agents' time is not written, trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+        self.disk.rest();
         self.periods.clear();
     }
 
@@ -302,22 +368,35 @@ impl Task {
         let wishes: Vec<(AgentId, SavedAvailability)> = wishes.into_iter().collect();
         for batch in wishes.chunks(BATCH) {
             let mut pause = RETRY.0;
-            while let Err(error) = availability::save(&self.pool, batch).await {
+            while let Err(error) = availability::save(&mut self.disk, batch).await {
                 self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                self.disk.let_go();
                 tracing::warn!(%error, agents = batch.len(), "availability is not saved, trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY.1);
             }
+            self.disk.rest();
         }
     }
 }
 
 /// One statement is one transaction: the batch is on the disk or it is not.
-async fn insert(pool: &SqlitePool, rows: &[Row]) -> Result<(), sqlx::Error> {
+async fn insert(disk: &mut Disk, rows: &[Row]) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO call_records (");
     insert.push(row::COLUMNS).push(") ");
     insert.push_values(rows, |separated, row| row.bind(separated));
     insert.push(" ON CONFLICT (call) DO NOTHING");
-    insert.build().persistent(false).execute(pool).await?;
+    insert.build().persistent(rows.len() <= READY).execute(disk.connection().await?).await?;
+    Ok(())
+}
+
+async fn delete(disk: &mut Disk, calls: &[CallId]) -> Result<(), sqlx::Error> {
+    let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM call_records WHERE call IN (");
+    let mut names = delete.separated(", ");
+    for call in calls {
+        names.push_bind(call.to_string());
+    }
+    delete.push(")");
+    delete.build().persistent(false).execute(disk.connection().await?).await?;
     Ok(())
 }

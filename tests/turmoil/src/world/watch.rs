@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use carillon_acd::ids::{AgentId, CallId, LegId, NodeId};
+use carillon_acd::ids::{AgentId, CallId, LegId, NodeId, QueueId};
 use carillon_acd::invariant;
 use carillon_acd::queue::Strategy;
 use carillon_acd::record::{Happened, Outcome, Record};
@@ -18,6 +18,30 @@ const SETTLES: Duration = Duration::from_secs(6);
 const SURELY: Duration = Duration::from_secs(1);
 /// So long after a link came up, what was missed has been said.
 const KNOWS: Duration = Duration::from_millis(150);
+
+/// An agent's owner as a node sees him, and the one whom it saw before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenOwner {
+    now: NodeId,
+    since: Duration,
+    before: Option<NodeId>,
+}
+
+impl SeenOwner {
+    /// Somebody else is seen from now on.
+    pub(super) fn new(node: NodeId, at: Duration, last: Option<SeenOwner>) -> Self {
+        match last {
+            Some(last) if last.now == node => last,
+            Some(last) => SeenOwner { now: node, since: at, before: Some(last.now) },
+            None => SeenOwner { now: node, since: at, before: None },
+        }
+    }
+
+    /// Those who may have granted what is done at `at`.
+    fn lately(self, at: Duration) -> impl Iterator<Item = NodeId> {
+        std::iter::once(self.now).chain(self.before.filter(|_| at < self.since + SURELY))
+    }
+}
 
 /// Somebody who came later is served at once, perhaps wrongly.
 #[derive(Clone, Debug)]
@@ -56,8 +80,8 @@ impl World {
         self.note(state, wrong);
     }
 
-    /// Whether the agent is on the phone for a call whose edge has no link to some other node, or has had it for a moment only:
-    /// then nobody could know, and the phone is busy.
+    /// Whether the agent is on the phone for a call of whose edge his owner could not know: it has no link to it, or has had it
+    /// for a moment only. Then the phone is busy.
     pub(super) fn is_excused(&self, state: &mut State, leg: LegId, agent: &AgentId) -> bool {
         let mut legs = state.legs.iter();
         let Some((other, _)) = legs.find(|(it, phone)| phone.rings && phone.agent == *agent && it.call != leg.call)
@@ -71,7 +95,11 @@ impl World {
             let linked = both.is_some_and(|(one, other)| one.max(other) + KNOWS <= now);
             *node == edge || linked && !self.are_cut(edge, *node)
         };
-        let excused = !state.open.iter().all(knows);
+        let asked = leg.call.node;
+        let lately = state.owners.get(&(asked, agent.clone())).into_iter().flat_map(|seen| seen.lately(now));
+        let at_once = state.directories.get(&asked).and_then(|directory| directory.of_agent(agent));
+        let mut granted = lately.chain(at_once.map(|owner| owner.node)).filter(|it| state.open.contains(it));
+        let excused = granted.any(|owner| !knows(&owner));
         state.excused += usize::from(excused);
         if excused {
             self.tell(state, &format!("{leg} calls {agent}, who is busy with {other}, and nobody could know"));
@@ -79,11 +107,11 @@ impl World {
         excused
     }
 
-    /// Among those who came and wait in good times, the first is served first (Spec: QU-1).
+    /// Who came and waits in good times is served before all who came later, whenever they did (Spec: QU-1).
     pub(super) fn in_order(&self, state: &mut State, call: CallId, agent: &AgentId) {
         let now = self.now();
         let Some(served) = state.callers.get(&call) else { return };
-        if !self.is_calm(now, now) || !self.is_calm(served.came, served.came + SURELY) {
+        if !self.is_calm(now, now) {
             return;
         }
         let overtaken = state.callers.iter().filter(|(_, first)| {
@@ -94,6 +122,7 @@ impl World {
                 && first.waits_since.is_some_and(|since| since + SURELY < now)
                 // Whose round is over waits for the next one (Spec: UN-2).
                 && first.tried.is_empty()
+                && !first.in_vain
                 && self.is_calm(first.came, first.came + SURELY)
         });
         let overtaken =
@@ -177,6 +206,7 @@ impl World {
             return Some("a node has not said what it has".to_owned());
         }
         let mut owners: BTreeMap<&AgentId, NodeId> = BTreeMap::new();
+        let mut queues: BTreeMap<&QueueId, NodeId> = BTreeMap::new();
         for (node, survey) in &state.surveys {
             for agent in &survey.agents {
                 if agent.activity != Activity::Idle || agent.call.is_some() {
@@ -186,14 +216,20 @@ impl World {
                     return Some(format!("{} has owners on node {} and node {}", agent.agent, other.0, node.0));
                 }
             }
-            if let Some(queue) = survey.queues.iter().find(|queue| queue.waiting > 0) {
-                return Some(format!("{} has {} waiting on node {}", queue.queue, queue.waiting, node.0));
+            for queue in &survey.queues {
+                if queue.waiting > 0 {
+                    return Some(format!("{} has {} waiting on node {}", queue.queue, queue.waiting, node.0));
+                }
+                if let Some(other) = queues.insert(&queue.queue, *node) {
+                    return Some(format!("{} has owners on node {} and node {}", queue.queue, other.0, node.0));
+                }
             }
             if survey.calls > 0 {
                 return Some(format!("node {} has {} calls", node.0, survey.calls));
             }
         }
-        (owners.len() < center::AGENTS).then(|| format!("only {} agents have an owner", owners.len()))
+        let missing = owners.len() < center::AGENTS || queues.len() < center::QUEUES;
+        missing.then(|| format!("only {} agents and {} queues have an owner", owners.len(), queues.len()))
     }
 
     pub(crate) fn outcomes(&self) -> Outcomes {

@@ -58,3 +58,27 @@ fn cl_4_an_agent_offered_to_a_call_that_is_lost_is_offered_to_the_next() {
     hall.status("anna", Standing::Free);
     assert!(matches!(hall.said()[..], [(2, FromQueue::Offer(_))]));
 }
+
+// spec: CL-4, QU-8: he was connected in the moment in which his edge died, and nobody else has heard of it.
+#[test]
+fn cl_4_a_caller_whose_heir_does_not_know_that_he_had_left_waits_in_his_place() {
+    let mut hall = Hall::new(config(&["anna"]));
+    hall.enqueue(first(1));
+    let [(1, FromQueue::Enqueued { sequence })] = hall.said()[..] else { panic!("no place") };
+    let connected = |counter| Left::Connected { offer: OfferId { epoch: Epoch(1), counter }, agent: agent_id("anna") };
+    hall.tell(Event::Leave { call: call_id(1), why: connected(1) });
+    hall.tell(gone(&[1]));
+    hall.enqueue(first(2));
+    let mut back = again(1, sequence, None);
+    back.ticket.moves = 1;
+    for _ in 0..2 {
+        // The second is a heartbeat.
+        hall.enqueue(back.clone());
+    }
+    hall.said();
+    hall.status("anna", Standing::Free);
+    assert!(matches!(hall.said()[..], [(1, FromQueue::Offer(_))]));
+    hall.tell(Event::Leave { call: call_id(1), why: connected(2) });
+    hall.enqueue(back);
+    assert_eq!(hall.queue.view(hall.now).waiting, 1, "a ticket that was on its way makes no ghost");
+}

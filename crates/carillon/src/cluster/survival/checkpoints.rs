@@ -10,10 +10,11 @@ use std::time::Duration;
 use carillon_acd::call::Checkpoint;
 use carillon_acd::ids::{CallId, LegId, NodeId};
 use carillon_acd::leg::LegImage;
+use carillon_acd::record::Record;
 use carillon_actors::{Center, Survival};
 use carillon_rpc::cluster::link::{LinkError, Links};
 use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
-use carillon_rpc::cluster::{Legacy, size};
+use carillon_rpc::cluster::{Bequest, Legacy, size};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const FULL: Duration = Duration::from_millis(500);
 /// The most bytes of one message, but for one call that is larger.
 const MESSAGE: usize = 64 * 1024;
-/// What is known of legs whose call has said nothing is forgotten after so long, unless the call lives.
+/// What is known of a call that has not lived for so long is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// The edges that may be heirs: living ones, without this one.
@@ -79,6 +80,9 @@ impl Heirs {
 pub(super) struct Checkpoints {
     inner: Mutex<Inner>,
     changed: Notify,
+    /// A call has been connected or has ended: what is said of that to the owners of its queue and its agent is on its way at
+    /// this moment, and those are on the heirs' nodes as a rule. So it goes out with that, and wakes nobody once more.
+    urgent: Notify,
 }
 
 #[derive(Default)]
@@ -86,26 +90,41 @@ struct Inner {
     calls: HashMap<CallId, Known>,
     /// To be sent.
     changed: HashSet<CallId>,
+    /// Those among them that have just been connected or have ended.
+    at_once: HashSet<CallId>,
     /// To be told that these need them no more.
     ended: BTreeMap<NodeId, Vec<CallId>>,
     heirs: Heirs,
     /// To be told everything.
     anew: BTreeSet<NodeId>,
-    /// The last sweep looked at these: they had no checkpoint.
-    silent: HashSet<CallId>,
+    /// These did not live when the last sweep looked at them.
+    gone: HashSet<CallId>,
+    /// The node stops, and ends its calls itself.
+    renounced: bool,
 }
 
 #[derive(Default)]
 struct Known {
     checkpoint: Option<(Checkpoint, Instant)>,
     images: Images,
+    /// The call has ended, and this is not on the disk yet.
+    record: Option<Box<Record>>,
     /// The heirs that have been told.
     told: [Option<NodeId>; 2],
 }
 
 impl Known {
+    /// Whether the call talks, and there is everything that its heirs need.
+    fn is_connected(&self) -> bool {
+        let legs = self.checkpoint.as_ref().map(|(checkpoint, _)| checkpoint.legs()).unwrap_or_default();
+        legs.len() > 1 && legs.iter().all(|leg| self.images.contains_key(leg))
+    }
+
     /// For the heirs, when there is everything that they need.
     fn to_wire(&self) -> Option<wire::Checkpoint> {
+        if let Some(record) = &self.record {
+            return Some(Bequest::ended(record));
+        }
         let (checkpoint, made) = self.checkpoint.as_ref()?;
         let image = |leg: LegId| Some((leg, self.images.get(&leg)?.clone()));
         let images = checkpoint.legs().into_iter().map(image).collect::<Option<Images>>()?;
@@ -115,6 +134,26 @@ impl Known {
 }
 
 impl Inner {
+    /// Nobody needs what is known of a call any more.
+    fn forget(&mut self, call: CallId) {
+        if let Some(known) = self.calls.remove(&call) {
+            self.changed.remove(&call);
+            self.at_once.remove(&call);
+            self.release(call, known.told);
+        }
+    }
+
+    fn waiting(&self, which: Which) -> &HashSet<CallId> {
+        match which {
+            Which::Urgent => &self.at_once,
+            Which::All => &self.changed,
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.changed.is_empty() && self.ended.is_empty() && self.anew.is_empty()
+    }
+
     /// Heirs that know of a call need it no more.
     fn release(&mut self, call: CallId, told: [Option<NodeId>; 2]) {
         for node in told.into_iter().flatten() {
@@ -127,23 +166,54 @@ impl Checkpoints {
     /// What a call's actor says of it.
     pub(super) fn take(&self, call: CallId, survival: Survival) {
         let mut inner = lock(&self.inner);
-        match survival {
+        let urgent = match survival {
             Survival::Needs(checkpoint) => {
                 let known = inner.calls.entry(call).or_default();
                 known.checkpoint = Some((*checkpoint, Instant::now()));
+                let connected = known.is_connected();
                 inner.changed.insert(call);
+                if connected {
+                    inner.at_once.insert(call);
+                }
+                connected
             }
             Survival::Lost => {
                 let Some(known) = inner.calls.get_mut(&call) else { return };
                 known.checkpoint = None;
                 let told = std::mem::take(&mut known.told);
                 inner.release(call, told);
+                false
             }
-            Survival::Over => {
-                let Some(known) = inner.calls.remove(&call) else { return };
-                inner.release(call, known.told);
-            }
+            // Its record follows.
+            Survival::Over => return,
+        };
+        drop(inner);
+        if urgent {
+            self.urgent.notify_one();
         }
+        self.changed.notify_one();
+    }
+
+    /// A call has ended. Until its record is [`written`](Self::written) the heirs keep it, instead of what they know of the call.
+    pub(super) fn ended(&self, record: &Record) {
+        let mut inner = lock(&self.inner);
+        if inner.renounced || inner.heirs.0.is_empty() {
+            inner.forget(record.call);
+        } else {
+            let known = inner.calls.entry(record.call).or_default();
+            (known.checkpoint, known.record) = (None, Some(Box::new(record.clone())));
+            inner.changed.insert(record.call);
+            inner.at_once.insert(record.call);
+        }
+        drop(inner);
+        self.urgent.notify_one();
+        self.changed.notify_one();
+    }
+
+    /// The records of these calls are on the disk, or lost for good.
+    pub(super) fn written(&self, calls: &[CallId]) {
+        let mut inner = lock(&self.inner);
+        calls.iter().for_each(|call| inner.forget(*call));
         drop(inner);
         self.changed.notify_one();
     }
@@ -161,20 +231,20 @@ impl Checkpoints {
         }
     }
 
-    /// For the first heir of a call, to go on with it now: `None` without an heir or without what it needs of the legs.
-    /// Whether there is an heir to hand it to.
+    /// Whether there is an heir to hand a call to.
     pub(super) fn has_heir(&self, call: CallId) -> bool {
         let inner = lock(&self.inner);
         let [first, _] = inner.heirs.of(call);
         first.is_some() && inner.calls.contains_key(&call)
     }
 
+    /// For the first heir of a call, to go on with it now: `None` without an heir or without what it needs of the legs.
     pub(super) fn hand_over(&self, checkpoint: &Checkpoint) -> Option<(NodeId, wire::Checkpoint)> {
         let inner = lock(&self.inner);
         let [first, _] = inner.heirs.of(checkpoint.call());
         let images = &inner.calls.get(&checkpoint.call())?.images;
-        let known =
-            Known { checkpoint: Some((checkpoint.clone(), Instant::now())), images: images.clone(), told: [None; 2] };
+        let checkpoint = Some((checkpoint.clone(), Instant::now()));
+        let known = Known { checkpoint, images: images.clone(), ..Known::default() };
         Some((first?, wire::Checkpoint { now: true, ..known.to_wire()? }))
     }
 
@@ -218,6 +288,7 @@ impl Checkpoints {
     pub(super) fn renounce(&self, links: &Links) {
         let mut inner = lock(&self.inner);
         inner.calls.clear();
+        inner.renounced = true;
         let heirs = inner.heirs.0.iter().map(|it| it.node);
         let mut letters: Letters = heirs.map(|node| (node, Letter::default())).collect();
         drop(inner);
@@ -228,33 +299,43 @@ impl Checkpoints {
     /// Sends for ever.
     pub(super) async fn send(&self, center: &Center, links: &Links) {
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut gathered = None;
         loop {
             tokio::select! {
-                () = self.changed.notified() => {}
+                () = self.urgent.notified() => self.say(Which::Urgent, links).await,
+                () = until(gathered) => {
+                    gathered = None;
+                    self.say(Which::All, links).await;
+                }
+                () = self.changed.notified(), if gathered.is_none() => {}
                 _ = sweep.tick() => self.sweep(|call| center.lives(call)),
             }
-            tokio::time::sleep(GATHER).await;
-            while let Some((letters, more)) = self.portion() {
-                let full = send(links, letters);
-                full.iter().for_each(|node| self.again(*node));
-                tokio::time::sleep(if full.is_empty() { PAUSE } else { FULL }).await;
-                if !more && full.is_empty() {
-                    break;
-                }
+            gathered = if lock(&self.inner).is_quiet() { None } else { gathered.or(Some(Instant::now() + GATHER)) };
+        }
+    }
+
+    async fn say(&self, which: Which, links: &Links) {
+        while let Some((letters, more)) = self.portion(which) {
+            let full = send(links, letters);
+            full.iter().for_each(|node| self.again(*node));
+            if !more && full.is_empty() {
+                return;
             }
+            tokio::time::sleep(if full.is_empty() { PAUSE } else { FULL }).await;
         }
     }
 
     /// Some of what has changed, and whether there is more; `None` when there is nothing.
-    fn portion(&self) -> Option<(Letters, bool)> {
+    fn portion(&self, which: Which) -> Option<(Letters, bool)> {
         let mut inner = lock(&self.inner);
         let mut letters = Letters::new();
         for node in std::mem::take(&mut inner.anew) {
             letters.entry(node).or_default().anew = true;
         }
-        let calls: Vec<CallId> = inner.changed.iter().take(AT_ONCE).copied().collect();
+        let calls: Vec<CallId> = inner.waiting(which).iter().take(AT_ONCE).copied().collect();
         for call in calls {
             inner.changed.remove(&call);
+            inner.at_once.remove(&call);
             let heirs = inner.heirs.of(call);
             let Some(known) = inner.calls.get_mut(&call) else { continue };
             let Some(checkpoint) = known.to_wire() else { continue };
@@ -271,16 +352,32 @@ impl Checkpoints {
         for (node, calls) in std::mem::take(&mut inner.ended) {
             letters.entry(node).or_default().ended = calls;
         }
-        (!letters.is_empty()).then(|| (letters, !inner.changed.is_empty()))
+        (!letters.is_empty()).then(|| (letters, !inner.waiting(which).is_empty()))
     }
 
-    /// The edge may speak of a leg whose call has just ended.
+    /// The edge may speak of a leg whose call has just ended, and a call while another edge takes it over.
     fn sweep(&self, lives: impl Fn(CallId) -> bool) {
         let mut inner = lock(&self.inner);
-        let Inner { calls, silent, .. } = &mut *inner;
-        let dead = |call: &CallId, known: &Known| known.checkpoint.is_none() && silent.contains(call) && !lives(*call);
-        calls.retain(|call, known| !dead(call, known));
-        *silent = calls.iter().filter(|(_, known)| known.checkpoint.is_none()).map(|(call, _)| *call).collect();
+        let gone = |(call, known): (&CallId, &Known)| (known.record.is_none() && !lives(*call)).then_some(*call);
+        let gone: HashSet<CallId> = inner.calls.iter().filter_map(gone).collect();
+        let before = std::mem::replace(&mut inner.gone, gone);
+        let twice: Vec<CallId> = before.intersection(&inner.gone).copied().collect();
+        twice.into_iter().for_each(|call| inner.forget(call));
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Of calls that have just been connected or have ended.
+    Urgent,
+    All,
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -325,3 +422,7 @@ fn send(links: &Links, letters: Letters) -> Vec<NodeId> {
     }
     full
 }
+
+#[cfg(test)]
+#[path = "checkpoints_tests.rs"]
+mod tests;

@@ -37,11 +37,36 @@ impl Drop for Known {
     }
 }
 
+impl Deaths {
+    /// A link to a node is up. Whether the process that was there is dead, and nobody knew.
+    fn linked(&mut self, node: NodeId, boot: u32) -> bool {
+        let before = self.nodes.insert(node, Known { boot, dead: false, looking: None });
+        before.is_some_and(|before| before.boot != boot && before.boot != 0 && !before.dead)
+    }
+
+    /// Somebody looks whether the node listens, unless it is dead.
+    fn looks(&mut self, node: NodeId, looking: AbortHandle) {
+        let known = self.nodes.entry(node).or_default();
+        if known.dead {
+            looking.abort();
+        } else {
+            known.looking.replace(looking).inspect(AbortHandle::abort);
+        }
+    }
+
+    /// Whether that is news.
+    fn is_dead(&mut self, node: NodeId) -> bool {
+        let known = self.nodes.entry(node).or_default();
+        known.looking.take().inspect(AbortHandle::abort);
+        !std::mem::replace(&mut known.dead, true)
+    }
+}
+
 impl Estate {
     /// The link to a node is up.
     pub(in crate::cluster) fn link_up(&self, node: NodeId, boot: u32) {
-        let before = lock(&self.0.deaths).nodes.insert(node, Known { boot, dead: false, looking: None });
-        if before.is_some_and(|before| before.boot != boot && before.boot != 0 && !before.dead) {
+        let another = lock(&self.0.deaths).linked(node, boot);
+        if another {
             tracing::warn!(node = node.0, "the node is another process");
             self.died(node);
         }
@@ -59,23 +84,12 @@ impl Estate {
             tracing::warn!(node = node.0, %addr, "nobody listens there any more: the node is dead");
             estate.is_dead(node);
         });
-        let looking = looking.abort_handle();
-        let mut deaths = lock(&self.0.deaths);
-        let known = deaths.nodes.entry(node).or_default();
-        if known.dead {
-            looking.abort();
-        } else {
-            known.looking.replace(looking).inspect(AbortHandle::abort);
-        }
+        lock(&self.0.deaths).looks(node, looking.abort_handle());
     }
 
     /// The coordinator has given a node up, and there is no link to it; or its process is known to be dead.
     pub(in crate::cluster) fn is_dead(&self, node: NodeId) {
-        let mut deaths = lock(&self.0.deaths);
-        let known = deaths.nodes.entry(node).or_default();
-        let news = !std::mem::replace(&mut known.dead, true);
-        known.looking.take().inspect(AbortHandle::abort);
-        drop(deaths);
+        let news = lock(&self.0.deaths).is_dead(node);
         if news {
             self.died(node);
         }
@@ -94,5 +108,50 @@ async fn refuses(links: &Links, addr: SocketAddr) {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODE: NodeId = NodeId(1);
+
+    // spec: CL-4
+    #[test]
+    fn cl_4_a_node_dies_once_however_it_is_noticed() {
+        let mut deaths = Deaths::default();
+        assert!(!deaths.linked(NODE, 7), "the first link");
+        assert!(!deaths.linked(NODE, 7), "the same process over another link");
+        assert!(deaths.linked(NODE, 8), "another process");
+        assert!(deaths.is_dead(NODE) && !deaths.is_dead(NODE));
+        assert!(!deaths.linked(NODE, 9), "it was known to be dead");
+        assert!(deaths.is_dead(NODE));
+    }
+
+    #[test]
+    fn a_node_that_never_had_a_link_was_no_other_process() {
+        let mut deaths = Deaths::default();
+        assert!(deaths.is_dead(NODE) && !deaths.linked(NODE, 7) && deaths.linked(NODE, 8));
+    }
+
+    // A node is looked at by one task, and by none that is dead or linked again.
+    #[tokio::test]
+    async fn looking_ends_when_it_is_known() {
+        let mut deaths = Deaths::default();
+        let look = || tokio::spawn(std::future::pending::<()>());
+        let [first, second, late] = [look(), look(), look()];
+        deaths.looks(NODE, first.abort_handle());
+        deaths.looks(NODE, second.abort_handle());
+        assert!(first.await.unwrap_err().is_cancelled());
+        deaths.is_dead(NODE);
+        assert!(second.await.unwrap_err().is_cancelled());
+        deaths.looks(NODE, late.abort_handle());
+        assert!(late.await.unwrap_err().is_cancelled());
+        let next = look();
+        deaths.linked(NODE, 7);
+        deaths.looks(NODE, next.abort_handle());
+        deaths.linked(NODE, 7);
+        assert!(next.await.unwrap_err().is_cancelled());
     }
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use carillon_acd::ids::CallId;
 use carillon_acd::record::Record;
 use tokio::time::Instant;
 
@@ -53,6 +54,11 @@ impl Doubt {
         self.release()
     }
 
+    /// Another node has written the records of these calls.
+    pub(super) fn forget(&mut self, calls: &[CallId]) {
+        self.records.retain(|record| !calls.contains(&record.call));
+    }
+
     fn release(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
@@ -70,5 +76,58 @@ impl Doubt {
         }
         self.records.push(record);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::heir::tests::{call, record};
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Looks every tick from `from` to `until`.
+    fn passes(doubt: &mut Doubt, from: Instant, until: Instant) -> Vec<Record> {
+        let mut now = from;
+        let mut written = Vec::new();
+        while now < until {
+            now = (now + TICK).min(until);
+            written.extend(doubt.tick(now, true));
+        }
+        written
+    }
+
+    // spec: CL-4
+    #[test]
+    fn cl_4_after_a_sleep_calls_do_nothing_and_records_wait_until_others_have_spoken() {
+        let (mut doubt, began) = (Doubt::default(), Instant::now());
+        assert!(doubt.is_awake(began) && doubt.ends(began, true, record(1)).is_some());
+        let woken = began + SLEPT + SLEPT;
+        // Before it has looked.
+        assert!(!doubt.is_awake(woken) && doubt.ends(woken, true, record(2)).is_none());
+        assert!(doubt.tick(woken, true).is_empty());
+        assert!(doubt.ends(woken, true, record(3)).is_none());
+        let settled = woken + SETTLES;
+        assert!(passes(&mut doubt, woken, settled - MOMENT).is_empty() && !doubt.is_awake(settled - MOMENT));
+        doubt.forget(&[call(2)]);
+        assert_eq!(doubt.tick(settled, true), [record(3)], "another node has the other");
+        assert!(doubt.is_awake(settled) && doubt.ends(settled, true, record(4)).is_some());
+    }
+
+    #[test]
+    fn a_node_that_is_cut_off_goes_on_and_keeps_its_records_back() {
+        let (mut doubt, began) = (Doubt::default(), Instant::now());
+        assert!(doubt.tick(began, false).is_empty() && doubt.is_awake(began));
+        assert!(doubt.ends(began, false, record(1)).is_none());
+        assert!(passes(&mut doubt, began, began + SETTLES - MOMENT).is_empty());
+        assert_eq!(doubt.tick(began + SETTLES, true), [record(1)]);
+    }
+
+    #[test]
+    fn a_node_that_stops_keeps_nothing_back() {
+        let (mut doubt, began) = (Doubt::default(), Instant::now());
+        assert!(doubt.ends(began, false, record(1)).is_none());
+        assert_eq!(doubt.leave(), [record(1)]);
+        assert!(doubt.ends(began, false, record(2)).is_some() && doubt.is_awake(began + 2 * SLEPT));
     }
 }

@@ -58,26 +58,33 @@ impl Estate {
         loop {
             let now = Instant::now();
             not_taken.retain(|_, until| now < *until);
-            if let Some(parts) = self.0.parts.get() {
-                let calls = parts.center.calls().await;
-                let waiting = calls.into_iter().filter(|call| call.stage == Stage::Waiting).map(|call| call.call);
-                let waiting: Vec<CallId> = waiting.filter(|call| !not_taken.contains_key(call)).collect();
-                for calls in waiting.chunks(AT_ONCE) {
-                    let handed: Vec<_> = calls
-                        .iter()
-                        .map(|call| {
-                            let (estate, call) = (self.clone(), *call);
-                            (call, tokio::spawn(async move { estate.hand_over(call).await }))
-                        })
-                        .collect();
-                    for (call, handed) in handed {
-                        if handed.await.is_ok_and(|handed| handed == Handed::InVain) {
-                            not_taken.insert(call, Instant::now() + PEACE);
-                        }
-                    }
-                }
-            }
+            let wanted = |call: CallId, stage| stage == Stage::Waiting && !not_taken.contains_key(&call);
+            let in_vain = self.hand_over_all(wanted).await;
+            not_taken.extend(in_vain.into_iter().map(|call| (call, Instant::now() + PEACE)));
             tokio::time::sleep(ROUND).await;
         }
+    }
+
+    /// Hands over these calls once; gives back those that have stopped for it in vain.
+    pub(in crate::cluster) async fn hand_over_all(&self, wanted: impl Fn(CallId, Stage) -> bool) -> Vec<CallId> {
+        let Some(parts) = self.0.parts.get() else { return Vec::new() };
+        let calls = parts.center.calls().await;
+        let wanted: Vec<CallId> = calls.into_iter().filter(|it| wanted(it.call, it.stage)).map(|it| it.call).collect();
+        let mut in_vain = Vec::new();
+        for calls in wanted.chunks(AT_ONCE) {
+            let handed: Vec<_> = calls
+                .iter()
+                .map(|call| {
+                    let (estate, call) = (self.clone(), *call);
+                    (call, tokio::spawn(async move { estate.hand_over(call).await }))
+                })
+                .collect();
+            for (call, handed) in handed {
+                if handed.await.is_ok_and(|handed| handed == Handed::InVain) {
+                    in_vain.push(call);
+                }
+            }
+        }
+        in_vain
     }
 }

@@ -1,20 +1,26 @@
 //! What this node keeps of other edges' calls, to go on with them should those die.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use carillon_acd::ids::{CallId, NodeId};
-use carillon_rpc::cluster::{Legacy, size, wire};
+use carillon_rpc::cluster::{Bequest, size, wire};
 use tokio::time::Instant;
 
 /// Calls that are kept at most, and their bytes. More are lost with their edge.
 const MOST: usize = 50_000;
 const MOST_BYTES: usize = 256 << 20;
+/// So long the first heir of a call may take to say that it has it. It may never have heard of the call, or not know yet that
+/// the edge is dead; should both take it, the nodes agree on one.
+const CLAIM: Duration = Duration::from_millis(1_500);
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Heir {
     kept: HashMap<CallId, Kept>,
     bytes: usize,
+    /// Calls that another heir should have taken by then, in order of time.
+    unclaimed: VecDeque<(Instant, CallId)>,
 }
 
 struct Kept {
@@ -29,16 +35,27 @@ struct Kept {
     received: Instant,
 }
 
+/// What this node goes on with.
+#[derive(Debug, PartialEq)]
+pub(super) struct Inherited {
+    /// The edge that had it.
+    pub(super) from: NodeId,
+    pub(super) what: Bequest,
+}
+
 impl Kept {
-    fn legacy(self) -> Option<Legacy> {
-        let legacy = Legacy::from_wire(self.checkpoint)?;
-        Some(Legacy { age: legacy.age + self.received.elapsed(), ..legacy })
+    fn open(self, now: Instant) -> Option<Inherited> {
+        let mut what = Bequest::from_wire(self.checkpoint)?;
+        if let Bequest::Living(legacy) = &mut what {
+            legacy.age += now.saturating_duration_since(self.received);
+        }
+        Some(Inherited { from: self.origin, what })
     }
 }
 
 impl Heir {
     /// Keeps what an edge says of its calls; gives back those that it hands over now.
-    pub(super) fn keep(&mut self, origin: NodeId, it: wire::Checkpoints) -> Vec<Legacy> {
+    pub(super) fn keep(&mut self, now: Instant, origin: NodeId, it: wire::Checkpoints) -> Vec<Inherited> {
         if it.anew {
             let theirs = self.kept.iter().filter(|(_, kept)| kept.origin == origin).map(|(call, _)| *call);
             theirs.collect::<Vec<_>>().into_iter().for_each(|call| drop(self.remove(call)));
@@ -48,15 +65,15 @@ impl Heir {
                 self.remove(call);
             }
         }
-        let mut now = Vec::new();
+        let mut handed_over = Vec::new();
         for checkpoint in it.calls {
             let Some(call) = checkpoint.call.map(CallId::from) else { continue };
             self.remove(call);
-            let (before, handed_over) = (checkpoint.before.map(NodeId), checkpoint.now);
-            let kept = Kept { origin, orphaned: false, before, checkpoint, received: Instant::now() };
+            let (before, at_once) = (checkpoint.before.map(NodeId), checkpoint.now);
+            let kept = Kept { origin, orphaned: false, before, checkpoint, received: now };
             let bytes = size(&kept.checkpoint);
-            if handed_over {
-                now.extend(kept.legacy());
+            if at_once {
+                handed_over.extend(kept.open(now));
             } else if self.kept.len() < MOST && self.bytes + bytes <= MOST_BYTES {
                 self.bytes += bytes;
                 self.kept.insert(call, kept);
@@ -64,33 +81,49 @@ impl Heir {
                 tracing::warn!(call_id = %call, node = origin.0, "no room for what another edge wants kept");
             }
         }
-        now
+        handed_over
     }
 
-    /// Another edge goes on with a call: from now on it says itself what it needs.
+    /// Another node goes on with a call, and says itself what it needs from now on; or has written its record.
     pub(super) fn was_taken(&mut self, call: CallId, by: NodeId) {
         if self.kept.get(&call).is_some_and(|kept| kept.origin != by) {
             self.remove(call);
         }
     }
 
-    /// A node has died, be it as an edge or as an heir. The calls that are this node's now.
-    pub(super) fn dies(&mut self, node: NodeId) -> Vec<Legacy> {
-        for kept in self.kept.values_mut() {
-            kept.orphaned |= kept.origin == node;
+    /// A node has died, be it as an edge or as an heir. What is this node's now.
+    pub(super) fn dies(&mut self, now: Instant, node: NodeId) -> Vec<Inherited> {
+        let mut ours = Vec::new();
+        for (call, kept) in &mut self.kept {
+            let news = kept.origin == node && !std::mem::replace(&mut kept.orphaned, true);
             kept.before = kept.before.filter(|before| *before != node);
+            if kept.orphaned && kept.before.is_none() {
+                ours.push(*call);
+            } else if news {
+                self.unclaimed.push_back((now + CLAIM, *call));
+            }
         }
-        let ours = |kept: &Kept| kept.orphaned && kept.before.is_none();
-        let calls: Vec<CallId> = self.kept.iter().filter(|(_, kept)| ours(kept)).map(|(call, _)| *call).collect();
-        calls.into_iter().filter_map(|call| self.inherit(call)).collect()
+        ours.into_iter().filter_map(|call| self.inherit(now, call)).collect()
     }
 
-    fn inherit(&mut self, call: CallId) -> Option<Legacy> {
-        let legacy = self.remove(call)?.legacy();
-        if legacy.is_none() {
+    /// What the heirs before this one had time enough to take over, and have not.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<Inherited> {
+        let mut overdue = Vec::new();
+        while let Some((_, call)) = self.unclaimed.pop_front_if(|(until, _)| *until <= now) {
+            if self.kept.get(&call).is_some_and(|kept| kept.orphaned) {
+                tracing::warn!(call_id = %call, "the first heir of a call has not taken it over");
+                overdue.extend(self.inherit(now, call));
+            }
+        }
+        overdue
+    }
+
+    fn inherit(&mut self, now: Instant, call: CallId) -> Option<Inherited> {
+        let inherited = self.remove(call)?.open(now);
+        if inherited.is_none() {
             tracing::error!(call_id = %call, "a call is lost: what its edge has left cannot be read");
         }
-        legacy
+        inherited
     }
 
     fn remove(&mut self, call: CallId) -> Option<Kept> {
@@ -99,3 +132,7 @@ impl Heir {
         Some(kept)
     }
 }
+
+#[cfg(test)]
+#[path = "heir_tests.rs"]
+pub(super) mod tests;

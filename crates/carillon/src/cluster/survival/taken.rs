@@ -1,15 +1,13 @@
-//! The calls that this node has taken over from other edges. A node whose link comes up is told all of them: it may be the one
-//! that had them, and was only asleep.
+//! The calls that this node has taken over from other edges, and those whose records it has written for others. A node whose
+//! link comes up is told all of them: it may be the one that had them, and was only asleep, or has the records on its disk.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use carillon_acd::ids::CallId;
+use carillon_acd::ids::{CallId, LegId};
 use carillon_acd::whereabouts::Taken;
 use carillon_rpc::cluster::wire;
 use tokio::time::Instant;
-
-use super::taken_to_wire;
 
 /// So long after its end a call is still told of.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -19,23 +17,46 @@ const MOST: usize = 20_000;
 
 #[derive(Default)]
 pub(super) struct TakenHere {
-    living: HashMap<CallId, Taken>,
-    ended: VecDeque<(Instant, Taken)>,
+    living: HashMap<CallId, TakenCall>,
+    ended: VecDeque<(Instant, TakenCall)>,
+    recorded: VecDeque<(Instant, CallId)>,
+}
+
+/// A call that was taken over.
+#[derive(Clone, Debug)]
+pub(super) struct TakenCall {
+    pub(super) taken: Taken,
+    /// What was made again of it.
+    pub(super) legs: Vec<LegId>,
+}
+
+impl TakenCall {
+    pub(super) fn to_wire(&self) -> wire::Taken {
+        let Taken { call, moves, .. } = self.taken;
+        wire::Taken { call: Some(call.into()), moves, legs: self.legs.iter().map(|leg| u32::from(leg.n)).collect() }
+    }
 }
 
 impl TakenHere {
-    pub(super) fn add(&mut self, taken: &[Taken]) {
-        self.living.extend(taken.iter().map(|taken| (taken.call, *taken)));
+    pub(super) fn add(&mut self, taken: &[TakenCall]) {
+        self.living.extend(taken.iter().map(|it| (it.taken.call, it.clone())));
     }
 
     /// `true` when it was one of them.
     pub(super) fn ends(&mut self, call: CallId) -> bool {
         let Some(taken) = self.living.remove(&call) else { return false };
-        self.ended.push_back((Instant::now(), taken));
-        while self.ended.len() > MOST || self.ended.front().is_some_and(|(at, _)| at.elapsed() > REMEMBERED) {
-            self.ended.pop_front();
-        }
+        remember(&mut self.ended, taken);
         true
+    }
+
+    /// This node writes the records of these, whose edge has died.
+    pub(super) fn records(&mut self, calls: &[CallId]) {
+        calls.iter().for_each(|call| remember(&mut self.recorded, *call));
+    }
+
+    /// Those of the latter.
+    pub(super) fn recorded(&self) -> HashSet<CallId> {
+        self.recorded.iter().map(|(_, call)| *call).collect()
     }
 
     /// Another edge has it now.
@@ -43,11 +64,25 @@ impl TakenHere {
         self.living.remove(&call);
     }
 
+    /// Another node has the records of these.
+    pub(super) fn forget_records(&mut self, calls: &[CallId]) {
+        self.recorded.retain(|(_, call)| !calls.contains(call));
+    }
+
+    /// Everything that a node has to know which may have slept.
     pub(super) fn all(&self) -> wire::TookOver {
-        let ended = || self.ended.iter().map(|(_, taken)| taken);
+        let ended = || self.ended.iter().map(|(_, it)| it);
         wire::TookOver {
-            calls: self.living.values().chain(ended()).map(taken_to_wire).collect(),
-            ended: ended().map(|taken| taken.call.into()).collect(),
+            calls: self.living.values().chain(ended()).map(TakenCall::to_wire).collect(),
+            ended: ended().map(|it| it.taken.call.into()).collect(),
+            recorded: self.recorded.iter().map(|(_, call)| (*call).into()).collect(),
         }
+    }
+}
+
+fn remember<T>(past: &mut VecDeque<(Instant, T)>, news: T) {
+    past.push_back((Instant::now(), news));
+    while past.len() > MOST || past.front().is_some_and(|(at, _)| at.elapsed() > REMEMBERED) {
+        past.pop_front();
     }
 }

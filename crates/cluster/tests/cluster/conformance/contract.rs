@@ -28,6 +28,30 @@ fn delete(name: &str, expect: Expect) -> Write {
     Write { key: folder().join(name), expect, act: Act::Delete }
 }
 
+/// A folder is read whole, however large it is, and so is each of its keys.
+pub(crate) async fn a_large_folder_is_read_whole(subject: &Subject) {
+    const KEYS: usize = 300;
+    let value = |n: usize| Bytes::from(vec![n as u8; if n.is_multiple_of(7) { 60_000 } else { 9 }]);
+    for first in (0..KEYS).step_by(20) {
+        let put = |n: usize| Write {
+            key: folder().join(format!("{n:04}")),
+            expect: Expect::Absent,
+            act: Act::Put(value(n), None),
+        };
+        subject.coordinator.commit((first..first + 20).map(put).collect()).await.unwrap();
+    }
+    let behind = Write { key: Key("/test/shards0".into()), expect: Expect::Absent, act: Act::Put(Bytes::new(), None) };
+    let last = subject.coordinator.commit(vec![behind]).await.unwrap();
+    let listing = subject.coordinator.list(&folder()).await.unwrap();
+    assert_eq!((listing.entries.len(), listing.revision), (KEYS, last));
+    for (n, entry) in listing.entries.iter().enumerate() {
+        assert_eq!((&entry.key, &entry.value), (&folder().join(format!("{n:04}")), &value(n)));
+    }
+    let found = subject.coordinator.get(&folder().join("0007")).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&listing.entries[7]));
+    assert_eq!(subject.coordinator.get(&folder()).await.unwrap(), None);
+}
+
 async fn values(subject: &Subject) -> Vec<(String, String)> {
     let listing = subject.coordinator.list(&folder()).await.unwrap();
     let pair = |e: &carillon_cluster::coordinator::Entry| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_acd::ids::NodeId;
+use carillon_acd::ids::{Epoch, NodeId};
 use carillon_acd::time::Moment;
 use carillon_cluster::member::{Addresses, Node, Roles};
 use carillon_cluster::node::{Cluster, Input, Notice};
@@ -143,6 +143,12 @@ impl Hub {
         let (cluster, start) = self.0.lock().unwrap().nodes[&id].clone();
         let now = Moment::at(start.elapsed());
         Shard::all().filter(|shard| cluster.acting().epoch(*shard, now).is_some()).collect()
+    }
+
+    /// The epoch of each shard's owner, as the first living node knows it.
+    pub(crate) fn epochs(&self) -> Vec<Epoch> {
+        let node = self.node(self.ids()[0]);
+        Shard::all().map(|shard| node.directory().seat(shard).epoch).collect()
     }
 
     /// The nodes that may act for a shard now, dead ones too.

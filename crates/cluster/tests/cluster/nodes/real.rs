@@ -71,3 +71,24 @@ async fn cl_2_cl_5_on_a_real_etcd_members_die_unnoticed_and_a_node_that_is_cut_o
     settled(&hub, LONG).await;
     assert!(owners(&hub) == before, "and its own again when it is back");
 }
+
+// spec: CL-3, CL-5
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cl_5_a_real_etcd_that_lost_everything_is_filled_again() {
+    let mut server = Server::start(1).await;
+    let hub = Hub::default();
+    for id in 1..=2 {
+        let timing = Timing { ttl: Duration::from_secs(6), ..Timing::default() };
+        let etcd = Etcd::new(Options::new(server.endpoints())).unwrap();
+        hub.join(NodeId(id), timing, Space::new(Arc::new(etcd), PREFIX));
+    }
+    settled(&hub, LONG).await;
+    let (before, begun) = (hub.epochs(), Instant::now());
+    server.begin_anew().await;
+    while !before.iter().zip(hub.epochs()).all(|(before, now)| *before < now) {
+        assert!(begun.elapsed() < LONG, "the owners have {:?}, who has seen {before:?} refuses them", hub.epochs());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    settled(&hub, LONG).await;
+    println!("all shards are served in newer epochs {:?} after etcd was killed", begun.elapsed());
+}

@@ -28,14 +28,24 @@ pub(super) struct Outgoing {
     /// The number of the next envelope.
     next: u64,
     lanes: Arc<Lanes>,
+    /// Something waits, and whoever is about to add to it has had his turn.
+    gathered: bool,
     peer: Arc<Peer>,
 }
 
 impl Outgoing {
     pub(super) fn new(hello: wire::Frame, queue: Waiting, lanes: Arc<Lanes>, peer: Arc<Peer>) -> Self {
         let heartbeat = Box::pin(tokio::time::sleep(HEARTBEAT));
-        let taken = Vec::new().into_iter().peekable();
-        Outgoing { hello: Some(hello), queue, taken, heartbeat, next: 1, lanes, peer }
+        Outgoing {
+            hello: Some(hello),
+            queue,
+            taken: Vec::new().into_iter().peekable(),
+            heartbeat,
+            gathered: false,
+            next: 1,
+            lanes,
+            peer,
+        }
     }
 
     fn next_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<wire::Frame>> {
@@ -43,6 +53,13 @@ impl Outgoing {
             return Poll::Ready(Some(hello));
         }
         if self.taken.peek().is_none() {
+            // What a moment brings to this link comes from several tasks, one after the other. A frame of its own for each costs
+            // both nodes more than all that they say.
+            self.gathered = !self.queue.is_empty() && !self.gathered;
+            if self.gathered {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match self.queue.poll_take(cx, BATCH) {
                 // The link was cut.
                 Poll::Ready(taken) if taken.is_empty() => return Poll::Ready(None),
@@ -82,5 +99,29 @@ impl Stream for Outgoing {
         let frame = std::task::ready!(self.next_frame(cx));
         self.heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
         Poll::Ready(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt;
+
+    use super::super::queue::queue;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_several_tasks_say_in_one_moment_is_one_frame() {
+        let (queue, waiting) = queue();
+        let mut outgoing = Outgoing::new(wire::Frame::default(), waiting, Arc::default());
+        assert_eq!(outgoing.next().await, Some(wire::Frame::default()), "the hello");
+        let queue = Arc::new(queue);
+        let other = queue.clone();
+        queue.put(wire::Envelope::default()).unwrap();
+        tokio::spawn(async move { other.put(wire::Envelope::default()).unwrap() });
+        assert_eq!(outgoing.next().await.unwrap().envelopes.len(), 2);
+        queue.put(wire::Envelope::default()).unwrap();
+        assert_eq!(outgoing.next().await.unwrap().envelopes.len(), 1, "nobody else says anything");
+        drop(queue);
+        assert_eq!(outgoing.next().await, None);
     }
 }

@@ -80,6 +80,11 @@ impl Queue {
 }
 
 impl Waiting {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
     /// Up to `most` that wait; none when the link was cut.
     pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Vec<Queued>> {
         let mut taken = Vec::new();

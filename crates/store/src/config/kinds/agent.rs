@@ -1,5 +1,7 @@
 //! The kind Agent, with his devices and their passwords (Spec: OB-5, SE-5).
 
+use std::path::Path;
+
 use carillon_acd::agent::DeviceKind;
 use carillon_acd::ids::AgentId;
 
@@ -22,7 +24,7 @@ pub(crate) const SHAPE: Shape = Shape {
 };
 
 const DEVICE: Shape = Shape { what: "a device", fields: &["username", "password", "contact", "kind"], later: &[] };
-const PASSWORD: Shape = Shape { what: "`password`", fields: &["plain", "env", "stored"], later: &[] };
+const PASSWORD: Shape = Shape { what: "`password`", fields: &["plain", "env", "file", "stored"], later: &[] };
 
 const KINDS: [(&str, DeviceKind); 4] = [
     ("hardware", DeviceKind::Hardware),
@@ -30,6 +32,9 @@ const KINDS: [(&str, DeviceKind); 4] = [
     ("desktop", DeviceKind::Desktop),
     ("mobile", DeviceKind::Mobile),
 ];
+
+/// The largest file with a password, in bytes.
+const MOST_PASSWORD: usize = 1_024;
 
 /// A device's place in the list fits a `DeviceId`, and more phones of one person are a mistake.
 const MOST_DEVICES: usize = 16;
@@ -107,29 +112,48 @@ fn username(decoder: &mut Decoder<'_>, entry: &Entry) -> Option<Username> {
     Some(Username(text.into()))
 }
 
-/// `{ plain: … }` or `{ env: … }`. The value appears in no message, and the lines that are shown are masked. What is applied
-/// to a running center may also say `{ stored: true }`: the password that the device has already.
+/// `{ plain: … }`, `{ env: … }` or `{ file: … }`. The value appears in no message, and the lines that are shown are masked. What
+/// is applied to a running center may also say `{ stored: true }`: the password that the device has already.
 fn password(decoder: &mut Decoder<'_>, username: Option<&Username>, entry: &Entry) -> Option<Secret> {
     let fields = decoder.fields(&entry.value, entry.key_place, &PASSWORD)?;
-    match (fields.get("plain"), fields.get("env"), fields.get("stored")) {
-        (Some(plain), None, None) => decoder.text(plain).map(Secret::new),
-        (None, Some(env), None) => {
-            let variable = decoder.text(env)?;
-            from_environment(decoder, variable, env.value.place)
-        }
-        (None, None, Some(stored)) => {
-            decoder.word(stored, &[("true", ())], &[])?;
-            stored_password(decoder, username?, stored.value.place)
-        }
-        (None, None, None) | (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
-            let problem = Problem::error("`password` must be `{ plain: … }` or `{ env: … }`");
-            decoder.report(problem.at(entry.value.place, "not exactly one of them"));
-            None
+    let given: Vec<&Entry> = PASSWORD.fields.iter().filter_map(|field| fields.get(field)).collect();
+    let [given] = given[..] else {
+        let problem = Problem::error("`password` must be `{ plain: … }`, `{ env: … }` or `{ file: … }`");
+        decoder.report(problem.at(entry.value.place, "not exactly one of them"));
+        return None;
+    };
+    let (text, place) = (decoder.text(given)?, given.value.place);
+    match given.key.as_str() {
+        "plain" => Some(Secret::new(text)),
+        "env" => from_environment(decoder, text, place),
+        "file" => from_file(decoder, Path::new(text), place),
+        _ => {
+            decoder.word(given, &[("true", ())], &[])?;
+            stored_password(decoder, username?, place)
         }
     }
 }
 
+/// As an orchestrator mounts a secret: the whole file but the end of its line.
+fn from_file(decoder: &mut Decoder<'_>, path: &Path, place: Place) -> Option<Secret> {
+    decoder.findings.of_machine = true;
+    if decoder.look_up == LookUp::Elsewhere {
+        return Some(Secret::new(""));
+    }
+    let path = decoder.folder.join(path);
+    let why = match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim_end().is_empty() => "it is empty".to_owned(),
+        Ok(text) if text.len() > MOST_PASSWORD => format!("it has {} bytes, more than {MOST_PASSWORD}", text.len()),
+        Ok(text) => return Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Err(error) => error.to_string(),
+    };
+    let problem = Problem::error(format!("the password file {} cannot be used: {why}", path.display()));
+    decoder.report(problem.at(place, "this file").help("the file holds the password and nothing else"));
+    None
+}
+
 fn from_environment(decoder: &mut Decoder<'_>, variable: &str, place: Place) -> Option<Secret> {
+    decoder.findings.of_machine = true;
     if decoder.look_up == LookUp::Elsewhere {
         return Some(Secret::new(""));
     }
@@ -145,13 +169,13 @@ fn from_environment(decoder: &mut Decoder<'_>, variable: &str, place: Place) -> 
 fn stored_password(decoder: &mut Decoder<'_>, username: &Username, place: Place) -> Option<Secret> {
     let known = decoder.stored.get(username.as_str());
     let value = |field| known.and_then(|known| known.get(field)).and_then(Tree::as_str).map(str::to_owned);
-    match (value("plain"), value("env")) {
-        (Some(plain), _) => Some(Secret::new(&plain)),
-        (None, Some(variable)) => from_environment(decoder, &variable, place),
-        (None, None) => {
+    match (value("plain"), value("env"), value("file")) {
+        (Some(plain), _, _) => Some(Secret::new(&plain)),
+        (None, Some(variable), _) => from_environment(decoder, &variable, place),
+        (None, None, Some(file)) => from_file(decoder, Path::new(&file), place),
+        (None, None, None) => {
             let problem = Problem::error(format!("no password is stored for `{username}`"));
-            let help =
-                "write `{ plain: … }` or `{ env: … }`; `stored` keeps the password of a device that is there already";
+            let help = "write `{ plain: … }`, `{ env: … }` or `{ file: … }`; `stored` keeps the password of a device that is there already";
             decoder.report(problem.at(place, "not stored").help(help));
             None
         }

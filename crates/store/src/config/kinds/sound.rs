@@ -26,6 +26,7 @@ pub(crate) fn decode(decoder: &mut Decoder<'_>, id: SoundId, fields: &Fields<'_>
     let entry = decoder.required(fields, "file", "file: sounds/welcome.wav")?;
     let text = decoder.text(entry)?;
     let file = decoder.folder.join(text);
+    decoder.findings.of_machine = true;
     if decoder.look_up == LookUp::Elsewhere {
         return Some(Sound { id, file });
     }
