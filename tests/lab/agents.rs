@@ -22,19 +22,18 @@ const RINGS: Duration = Duration::from_millis(200);
 const HELLO: Duration = Duration::from_secs(12);
 /// Who has heard something that lately hears the caller.
 const HEARS: Duration = Duration::from_millis(300);
-/// How long a phone that registers elsewhere keeps the line of its calls open.
-const RETIRED: Duration = Duration::from_secs(60);
 
 /// `a001` has the number 1.
 pub(crate) async fn agent(world: Arc<World>, name: String, number: u64) {
     let mut turn = number as usize;
     let mut edges = world.edges();
+    let config = PhoneConfig::agent(world.edge(turn).sip, &name, &password(&name), voice(number));
+    let config = PhoneConfig { ip: AGENTS, answering: Answering::After(RINGS), ..config };
+    // One socket for its whole life, as phones have: wherever it registers, it is the same contact.
+    let Ok(mut phone) = Phone::start(config).await else { return };
     loop {
         let edge = world.edge(turn);
-        let config = PhoneConfig::agent(edge.sip, &name, &password(&name), voice(number));
-        let config = PhoneConfig { ip: AGENTS, answering: Answering::After(RINGS), ..config };
-        let Ok(phone) = Phone::start(config).await else { return };
-        let mut phone = phone;
+        phone.turn_to(edge.sip);
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let lives = |edges: &[crate::world::Edge]| {
@@ -57,17 +56,8 @@ pub(crate) async fn agent(world: Arc<World>, name: String, number: u64) {
             }
         }
         turn += 1;
-        tokio::spawn(retire(phone));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-}
-
-/// Calls that began at a phone's old edge go on. New ones find it elsewhere: what an edge still sends to the old
-/// registration would ring the same phone a second time.
-async fn retire(phone: Phone) {
-    phone.set_answering(Answering::Reject(480, Duration::ZERO));
-    tokio::time::sleep(RETIRED).await;
-    drop(phone);
 }
 
 /// One call of an agent, from the ring to the end.

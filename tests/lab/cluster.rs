@@ -161,6 +161,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// The sum of a metric over all nodes that run.
+    pub(crate) async fn metric(&self, name: &str) -> Result<usize> {
+        let mut sum = 0.0;
+        for node in self.nodes.values().filter(|node| node.is_running()) {
+            sum += node.metric(name).await?;
+        }
+        Ok(sum as usize)
+    }
+
     /// Which server of etcd leads.
     pub(crate) async fn etcd_leader(&self) -> Result<usize> {
         for (n, etcd) in self.etcds.iter().enumerate() {

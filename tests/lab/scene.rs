@@ -96,6 +96,22 @@ impl Run<'_> {
         found.map(|node| node.number).context("no other node does that")
     }
 
+    /// What nodes have refused because it came from a replaced owner, and what owners have left undone because they had been
+    /// replaced. Counted since the nodes' starts.
+    pub(crate) async fn refused(&self) -> Result<[usize; 2]> {
+        let stale = self.cluster.metric("carillon_stale_refused_total").await?;
+        Ok([stale, self.cluster.metric("carillon_events_without_title_total").await?])
+    }
+
+    /// What was refused since `before`.
+    pub(crate) async fn note_refused(&mut self, before: [usize; 2]) -> Result<()> {
+        let [stale, without] = self.refused().await?;
+        let since = |now: usize, before: usize| now.saturating_sub(before);
+        self.figures.push(Figure::count("words of the replaced owner refused", since(stale, before[0]), None));
+        self.figures.push(Figure::count("events it left alone on waking", since(without, before[1]), None));
+        Ok(())
+    }
+
     /// The owner of the queue.
     pub(crate) async fn queue_owner(&self) -> Result<u8> {
         let edge = self.another(crate::servers::Role::Edge, &[])?;

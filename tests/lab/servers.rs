@@ -2,13 +2,14 @@
 //! it had on disk.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use carillon_tests::real::carillon::{binary, run_cli};
-use carillon_tests::real::process;
+use carillon_tests::real::{http, process};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -23,6 +24,8 @@ const CLIENT: u16 = 2379;
 const PEER: u16 = 2380;
 /// The port of a node's API.
 const API: u16 = 7400;
+/// The port of its metrics.
+const METRICS: u16 = 9400;
 
 /// A process, its place, and what it wrote.
 #[derive(Debug)]
@@ -195,7 +198,7 @@ impl Node {
         let endpoints: Vec<String> = etcd.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
         let yaml = format!(
             "node: {number}\nroles: [{roles}]\ncenter: center.yaml\ndata: data\n{sip}api: {ip}:{API}\nlink: {ip}:7500\n\
-             etcd: {{ endpoints: [{}] }}\n",
+             metrics: {ip}:{METRICS}\netcd: {{ endpoints: [{}] }}\n",
             endpoints.join(", ")
         );
         let write = |name: &str, text: &str| std::fs::write(server.folder.join(name), text).context("a node's files");
@@ -259,6 +262,18 @@ impl Node {
     /// Where its API is.
     pub(crate) fn api(&self) -> String {
         format!("http://{}:{API}", self.place.ip)
+    }
+
+    /// The sum of all its metrics of this name, whatever their labels are.
+    pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
+        let (_, text) = http::get(SocketAddr::new(self.place.ip, METRICS), "/metrics").await?;
+        let values = text.lines().filter_map(|line| {
+            let (key, value) = line.rsplit_once(' ')?;
+            (key.split('{').next() == Some(name)).then_some(value)?.parse::<f64>().ok()
+        });
+        let values: Vec<f64> = values.collect();
+        ensure!(!values.is_empty(), "node {} has no metric {name}", self.number);
+        Ok(values.iter().sum())
     }
 
     /// Runs the command line against it, or against a given API.

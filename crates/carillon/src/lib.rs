@@ -10,6 +10,7 @@ mod metrics;
 mod node;
 mod objects;
 mod options;
+mod seal;
 mod serve;
 mod vitals;
 mod wishes;

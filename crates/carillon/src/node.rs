@@ -11,7 +11,7 @@ use carillon_acd::record::Record;
 use carillon_actors::{Center, Clock, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
-use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, OnImage, SipTimers};
+use carillon_edge::{Callbacks, Edge, EdgeConfig, Intake, OnImage, Seal, SipTimers};
 use carillon_store::config::{self, LookUp, Objects};
 use carillon_store::{RecordWriter, Store};
 use tokio::net::TcpListener;
@@ -24,6 +24,7 @@ use crate::configuration::{self, Authority, Live, Owners, Settings, everything};
 use crate::drain::Draining;
 use crate::objects;
 use crate::options::NodeOptions;
+use crate::seal;
 use crate::vitals::{Parts, Vitals};
 use crate::wishes::Wishes;
 
@@ -130,7 +131,8 @@ impl Node {
         }
         let edge = if roles.edge {
             let directory = Arc::new(objects::directory(objects)?);
-            let edge = Edge::start(edge_config(id, boot, options), directory, callbacks(&center, estate.clone()))?;
+            let config = edge_config(id, boot, options, seal::kept(data)?);
+            let edge = Edge::start(config, directory, callbacks(&center, estate.clone()))?;
             // It was empty: nobody else sets it, here and below.
             let _ = late_edge.set(edge.clone());
             file.inspect(|_| edge.set_intake(Intake::Nothing));
@@ -234,7 +236,7 @@ fn boot() -> anyhow::Result<u32> {
     u32::try_from(since_1970.as_secs()).context("this machine's clock is after 2106")
 }
 
-fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
+fn edge_config(node: NodeId, boot: u32, options: &NodeOptions, seal: Seal) -> EdgeConfig {
     EdgeConfig {
         node,
         boot,
@@ -246,6 +248,7 @@ fn edge_config(node: NodeId, boot: u32, options: &NodeOptions) -> EdgeConfig {
         max_calls: options.max_calls as usize,
         sip_timers: SipTimers::default(),
         realm: "carillon".to_owned(),
+        seal,
     }
 }
 

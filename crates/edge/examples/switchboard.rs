@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use carillon_acd::ids::{AgentId, DeviceId, LegId, NodeId, TrunkId};
 use carillon_acd::leg::{CallerId, Cause, DialTarget, LegCommand, LegEvent, Playback};
-use carillon_edge::{Callbacks, Device, Directory, Edge, EdgeConfig, EdgeError, Trunk};
+use carillon_edge::{Callbacks, Device, Directory, Edge, EdgeConfig, EdgeError, Seal, Trunk};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -31,6 +31,7 @@ fn main() -> Result<(), Failure> {
         max_calls: 20_000,
         sip_timers: carillon_edge::SipTimers::default(),
         realm: "switchboard".into(),
+        seal: Seal::new([1; 32]),
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let edge = runtime.block_on(async { start(config, Arc::new(Directory::new(devices, trunks)?), device) })?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use carillon_acd::ids::{LegId, NodeId};
 use carillon_acd::leg::{Incoming, LegEvent, LegImage, Reachability};
+use carillon_sip::relay::Seal;
 use carillon_sip::transaction::Timers;
 
 /// The settings of one edge. They do not change while it runs; what changes is in the
@@ -35,6 +36,9 @@ pub struct EdgeConfig {
     pub sip_timers: Timers,
     /// The realm of digest authentication, shown by phones; usually the company's domain.
     pub realm: String,
+    /// With what the edge seals the ways that phones and other edges carry for it. An edge that keeps it over a restart still
+    /// passes on what belongs to conversations at other edges (Spec: CL-6).
+    pub seal: Seal,
 }
 
 /// What the edge calls when something happened. The functions run on signalling threads: they must not block, and they

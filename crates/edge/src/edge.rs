@@ -14,7 +14,6 @@ use carillon_media::{Source, tone};
 use carillon_sip::Moment;
 use carillon_sip::check::Policy;
 use carillon_sip::endpoint::EndpointConfig;
-use carillon_sip::relay::Seal;
 use carillon_sip::transaction::Timers;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -58,7 +57,7 @@ impl Edge {
         let polls = (0..config.workers).map(|_| mio::Poll::new()).collect::<Result<Vec<_>, _>>()?;
         let wakers = polls.iter().map(|poll| mio::Waker::new(poll.registry(), WAKER)).collect::<Result<Vec<_>, _>>()?;
         let router = Arc::new(Router::new(wakers.into_iter().map(Inbox::new).collect()));
-        let connections = Connections::new(runtime, config.sip_bind.ip(), Box::new(router.clone()));
+        let connections = Connections::new(runtime, config.sip_bind.ip(), config.boot, Box::new(router.clone()));
         let media_router = router.clone();
         let datapath = DatapathConfig {
             ports: config.rtp_ports.clone(),
@@ -87,7 +86,7 @@ impl Edge {
             declined: Source::once(Arc::new(tone::declined())),
             start: Instant::now(),
             peers: ArcSwap::default(),
-            seal: Seal::new(rand::random()),
+            seal: config.seal.clone(),
             sent_by,
             sent_by_host: host(config.advertise),
             contacts: [format!("<sip:carillon@{sent_by}>"), format!("<sip:carillon@{sent_by};transport=tcp>")],

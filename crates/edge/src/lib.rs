@@ -38,6 +38,7 @@ mod tcp;
 mod timers;
 mod worker;
 
+pub use carillon_sip::relay::Seal;
 pub use carillon_sip::transaction::Timers as SipTimers;
 pub use config::{Callbacks, EdgeConfig, EdgeError, OnImage, Stats};
 pub use directory::{Credentials, Device, Directory, DirectoryError, Trunk};

@@ -75,10 +75,12 @@ struct Entry {
 }
 
 impl Connections {
-    /// No connection yet. `bind` is the address that outgoing ones come from.
-    pub(crate) fn new(runtime: Handle, bind: IpAddr, receive: Box<dyn Receive>) -> Self {
+    /// No connection yet. `bind` is the address that outgoing ones come from. Each run of the edge, `boot`, gives numbers of
+    /// its own: what was sealed for a connection of an earlier run leads to nobody.
+    pub(crate) fn new(runtime: Handle, bind: IpAddr, boot: u32, receive: Box<dyn Receive>) -> Self {
         let (stop, _) = watch::channel(false);
-        Connections { inner: Arc::new(Inner { table: Mutex::default(), runtime, bind, receive, stop }) }
+        let table = Mutex::new(Table { last_id: u64::from(boot) << 32, ..Table::default() });
+        Connections { inner: Arc::new(Inner { table, runtime, bind, receive, stop }) }
     }
 
     /// Accepts on `listener` until [`Connections::close`].

@@ -31,7 +31,7 @@ enum Place {
     Branch,
 }
 
-/// Seals flows with the secret of one process.
+/// Seals flows with the secret of one edge.
 #[derive(Clone)]
 pub struct Seal {
     secret: [u8; 32],

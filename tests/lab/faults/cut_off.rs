@@ -18,6 +18,7 @@ const AFTER: Duration = Duration::from_secs(5);
 pub(super) async fn inject(run: &mut Run<'_>) -> Result<()> {
     let (victim, asked) = (run.queue_owner().await?, run.another(Role::Edge, &[])?);
     let place = run.cluster.node(victim).place.clone();
+    let refused = run.refused().await?;
     run.strikes();
     // Neither direction gets through; nobody is told, as on a broken cable.
     place.filter(&format!("-A INPUT -s {ETCD} -j DROP")).await?;
@@ -27,5 +28,5 @@ pub(super) async fn inject(run: &mut Run<'_>) -> Result<()> {
     run.pass_until(CUT).await;
     place.unfilter().await?;
     run.pass(AFTER).await;
-    Ok(())
+    run.note_refused(refused).await
 }

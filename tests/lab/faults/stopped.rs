@@ -17,6 +17,7 @@ const AFTER: Duration = Duration::from_secs(6);
 /// The queue's owner.
 pub(super) async fn owner(run: &mut Run<'_>) -> Result<()> {
     let (victim, asked) = (run.queue_owner().await?, run.another(Role::Edge, &[])?);
+    let refused = run.refused().await?;
     run.strikes();
     run.cluster.node(victim).signal("STOP").await?;
     let taken_over = run.until_other_owner(victim, asked, ASLEEP).await;
@@ -24,7 +25,7 @@ pub(super) async fn owner(run: &mut Run<'_>) -> Result<()> {
     run.pass_until(ASLEEP).await;
     run.cluster.node(victim).signal("CONT").await?;
     run.pass(AFTER).await;
-    Ok(())
+    run.note_refused(refused).await
 }
 
 /// An edge: its calls are taken over, and it lets go of them when it wakes.

@@ -245,6 +245,16 @@ fn link_stats(sheet: &mut Sheet, links: &LinkStats) {
     sheet.counters("link_received", "Messages received", of_each(|it| it.received as f64));
     sheet.counters("link_sent_bytes", "Bytes of messages sent", of_each(|it| it.bytes_sent as f64));
     sheet.counters("link_received_bytes", "Bytes of messages received", of_each(|it| it.bytes_received as f64));
+    sheet.gauges("link_further", "Connections of the link beside its first", of_each(|it| it.further as f64));
+    let help = "Whether frames come late, so that everything is sent over all connections";
+    sheet.gauges("link_doubling", help, of_each(|it| flag(it.doubling)));
+    sheet.counters(
+        "link_doubled",
+        "Messages sent once more, over a further connection",
+        of_each(|it| it.doubled as f64),
+    );
+    let help = "Messages dropped because another connection had brought them";
+    sheet.counters("link_doubles", help, of_each(|it| it.doubles as f64));
     sheet.counters("link_refused", "Messages that the full link could not take", of_each(|it| it.refused as f64));
     sheet.counters("link_oversized", "Messages that were too large for any link", of_each(|it| it.oversized as f64));
     sheet.counters("link_unlinked", "Messages for which there was no link", of_each(|it| it.unlinked as f64));

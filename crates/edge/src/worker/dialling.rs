@@ -22,6 +22,9 @@ use crate::leg::{Branch, Dialling, Exchange, Leg, Line, MAX_EARLY, MAX_TALK, Sta
 
 /// Contacts that are rung at one time.
 const MAX_BRANCHES: usize = 10;
+/// An INVITE that another edge is to pass on is repeated after this time instead of T1: a packet that is lost between nodes
+/// must not cost an agent half a second (RFC 3261 §17.1.1.1).
+const AGAIN_TO_EDGE: Duration = Duration::from_millis(100);
 
 /// Where one branch goes.
 struct Way {
@@ -149,7 +152,10 @@ impl Worker {
             request = request.header(Header::Route, edge);
         }
         let unchallenged = way.back.trunk.as_ref().map(|_| Box::new(request.clone()));
-        let key = self.endpoint.send_request(now, way.flow, request);
+        let key = match &way.through {
+            Some(_) => self.endpoint.send_request_again_after(now, AGAIN_TO_EDGE, way.flow, request),
+            None => self.endpoint.send_request(now, way.flow, request),
+        };
         self.clients.insert(key, Purpose::Dial { leg, branch });
         Branch { invite: Some(key), flow: way.flow, way: way.back, source: way.source, unchallenged }
     }

@@ -444,3 +444,20 @@ fn when_the_phones_edge_dies_they_go_on_talking() {
     pair.scene.center.command(next, LegCommand::Dial { target, caller, partner, ring_for: LONG });
     assert_eq!(pair.scene.agent.expect_request("INVITE").headers("Via").len(), 1, "new calls reach it directly");
 }
+
+// spec: CL-6
+#[test]
+fn cl_6_a_phone_hangs_up_through_its_edge_after_that_has_started_again() {
+    let pair = pair();
+    let talk = pair.talking();
+    let (a, at) = (pair.scene.center.addr(), pair.b.addr());
+    pair.b.runtime().block_on(pair.b.edge.shutdown(Duration::from_secs(1)));
+    let again = EdgeConfig { node: B, boot: 8, sip_bind: at, advertise: at.ip(), ..config() };
+    let again = Center::start_with(again, Directory::new(vec![registering("anna")], vec![]).unwrap());
+    again.edge.update_peers([(NodeId(1), a), (B, at)]);
+
+    pair.scene.agent.request("BYE", &talk.agent_talk, 1, &talk.routes, "");
+    pair.scene.agent.expect(200);
+    pair.scene.center.expect_event(talk.leg, LegEvent::Ended(Cause::Normal));
+    pair.over(&talk);
+}

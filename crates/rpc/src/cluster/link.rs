@@ -5,6 +5,10 @@
 mod accept;
 mod certificates;
 mod dial;
+mod further;
+mod lanes;
+mod lateness;
+mod order;
 mod outgoing;
 mod peer;
 mod probe;
@@ -33,8 +37,9 @@ pub use version::{OLDEST, PROTOCOL};
 use super::trace;
 use super::wire::link_service_server::LinkServiceServer;
 use super::wire::{self, envelope::Message as Wire};
+use lanes::{FURTHER, Lanes};
 use peer::{Peer, add};
-use queue::{NotTaken, Queue};
+use queue::{AROUND, NotTaken, Queue};
 use transport::{Listener, Transport};
 
 /// A link says that it lives so often, when it has nothing else to say.
@@ -92,6 +97,7 @@ struct Link {
     /// What it speaks.
     version: u32,
     peer: Arc<Peer>,
+    lanes: Arc<Lanes>,
     _cut: oneshot::Sender<()>,
 }
 
@@ -232,7 +238,9 @@ impl Links {
             let link = up.get(node);
             let (waiting, waiting_bytes) = link.map(|link| link.queue.depth()).unwrap_or_default();
             let version = link.map(|link| link.version);
-            PeerStats { version, waiting, waiting_bytes, ..peer.stats(*node) }
+            let further = link.map_or(0, |link| link.lanes.opened());
+            let doubling = link.is_some_and(|link| link.lanes.is_doubling());
+            PeerStats { version, waiting, waiting_bytes, further, doubling, ..peer.stats(*node) }
         };
         LinkStats {
             peers: peers.iter().map(one).collect(),
@@ -243,10 +251,18 @@ impl Links {
 }
 
 impl Shared {
-    fn hello(&self) -> wire::Frame {
+    /// How this node begins a connection of a link.
+    fn hello(&self, link: u64, lane: u32) -> wire::Frame {
         let Myself { node, boot } = self.myself;
-        let hello = wire::Hello { node: node.0, boot, protocol: PROTOCOL, oldest: Some(OLDEST) };
-        wire::Frame { hello: Some(hello), envelopes: Vec::new() }
+        let (protocol, oldest, lanes) = (PROTOCOL, Some(OLDEST), FURTHER);
+        let hello = wire::Hello { node: node.0, boot, protocol, oldest, link, lane, lanes };
+        wire::Frame { hello: Some(hello), ..wire::Frame::default() }
+    }
+
+    /// The connections of the link to a node, if it is up and still the one of this name.
+    fn lanes_of(&self, node: NodeId, link: u64) -> Option<Arc<Lanes>> {
+        let up = self.up.read().unwrap_or_else(PoisonError::into_inner);
+        up.get(&node).map(|link| link.lanes.clone()).filter(|lanes| lanes.link == link)
     }
 
     /// What is known of a node.
@@ -256,40 +272,55 @@ impl Shared {
 
     /// Lives as long as the link: makes its queue known, in the place of an older link to the same node, and reads what comes
     /// in.
-    async fn live(self: Arc<Self>, hello: &wire::Hello, version: u32, queue: Queue, incoming: Streaming<wire::Frame>) {
+    async fn live(
+        self: Arc<Self>,
+        hello: &wire::Hello,
+        version: u32,
+        queue: Queue,
+        lanes: Arc<Lanes>,
+        incoming: Streaming<wire::Frame>,
+    ) {
         let (node, id) = (NodeId(hello.node), self.next_id.fetch_add(1, Ordering::Relaxed));
         self.cut(node);
         let (cut, is_cut) = oneshot::channel();
         let peer = self.peer(node);
         peer.complain(node, None);
         add(&peer.opened, 1);
-        let link = Link { id, queue, version, peer: peer.clone(), _cut: cut };
+        let link = Link { id, queue, version, peer: peer.clone(), lanes: lanes.clone(), _cut: cut };
         self.up.write().unwrap_or_else(PoisonError::into_inner).insert(node, link);
         tracing::info!(node = node.0, version, "link up");
         (self.inbox.on_link)(node, Some(hello.boot));
+        lanes.begin();
         // Also when this future is dropped half way.
         let _down = Down { shared: &self, node, id };
         tokio::select! {
-            () = self.read(node, &peer, incoming) => {}
+            () = self.read(node, &peer, &lanes, incoming) => {}
             _ = is_cut => {}
         }
     }
 
-    async fn read(&self, node: NodeId, peer: &Peer, mut incoming: Streaming<wire::Frame>) {
+    async fn read(&self, node: NodeId, peer: &Peer, lanes: &Lanes, mut incoming: Streaming<wire::Frame>) {
+        let mut silent_for = Duration::ZERO;
         loop {
-            match tokio::time::timeout(SILENCE, incoming.message()).await {
-                Ok(Ok(Some(frame))) => {
-                    add(&peer.received, frame.envelopes.len());
-                    add(&peer.bytes_received, frame.encoded_len());
-                    for envelope in frame.envelopes {
-                        self.take_in(node, peer, envelope);
-                    }
-                }
+            match tokio::time::timeout(SILENCE.saturating_sub(silent_for), incoming.message()).await {
+                Ok(Ok(Some(frame))) => self.take_frame(node, peer, lanes, true, frame),
                 Ok(Ok(None)) => return tracing::info!(node = node.0, "link closed by the other side"),
                 Ok(Err(status)) => return tracing::info!(node = node.0, %status, "link broken"),
+                Err(_) if lanes.silent_for() < SILENCE => {}
                 Err(_) => return tracing::warn!(node = node.0, "link silent"),
             }
+            silent_for = lanes.silent_for();
         }
+    }
+
+    /// A frame of the link's first connection, or of a further one.
+    fn take_frame(&self, node: NodeId, peer: &Peer, lanes: &Lanes, is_first: bool, frame: wire::Frame) {
+        if is_first {
+            add(&peer.received, frame.envelopes.len());
+            let bytes = frame.envelopes.iter().map(|envelope| envelope.encoded_len() + AROUND).sum();
+            add(&peer.bytes_received, bytes);
+        }
+        lanes.take(is_first, frame, peer, |envelope| self.take_in(node, peer, envelope));
     }
 
     fn take_in(&self, node: NodeId, peer: &Peer, envelope: wire::Envelope) {
@@ -307,9 +338,10 @@ impl Shared {
 
     fn take_down(&self, node: NodeId, which: impl Fn(&Link) -> bool) {
         let mut up = self.up.write().unwrap_or_else(PoisonError::into_inner);
-        let link = up.get(&node).is_some_and(which).then(|| up.remove(&node));
+        let link = up.get(&node).is_some_and(which).then(|| up.remove(&node)).flatten();
         drop(up);
-        if link.is_some() {
+        if let Some(link) = link {
+            link.lanes.end();
             (self.inbox.on_link)(node, None);
         }
     }

@@ -7,6 +7,7 @@ use crate::reason::Reason;
 use crate::time::Moment;
 use crate::transaction::{Client, ClientEffect, ClientEvent, InviteClient, Timers};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// The most forks of one INVITE whose 2xx are acknowledged.
 const MAX_FORKS: usize = 16;
@@ -93,10 +94,27 @@ impl Endpoint {
     /// Sends `request` over `flow` in a new client transaction. The endpoint writes the Via. For ACK there is
     /// [`Endpoint::send_ack`], for CANCEL [`Endpoint::cancel`].
     pub fn send_request(&mut self, now: Moment, flow: Flow, request: RequestBuilder) -> ClientKey {
+        self.send_request_again_after(now, self.config.timers.t1, flow, request)
+    }
+
+    /// The same, but an INVITE that nobody answers is sent again after `first` and not after T1, for networks of one's own
+    /// (RFC 3261 §17.1.1.1).
+    pub fn send_request_again_after(
+        &mut self,
+        now: Moment,
+        first: Duration,
+        flow: Flow,
+        request: RequestBuilder,
+    ) -> ClientKey {
         let key = ClientKey(self.fresh_key());
         let branch = self.fresh_branch(key);
         let bytes = request.build(&self.via(&flow, &branch));
-        self.open_client(now, key, flow, branch, bytes, request.method());
+        let (reliable, timers) = (flow.transport.is_reliable(), &self.config.timers);
+        let machine = match request.method() {
+            Method::Invite => Machine::Invite(InviteClient::new(now, reliable, first, timers)),
+            _ => Machine::Other(Client::new(now, reliable, timers)),
+        };
+        self.open_client(key, flow, branch, bytes, machine);
         key
     }
 
@@ -110,20 +128,7 @@ impl Endpoint {
         format!("SIP/2.0/{} {};branch={branch};rport", flow.transport.via_name(), self.config.sent_by)
     }
 
-    fn open_client(
-        &mut self,
-        now: Moment,
-        key: ClientKey,
-        flow: Flow,
-        branch: String,
-        request: Bytes,
-        method: &Method,
-    ) {
-        let (reliable, timers) = (flow.transport.is_reliable(), &self.config.timers);
-        let machine = match method {
-            Method::Invite => Machine::Invite(InviteClient::new(now, reliable, timers)),
-            _ => Machine::Other(Client::new(now, reliable, timers)),
-        };
+    fn open_client(&mut self, key: ClientKey, flow: Flow, branch: String, request: Bytes, machine: Machine) {
         let scheduled = machine.deadline();
         self.effects.push_back(Effect::Send { flow, bytes: request.clone() });
         let transaction = ClientTransaction {
@@ -198,7 +203,8 @@ impl Endpoint {
             cancel = cancel.header(Header::Reason, reason);
         }
         let bytes = cancel.build(&String::from_utf8_lossy(request.top_via_raw()));
-        self.open_client(now, invite.of_cancel(), flow, branch, bytes, &Method::Cancel);
+        let machine = Machine::Other(Client::new(now, flow.transport.is_reliable(), &self.config.timers));
+        self.open_client(invite.of_cancel(), flow, branch, bytes, machine);
         self.client_event(now, invite, ClientEvent::Cancelled, None);
     }
 

@@ -2,6 +2,7 @@
 
 use super::{ClientEffect as Effect, ClientEvent as Event, Repeat, Timers, due, earlier};
 use crate::time::Moment;
+use std::time::Duration;
 
 /// The machine of an INVITE that we sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +26,10 @@ enum State {
 }
 
 impl InviteClient {
-    /// The INVITE is being sent now.
-    pub fn new(now: Moment, reliable: bool, timers: &Timers) -> Self {
-        let repeat = Repeat::first(now, timers.t1, reliable);
+    /// The INVITE is being sent now. On an unreliable transport it is repeated first after `first`: T1, or less in a network
+    /// of one's own (RFC 3261 §17.1.1.1); timer B stays 64·T1.
+    pub fn new(now: Moment, reliable: bool, first: Duration, timers: &Timers) -> Self {
+        let repeat = Repeat::first(now, first, reliable);
         InviteClient { reliable, state: State::Calling { repeat, until: now + timers.t64() } }
     }
 

@@ -34,25 +34,29 @@ fn times<E: PartialEq + Copy>(log: &[(u64, Vec<E>)], effect: E) -> Vec<u64> {
 
 #[test]
 fn invite_client_timers_a_and_b() {
-    let mut m = InviteClient::new(at(0), false, &Timers::default());
+    let mut m = InviteClient::new(at(0), false, Timers::default().t1, &Timers::default());
     let log = run_out!(m, ClientEvent::Tick);
     assert_eq!(times(&log, ClientEffect::SendRequest), [500, 1500, 3500, 7500, 15_500, 31_500]);
     assert_eq!(times(&log, ClientEffect::Timeout), [32_000]);
-    let mut reliable = InviteClient::new(at(0), true, &Timers::default());
+    let mut reliable = InviteClient::new(at(0), true, Timers::default().t1, &Timers::default());
     assert_eq!(run_out!(reliable, ClientEvent::Tick), [(32_000, vec![ClientEffect::Timeout])]);
+    let mut near = InviteClient::new(at(0), false, Duration::from_millis(100), &Timers::default());
+    let log = run_out!(near, ClientEvent::Tick);
+    assert_eq!(times(&log, ClientEffect::SendRequest)[..4], [100, 300, 700, 1500], "in a network of one's own");
+    assert_eq!(times(&log, ClientEffect::Timeout), [32_000]);
 }
 
 #[test]
 fn invite_client_failure_acks_and_timer_d() {
     let t = Timers::default();
-    let mut m = InviteClient::new(at(0), false, &t);
+    let mut m = InviteClient::new(at(0), false, t.t1, &t);
     assert_eq!(m.handle(at(10), ClientEvent::Response(RINGING), &t), [ClientEffect::PassUp]);
     assert!(m.is_proceeding());
     assert_eq!(m.handle(at(20), ClientEvent::Response(BUSY), &t), [ClientEffect::SendAck, ClientEffect::PassUp]);
     assert_eq!(m.handle(at(30), ClientEvent::Response(BUSY), &t), [ClientEffect::SendAck]);
     assert_eq!(m.handle(at(40), ClientEvent::Response(OK), &t), []);
     assert_eq!(run_out!(m, ClientEvent::Tick), [(32_020, vec![])]);
-    let mut tcp = InviteClient::new(at(0), true, &t);
+    let mut tcp = InviteClient::new(at(0), true, t.t1, &t);
     assert_eq!(tcp.handle(at(1), ClientEvent::Response(BUSY), &t), [ClientEffect::SendAck, ClientEffect::PassUp]);
     assert!(tcp.is_terminated());
 }
@@ -60,7 +64,7 @@ fn invite_client_failure_acks_and_timer_d() {
 #[test]
 fn invite_client_accepted_passes_every_2xx_until_timer_m() {
     let t = Timers::default();
-    let mut m = InviteClient::new(at(0), false, &t);
+    let mut m = InviteClient::new(at(0), false, t.t1, &t);
     assert_eq!(m.handle(at(5), ClientEvent::Response(OK), &t), [ClientEffect::PassUp]);
     assert_eq!(m.handle(at(900), ClientEvent::Response(OK), &t), [ClientEffect::PassUp]);
     assert_eq!(m.handle(at(901), ClientEvent::Response(BUSY), &t), []);
@@ -71,7 +75,7 @@ fn invite_client_accepted_passes_every_2xx_until_timer_m() {
 #[test]
 fn invite_client_timer_c_cancels_what_rings_for_ever() {
     let t = Timers::default();
-    let mut m = InviteClient::new(at(0), false, &t);
+    let mut m = InviteClient::new(at(0), false, t.t1, &t);
     m.handle(at(0), ClientEvent::Response(RINGING), &t);
     let log = run_out!(m, ClientEvent::Tick);
     assert_eq!(log, [(300_000, vec![ClientEffect::SendCancel]), (332_000, vec![ClientEffect::Timeout])]);
@@ -80,7 +84,7 @@ fn invite_client_timer_c_cancels_what_rings_for_ever() {
 #[test]
 fn invite_client_timer_c_restarts_with_news_and_a_cancel_has_its_own_end() {
     let t = Timers::default();
-    let mut m = InviteClient::new(at(0), false, &t);
+    let mut m = InviteClient::new(at(0), false, t.t1, &t);
     m.handle(at(0), ClientEvent::Response(RINGING), &t);
     m.handle(at(100_000), ClientEvent::Response(RINGING), &t);
     assert_eq!(m.deadline(), Some(at(400_000)));

@@ -183,6 +183,12 @@ impl Phone {
         Ok(granted)
     }
 
+    /// Talks to another server from its socket from now on, as a phone does whose registrar is gone; calls go on where they
+    /// are. Not for TCP.
+    pub fn turn_to(&mut self, server: SocketAddr) {
+        self.line.endpoint = self.line.endpoint.clone().towards(server);
+    }
+
     /// The next call that rings here.
     pub async fn next_call(&mut self, within: Duration) -> Result<Call> {
         match tokio::time::timeout(within, self.calls.recv()).await {
@@ -364,7 +370,9 @@ impl Line {
         let audio = Arc::new(Audio::open(self.config.ip).await?);
         let contact = Header::Contact(format!("<{}>", dialog.contact).into());
         let rings = message::reply(request, 180, Some(&dialog.our_tag), vec![contact], vec![]);
-        let (call, parts) = self.new_call(audio, dialog, message::user_in(&from), message::user_in(&to));
+        // What belongs to this call goes to whoever brought it, wherever the phone registers meanwhile.
+        let line = Line { endpoint: self.endpoint.clone().towards(incoming.from), ..self.clone() };
+        let (call, parts) = line.new_call(audio, dialog, message::user_in(&from), message::user_in(&to));
         let driver = Driver::new(parts, None, Some(incoming.clone()));
         driver.progress.send_modify(|p| p.ringing = true);
         self.endpoint.answer(incoming, &rings).await?;

@@ -87,6 +87,7 @@ pub fn config() -> EdgeConfig {
         max_calls: 1_000,
         sip_timers: carillon_edge::SipTimers::default(),
         realm: "example.com".into(),
+        seal: carillon_edge::Seal::new([9; 32]),
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use carillon_acd::ids::NodeId;
 use tonic::{Status, Streaming};
 
+use super::further;
+use super::lanes::Lanes;
 use super::outgoing::Outgoing;
 use super::queue::{Queue, queue};
 use super::transport::reason;
@@ -14,18 +16,19 @@ use super::wire::link_service_client::LinkServiceClient;
 use super::{MOST_BYTES, SILENCE, Shared, version, wire};
 
 /// The pause after the first failure; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Ends only when it is aborted.
 pub(super) async fn forever(shared: Arc<Shared>, node: NodeId, addr: SocketAddr) {
     let mut pause = FIRST_PAUSE;
     loop {
         let trouble = match open(&shared, node, addr).await {
-            Ok(Opened { hello, version, queue, incoming }) => {
+            Ok(Opened { hello, version, queue, lanes, incoming }) => {
                 pause = FIRST_PAUSE;
-                shared.clone().live(&hello, version, queue, incoming).await;
+                let _further = further::dial(&shared, &hello, addr, &lanes);
+                shared.clone().live(&hello, version, queue, lanes, incoming).await;
                 None
             }
             Err(reason) => Some(format!("{addr}: {reason}")),
@@ -43,6 +46,7 @@ struct Opened {
     hello: wire::Hello,
     version: u32,
     queue: Queue,
+    lanes: Arc<Lanes>,
     incoming: Streaming<wire::Frame>,
 }
 
@@ -50,8 +54,9 @@ async fn open(shared: &Arc<Shared>, node: NodeId, addr: SocketAddr) -> Result<Op
     let channel = shared.transport.channel(addr).await?;
     let mut client = LinkServiceClient::new(channel).max_decoding_message_size(MOST_BYTES);
     let (queue, waiting) = queue();
+    let lanes = Arc::new(Lanes::new(rand::random()));
     let opening = async {
-        let outgoing = Outgoing::new(shared.hello(), waiting, shared.peer(node));
+        let outgoing = Outgoing::new(shared.hello(lanes.link, 0), waiting, lanes.clone(), shared.peer(node));
         let mut incoming = client.open(outgoing).await?.into_inner();
         let hello = incoming.message().await?.and_then(|frame| frame.hello);
         Ok::<_, Status>((hello, incoming))
@@ -63,7 +68,7 @@ async fn open(shared: &Arc<Shared>, node: NodeId, addr: SocketAddr) -> Result<Op
     if hello.node != node.0 {
         return Err(format!("node {} answers there", hello.node));
     }
-    Ok(Opened { hello, version, queue, incoming })
+    Ok(Opened { hello, version, queue, lanes, incoming })
 }
 
 /// What the other node has said, or what may be behind a connection that broke before it could say anything.

@@ -9,6 +9,7 @@ use std::vec;
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
 
+use super::lanes::Lanes;
 use super::peer::{Peer, add};
 use super::queue::{Queued, Waiting};
 use super::{HEARTBEAT, wire};
@@ -24,13 +25,16 @@ pub(super) struct Outgoing {
     /// Taken from the queue for a frame in which there was no more room.
     taken: Peekable<vec::IntoIter<Queued>>,
     heartbeat: Pin<Box<Sleep>>,
+    /// The number of the next envelope.
+    next: u64,
+    lanes: Arc<Lanes>,
     /// Something waits, and whoever is about to add to it has had his turn.
     gathered: bool,
     peer: Arc<Peer>,
 }
 
 impl Outgoing {
-    pub(super) fn new(hello: wire::Frame, queue: Waiting, peer: Arc<Peer>) -> Self {
+    pub(super) fn new(hello: wire::Frame, queue: Waiting, lanes: Arc<Lanes>, peer: Arc<Peer>) -> Self {
         let heartbeat = Box::pin(tokio::time::sleep(HEARTBEAT));
         Outgoing {
             hello: Some(hello),
@@ -38,6 +42,8 @@ impl Outgoing {
             taken: Vec::new().into_iter().peekable(),
             heartbeat,
             gathered: false,
+            next: 1,
+            lanes,
             peer,
         }
     }
@@ -60,11 +66,17 @@ impl Outgoing {
                 Poll::Ready(taken) => self.taken = taken.into_iter().peekable(),
                 Poll::Pending => {
                     std::task::ready!(self.heartbeat.as_mut().poll(cx));
-                    return Poll::Ready(Some(wire::Frame::default()));
+                    return Poll::Ready(Some(self.complete(wire::Frame::default())));
                 }
             }
         }
-        Poll::Ready(Some(self.full_frame()))
+        let frame = self.full_frame();
+        Poll::Ready(Some(self.complete(frame)))
+    }
+
+    fn complete(&self, mut frame: wire::Frame) -> wire::Frame {
+        self.lanes.send(&mut frame, &self.peer);
+        frame
     }
 
     fn full_frame(&mut self) -> wire::Frame {
@@ -74,7 +86,9 @@ impl Outgoing {
             envelopes.push(next.envelope);
         }
         add(&self.peer.bytes_sent, bytes);
-        wire::Frame { hello: None, envelopes }
+        let first = self.next;
+        self.next += envelopes.len() as u64;
+        wire::Frame { envelopes, first, ..wire::Frame::default() }
     }
 }
 

@@ -40,6 +40,14 @@ pub struct PeerStats {
     pub unlinked: u64,
     /// Envelopes received that this version does not understand.
     pub unknown: u64,
+    /// Connections that the link has beside its first, for times in which packets are lost.
+    pub further: usize,
+    /// Whether everything is sent over all of them at this moment.
+    pub doubling: bool,
+    /// Envelopes sent once more, over a further connection.
+    pub doubled: u64,
+    /// Envelopes dropped because another connection had brought them before.
+    pub doubles: u64,
     /// Bytes of the envelopes handed to the link's connection, without what gRPC and TLS add.
     pub bytes_sent: u64,
     /// Bytes of the envelopes received, counted alike.
@@ -59,6 +67,8 @@ pub(super) struct Peer {
     pub(super) oversized: AtomicU64,
     pub(super) unlinked: AtomicU64,
     pub(super) unknown: AtomicU64,
+    pub(super) doubled: AtomicU64,
+    pub(super) doubles: AtomicU64,
     pub(super) bytes_sent: AtomicU64,
     pub(super) bytes_received: AtomicU64,
     trouble: Mutex<Option<String>>,
@@ -88,6 +98,10 @@ impl Peer {
             oversized: count(&self.oversized),
             unlinked: count(&self.unlinked),
             unknown: count(&self.unknown),
+            further: 0,
+            doubling: false,
+            doubled: count(&self.doubled),
+            doubles: count(&self.doubles),
             bytes_sent: count(&self.bytes_sent),
             bytes_received: count(&self.bytes_received),
             waiting: 0,

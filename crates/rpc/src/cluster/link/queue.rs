@@ -17,7 +17,7 @@ const BYTES: usize = 64 * 1024 * 1024;
 /// The largest envelope: a frame must hold it.
 const LARGEST: usize = MOST_BYTES - 64;
 /// What a frame adds to each envelope at most: a tag and a length.
-const AROUND: usize = 6;
+pub(super) const AROUND: usize = 6;
 
 /// An envelope, and how many bytes of a frame it takes.
 pub(super) struct Queued {

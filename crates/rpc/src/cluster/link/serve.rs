@@ -8,6 +8,8 @@ use carillon_acd::ids::NodeId;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::further;
+use super::lanes::Lanes;
 use super::outgoing::Outgoing;
 use super::queue::queue;
 use super::wire::link_service_server::LinkService;
@@ -44,10 +46,15 @@ impl LinkService for Service {
         let version = version::agree(&hello).inspect_err(|refused| {
             self.shared.peer(node).complain(node, Some(refused.message().to_owned()));
         })?;
-        let (queue, waiting) = queue();
-        let outgoing = Outgoing::new(self.shared.hello(), waiting, self.shared.peer(node));
+        if hello.lane > 0 {
+            let frames = further::accept(&self.shared, &hello, incoming)?;
+            return Ok(Response::new(Box::pin(frames.map(Ok))));
+        }
+        let ((queue, waiting), lanes) = (queue(), Arc::new(Lanes::new(hello.link)));
+        let greeting = self.shared.hello(lanes.link, 0);
+        let outgoing = Outgoing::new(greeting, waiting, lanes.clone(), self.shared.peer(node));
         let shared = self.shared.clone();
-        tokio::spawn(async move { shared.live(&hello, version, queue, incoming).await });
+        tokio::spawn(async move { shared.live(&hello, version, queue, lanes, incoming).await });
         Ok(Response::new(Box::pin(outgoing.map(Ok))))
     }
 

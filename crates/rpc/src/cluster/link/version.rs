@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn hello(protocol: u32, oldest: Option<u32>) -> Hello {
-        Hello { node: 7, boot: 1, protocol, oldest }
+        Hello { node: 7, boot: 1, protocol, oldest, ..Hello::default() }
     }
 
     #[test]
