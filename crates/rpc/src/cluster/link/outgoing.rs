@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn what_several_tasks_say_in_one_moment_is_one_frame() {
         let (queue, waiting) = queue();
-        let mut outgoing = Outgoing::new(wire::Frame::default(), waiting, Arc::default());
+        let mut outgoing = Outgoing::new(wire::Frame::default(), waiting, Arc::new(Lanes::new(1)), Arc::default());
         assert_eq!(outgoing.next().await, Some(wire::Frame::default()), "the hello");
         let queue = Arc::new(queue);
         let other = queue.clone();
