@@ -98,8 +98,7 @@ fn introduction(me: NodeId, boot: u32) -> Node {
     }
 }
 
-/// The disk of a node. It is as fast as the node, and nothing is removed from it: the world takes the first record of a call,
-/// and a second one for a mistake.
+/// The disk of a node. It is as fast as the node.
 struct Disk {
     world: Arc<World>,
     me: NodeId,
@@ -111,7 +110,9 @@ impl Records for Disk {
         true
     }
 
-    fn forget(&self, _: Vec<CallId>) {}
+    fn forget(&self, calls: Vec<CallId>) {
+        self.world.forget_records(self.me, &calls);
+    }
 }
 
 /// The edge of a node, as its cluster asks it.

@@ -95,7 +95,9 @@ struct State {
     reported: BTreeMap<(NodeId, AgentId), Duration>,
     legs: BTreeMap<LegId, Leg>,
     callers: BTreeMap<CallId, Caller>,
-    records: BTreeMap<CallId, (NodeId, Record)>,
+    records: Records,
+    /// Recorded by a node that has been killed since: it does not know any more whom it has to tell of it.
+    untold: BTreeSet<CallId>,
     surveys: BTreeMap<NodeId, Survey>,
     /// Since when a node has had a link to another.
     links: BTreeMap<(NodeId, NodeId), Duration>,
@@ -269,8 +271,10 @@ impl World {
         state.links.retain(|(one, _), _| *one != node);
         state.reported.retain(|(edge, _), _| *edge != node);
         state.legs.retain(|leg, _| leg.call.node != node);
+        let untold = state.records.iter().filter(|(_, records)| records.contains_key(&node)).map(|(call, _)| *call);
+        state.untold.extend(untold);
         for (call, caller) in &mut state.callers {
-            if call.node == node && !state.records.contains_key(call) {
+            if call.node == node && !is_recorded(&state.records, *call) {
                 (caller.gone, caller.lost) = (true, true);
             }
         }
@@ -454,17 +458,35 @@ impl World {
         leave
     }
 
+    /// A node removes records of calls that other nodes have recorded.
+    pub(crate) fn forget_records(&self, node: NodeId, calls: &[CallId]) {
+        let mut state = self.state();
+        for call in calls {
+            let kept = state.records.get_mut(call).and_then(|records| records.remove(&node));
+            if kept.is_some() {
+                self.tell(&mut state, &format!("node {} removes its record of {call}", node.0));
+            }
+        }
+    }
+
     pub(crate) fn record(&self, node: NodeId, record: Record) {
         let mut state = self.state();
         self.tell(&mut state, &format!("node {} records {}: {:?}", node.0, record.call, record.outcome));
         record.transitions.iter().for_each(|it| tracing::debug!("{:.3}: {:?}", (it.at.0 - WALL) as f64 / 1e6, it.what));
         let wrong = self.is_wrong(&state, node, &record);
-        state.records.entry(record.call).or_insert((node, record));
+        state.records.entry(record.call).or_default().insert(node, record);
         drop(state);
         if let Some(wrong) = wrong {
             self.breaks(wrong);
         }
     }
+}
+
+/// The records of each call, by the node on whose disk they are.
+type Records = BTreeMap<CallId, BTreeMap<NodeId, Record>>;
+
+fn is_recorded(records: &Records, call: CallId) -> bool {
+    records.get(&call).is_some_and(|records| !records.is_empty())
 }
 
 /// How far a node's clock is off.

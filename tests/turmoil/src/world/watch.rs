@@ -9,7 +9,7 @@ use carillon_acd::queue::Strategy;
 use carillon_acd::record::{Happened, Outcome, Record};
 use carillon_acd::view::Activity;
 
-use super::{State, World};
+use super::{State, World, is_recorded};
 use crate::center;
 
 /// So long after the last trouble the nodes agree again: after a lease and a take-over.
@@ -160,8 +160,9 @@ impl World {
     /// What a record that comes now must not be.
     pub(super) fn is_wrong(&self, state: &State, node: NodeId, record: &Record) -> Option<String> {
         let Some(caller) = state.callers.get(&record.call) else { return Some(format!("{} never was", record.call)) };
-        if let Some((other, _)) = state.records.get(&record.call) {
-            return Some(format!("{} is recorded by node {} and node {}", record.call, other.0, node.0));
+        // On the disks of two nodes it may be, until these have heard of each other.
+        if state.records.get(&record.call).is_some_and(|records| records.contains_key(&node)) {
+            return Some(format!("{} is recorded twice by node {}", record.call, node.0));
         }
         if let Err(violation) =
             invariant::one_record_per_call(&BTreeSet::from([record.call]), std::slice::from_ref(record))
@@ -194,8 +195,16 @@ impl World {
     pub(crate) fn left(&self) -> Option<String> {
         let state = self.state();
         let waits = |(call, caller): (&CallId, &super::Caller)| {
-            (!caller.lost && !state.records.contains_key(call)).then(|| format!("{call} is not over"))
+            (!caller.lost && !is_recorded(&state.records, *call)).then(|| format!("{call} is not over"))
         };
+        let doubled = |(call, records): (&CallId, &BTreeMap<NodeId, Record>)| {
+            let nodes: Vec<String> = records.keys().map(|node| node.0.to_string()).collect();
+            (nodes.len() > 1 && !state.untold.contains(call))
+                .then(|| format!("{call} is recorded by the nodes {}", nodes.join(" and ")))
+        };
+        if let Some(left) = state.records.iter().find_map(doubled) {
+            return Some(left);
+        }
         if let Some(left) = state.callers.iter().find_map(waits) {
             return Some(left);
         }
@@ -234,7 +243,8 @@ impl World {
 
     pub(crate) fn outcomes(&self) -> Outcomes {
         let state = self.state();
-        let count = |outcome| state.records.values().filter(|(_, record)| record.outcome == outcome).count();
+        let count =
+            |outcome| state.records.values().flat_map(BTreeMap::values).filter(|it| it.outcome == outcome).count();
         Outcomes {
             callers: state.callers.len(),
             answered: count(Outcome::Answered),
