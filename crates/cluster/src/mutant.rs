@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub enum Mutant {
     /// A new owner serves at once, and asks nobody what he holds.
     NotAnnounced,
-    /// A new owner asks only those whom the coordinator lists.
-    OnlyRegistered,
+    /// Who is asked by a new owner what he holds answers that it is nothing, and nobody speaks up by himself.
+    NothingReported,
 }
 
 #[cfg(feature = "mutants")]
@@ -18,7 +18,7 @@ static ACTIVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 2] = [Mutant::NotAnnounced, Mutant::OnlyRegistered];
+    pub const ALL: [Mutant; 2] = [Mutant::NotAnnounced, Mutant::NothingReported];
 
     /// Makes this mistake in this process from now on.
     #[cfg(feature = "mutants")]

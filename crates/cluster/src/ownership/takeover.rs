@@ -71,8 +71,7 @@ impl Ownership {
         if Mutant::NotAnnounced.is_made() {
             return BTreeSet::new();
         }
-        let linked = self.peers.linked().filter(|_| !Mutant::OnlyRegistered.is_made());
-        let others = self.peers.unsuspected().chain(linked).filter(|node| *node != self.me.id);
+        let others = self.peers.unsuspected().chain(self.peers.linked()).filter(|node| *node != self.me.id);
         others.chain(self.authority.promised(now)).collect()
     }
 

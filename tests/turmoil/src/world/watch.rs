@@ -6,7 +6,7 @@ use std::time::Duration;
 use carillon_acd::ids::{AgentId, CallId, LegId, NodeId, QueueId};
 use carillon_acd::invariant;
 use carillon_acd::queue::Strategy;
-use carillon_acd::record::{Happened, Outcome, Record};
+use carillon_acd::record::{Happened, Outcome, Record, Transition};
 use carillon_acd::view::Activity;
 
 use super::{State, World, is_recorded};
@@ -135,8 +135,17 @@ impl World {
     fn was_overtaken(&self, state: &State, record: &Record) -> Option<String> {
         let overtaken = state.overtaken.iter().filter(|it| it.first == record.call);
         let offered = |at: Duration| {
-            let moments = record.transitions.iter().filter(|it| matches!(it.what, Happened::Offered { .. }));
-            moments.map(|it| self.unwall(record.call.node, it.at)).any(|it| it + SURELY > at && it < at + SURELY / 10)
+            let moment = |it: &Transition| self.unwall(record.call.node, it.at);
+            let mut is_offered = false;
+            for it in record.transitions.iter().take_while(|it| moment(it) < at + SURELY / 10) {
+                if matches!(it.what, Happened::Offered { .. }) {
+                    is_offered = true;
+                } else if matches!(it.what, Happened::ReservationRefused { .. } | Happened::LegEnded { .. }) {
+                    // Until now somebody was asked for, or rang.
+                    is_offered = moment(it) + SURELY / 10 > at;
+                }
+            }
+            is_offered
         };
         let surely = overtaken.filter(|it| !offered(it.at));
         let text = |it: &Overtaken| {
