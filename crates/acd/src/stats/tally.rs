@@ -230,42 +230,9 @@ impl Tally {
 
     /// Takes back what was added. The longest wait stays: of those who have left, whoever counts them.
     pub fn subtract(&mut self, other: &Tally) {
-        let Tally {
-            offered,
-            answered,
-            answered_within,
-            abandoned,
-            abandoned_short,
-            abandoned_within,
-            missed,
-            lost,
-            flow_outs,
-            wait,
-            longest_wait: _,
-            handled,
-            talk,
-            hold,
-            wrap_up,
-            handling,
-            idle,
-        } = other;
-        let less = |sum: &mut u64, by: &u64| *sum = sum.saturating_sub(*by);
-        less(&mut self.offered, offered);
-        less(&mut self.answered, answered);
-        less(&mut self.answered_within, answered_within);
-        less(&mut self.abandoned, abandoned);
-        less(&mut self.abandoned_short, abandoned_short);
-        less(&mut self.abandoned_within, abandoned_within);
-        less(&mut self.missed, missed);
-        less(&mut self.lost, lost);
-        self.flow_outs.iter_mut().zip(flow_outs).for_each(|(sum, by)| less(sum, by));
-        less(&mut self.wait, wait);
-        less(&mut self.handled, handled);
-        less(&mut self.talk, talk);
-        less(&mut self.hold, hold);
-        less(&mut self.wrap_up, wrap_up);
-        less(&mut self.handling, handling);
-        less(&mut self.idle, idle);
+        let (mut sums, longest_wait) = (self.sums(), self.longest_wait);
+        sums.iter_mut().zip(other.sums()).for_each(|(sum, less)| *sum = sum.saturating_sub(less));
+        *self = Tally { longest_wait, ..Tally::from_sums(sums) };
     }
 
     /// Adds another sum. The order of additions does not matter, so intervals and nodes can be added up in any way.
