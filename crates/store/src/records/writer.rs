@@ -319,11 +319,7 @@ impl Task {
         }
         let mut pause = RETRY.0;
         while let Err(error) = insert(&mut self.disk, &self.rows).await {
-            self.shared.retries.fetch_add(1, Ordering::Relaxed);
-            self.disk.let_go();
-            tracing::warn!(%error, records = self.rows.len(), "call records are not written, trying again");
-            sleep(pause).await;
-            pause = (pause * 2).min(RETRY.1);
+            self.failed(&mut pause, &error, "call records are not written", self.rows.len()).await;
         }
         self.disk.rest();
         self.shared.written.fetch_add(self.rows.len() as u64, Ordering::Relaxed);
@@ -337,11 +333,7 @@ impl Task {
         for batch in calls.chunks(BATCH) {
             let mut pause = RETRY.0;
             while let Err(error) = delete(&mut self.disk, batch).await {
-                self.shared.retries.fetch_add(1, Ordering::Relaxed);
-                self.disk.let_go();
-                tracing::warn!(%error, records = batch.len(), "call records are not removed, trying again");
-                sleep(pause).await;
-                pause = (pause * 2).min(RETRY.1);
+                self.failed(&mut pause, &error, "call records are not removed", batch.len()).await;
             }
         }
         self.disk.rest();
@@ -353,11 +345,7 @@ impl Task {
         }
         let mut pause = RETRY.0;
         while let Err(error) = periods::insert(&mut self.disk, &self.periods).await {
-            self.shared.retries.fetch_add(1, Ordering::Relaxed);
-            self.disk.let_go();
-            tracing::warn!(%error, periods = self.periods.len(), "agents' time is not written, trying again");
-            sleep(pause).await;
-            pause = (pause * 2).min(RETRY.1);
+            self.failed(&mut pause, &error, "agents' time is not written", self.periods.len()).await;
         }
         self.disk.rest();
         self.periods.clear();
@@ -369,14 +357,19 @@ impl Task {
         for batch in wishes.chunks(BATCH) {
             let mut pause = RETRY.0;
             while let Err(error) = availability::save(&mut self.disk, batch).await {
-                self.shared.retries.fetch_add(1, Ordering::Relaxed);
-                self.disk.let_go();
-                tracing::warn!(%error, agents = batch.len(), "availability is not saved, trying again");
-                sleep(pause).await;
-                pause = (pause * 2).min(RETRY.1);
+                self.failed(&mut pause, &error, "availability is not saved", batch.len()).await;
             }
-            self.disk.rest();
         }
+        self.disk.rest();
+    }
+
+    /// The disk has not taken a batch: says so, and waits until it is tried again.
+    async fn failed(&mut self, pause: &mut Duration, error: &sqlx::Error, what: &str, rows: usize) {
+        self.shared.retries.fetch_add(1, Ordering::Relaxed);
+        self.disk.let_go();
+        tracing::warn!(%error, rows, "{what}, trying again");
+        sleep(*pause).await;
+        *pause = (*pause * 2).min(RETRY.1);
     }
 }
 
