@@ -194,7 +194,8 @@ impl Queue {
         let Some(mut caller) = self.waiting.take(call) else { return };
         match unanswered::after_round(&self.config, caller.rang, caller.callback.is_some()) {
             Verdict::NewRound => {
-                let until = caller.round_began.take().unwrap_or(now) + RING;
+                // Of a round that an earlier owner began it is not known when; that was a while ago.
+                let until = caller.round_began.take().map_or(now, |began| began + RING);
                 caller.round += 1;
                 caller.tried.clear();
                 caller.rang = false;

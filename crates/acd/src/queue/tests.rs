@@ -194,6 +194,18 @@ fn qu_8_a_new_owner_leaves_a_ringing_phone_alone() {
     assert_eq!(whom(&hall.offers()), [(1, "piotr".to_owned())], "Anna was tried by the old owner");
 }
 
+// spec: UN-2, QU-8: when his round began, only the owner before knew.
+#[test]
+fn un_2_a_round_that_an_earlier_owner_began_does_not_begin_its_ring_anew() {
+    let mut hall = Hall::owned(config(&["anna"]), 5);
+    hall.status("anna", Standing::Free);
+    let failed = Progress::Failed { offer: OfferId { epoch: Epoch(1), counter: 7 }, refused: Vec::new(), rang: true };
+    let mut back = again(1, seq(1, 1), Some(failed));
+    (back.round, back.tried) = (1, vec![agent_id("anna")]);
+    hall.enqueue(back);
+    assert_eq!(whom(&hall.offers()), [(1, "anna".to_owned())], "the next round begins at once");
+}
+
 #[test]
 fn a_caller_who_is_silent_is_forgotten_with_his_offer() {
     let mut hall = Hall::new(config(&["anna"]));
