@@ -182,6 +182,19 @@ impl Following {
         self.unsettled = None;
         Ok(stores)
     }
+
+    /// The same, until the coordinator answers. What it refuses it would refuse again: the node goes on with what is stored.
+    async fn store_if_ever(&mut self, folder: &Folder) {
+        while let Err(error) = self.store(folder).await {
+            if !matches!(error, Error::Unavailable(_)) {
+                tracing::error!(%error, "the configuration of the file is not stored");
+                self.unsettled = None;
+                return;
+            }
+            tracing::warn!(%error, "the configuration of the file is not stored yet");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
 }
 
 /// Whether the file is to be stored, and a word on it when not.
@@ -213,10 +226,7 @@ impl Opened {
 /// See [`Opened::begin`].
 async fn follow(shared: Settings, mut following: Following, live: Live) {
     while following.next(&shared.folder).await.is_ok() {
-        while let Err(error) = following.store(&shared.folder).await {
-            tracing::warn!(%error, "the configuration of the file is not stored yet");
-            tokio::time::sleep(RETRY).await;
-        }
+        following.store_if_ever(&shared.folder).await;
         let contents = &following.contents;
         shared.contents.send_replace(contents.clone());
         match contents.revision() {
@@ -386,12 +396,30 @@ impl Configuration for Settings {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use carillon_acd::ids::NodeId;
-    use carillon_cluster::coordinator::Coordinator;
+    use carillon_cluster::coordinator::{Act, Coordinator, Expect, Write};
     use carillon_cluster::simulated::Simulated;
     use carillon_cluster::space::PREFIX;
 
     use super::*;
+
+    // spec: CL-5
+    #[tokio::test]
+    async fn cl_5_a_file_that_cannot_be_stored_does_not_keep_a_node_from_what_comes_later() {
+        let simulated = Simulated::new(7);
+        let coordinator: Arc<dyn Coordinator> = Arc::new(simulated.reached_by(NodeId(1)));
+        let folder = Space::new(coordinator.clone(), PREFIX).folder(FOLDER);
+        let key = folder.key().join("current");
+        let newer = Act::Put(Bytes::from_static(b"{\"format\":2,\"by\":\"apply\",\"parts\":{}}"), None);
+        coordinator.commit(vec![Write { key, expect: Expect::Absent, act: newer }]).await.unwrap();
+        let file = Objects::read("kind: Queue\nname: support\nspec: {}\n").unwrap();
+        let unsettled = Some(Seed { file, authority: Authority::FileUntilApplied });
+        let contents = shelf::read(&folder).await.unwrap();
+        let mut following = Following { feed: folder.follow(), contents, heard: true, unsettled };
+        tokio::time::timeout(2 * PATIENCE, following.store_if_ever(&folder)).await.expect("it is tried once");
+        assert!(following.unsettled.is_none());
+    }
 
     // spec: CL-5
     #[tokio::test]
