@@ -38,6 +38,7 @@ pub(crate) fn run(seed: u64, calm: bool, go_on: bool) -> Result<Outcomes, String
     loop {
         sim.step().map_err(|error| format!("{:.3?}: a node failed: {error}", world.now()))?;
         world.goes_on_to(sim.elapsed());
+        world.passes();
         while changes.last().is_some_and(|(at, ..)| *at <= sim.elapsed()) {
             let Some((_, begins, fault)) = changes.pop() else { break };
             let trouble = &world.plan()[fault].what;

@@ -92,10 +92,10 @@ fn one(seed: u64, options: &Options) -> ExitCode {
     let day = std::thread::spawn(move || day::run(seed, calm, go_on));
     match day.join().expect("who panics ends the process, see above") {
         Ok(day) => {
-            let world::Outcomes { callers, answered, abandoned, lost, excused, digest } = day;
+            let world::Outcomes { callers, answered, abandoned, resumed, lost, excused, digest } = day;
             println!(
-                "seed {seed}: {callers} callers, {answered} answered, {abandoned} gave up, {lost} lost with their edge, \
-                 {excused} excused, {digest:016x}"
+                "seed {seed}: {callers} callers, {answered} answered, {abandoned} gave up, {resumed} resumed at another edge, \
+                 {lost} lost with theirs, {excused} excused, {digest:016x}"
             );
             ExitCode::SUCCESS
         }

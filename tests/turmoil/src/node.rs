@@ -38,8 +38,9 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
     let _ = late_center.set(center.clone());
     let beginning = Member::begin(introduction(me, boot), Timing::default(), world.space(me), door, transport())?;
     let _ = late_member.set(beginning.membership.clone());
-    let edge: Arc<dyn Phones> = Arc::new(Edge { world: world.clone(), me });
-    let member = beginning.run(center.clone(), Some(edge), center::everything(), estate);
+    let edge = Edge { world: world.clone(), me, estate: estate.clone() };
+    let phones: Arc<dyn Phones> = Arc::new(edge.clone());
+    let member = beginning.run(center.clone(), Some(phones), center::everything(), estate);
     member.membership.cluster().status().wait_for(|status| status.informed).await?;
     world.takes_calls(me);
     tokio::spawn(drain(world.clone(), world.space(me), me));
@@ -52,6 +53,9 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
         }
         for call in world.impatient(me) {
             center.leg_event(LegId::caller(call), LegEvent::Ended(Cause::Normal));
+        }
+        for leg in world.without_audio(me) {
+            edge.report(&center, leg, LegEvent::Ended(Cause::MediaTimeout));
         }
         if moment % SURVEY == 0 {
             let calls = center.calls().await.len();
@@ -117,10 +121,12 @@ impl Records for Disk {
     fn kept_elsewhere(&self, _: bool) {}
 }
 
-/// The edge of a node, as its cluster asks it.
+/// The edge of a node: commanded by its calls, and asked by its cluster.
+#[derive(Clone)]
 struct Edge {
     world: Arc<World>,
     me: NodeId,
+    estate: Estate,
 }
 
 impl Phones for Edge {
@@ -130,7 +136,9 @@ impl Phones for Edge {
 
     fn update_peers(&self, _: &mut dyn Iterator<Item = (NodeId, SocketAddr)>) {}
 
-    fn forsake(&self, _: CallId, _: &[LegId]) {}
+    fn forsake(&self, call: CallId, theirs: &[LegId]) {
+        self.world.forsake(self.me, call, theirs);
+    }
 }
 
 fn ports(
@@ -140,20 +148,23 @@ fn ports(
     member: &Arc<OnceLock<Membership>>,
     estate: &Estate,
 ) -> Ports {
-    let (legs, registrar) = (world.clone(), world.clone());
-    let (ended, awake) = (estate.clone(), estate.clone());
+    let edge = Edge { world: world.clone(), me, estate: estate.clone() };
+    let (registrar, checkpointed) = (world.clone(), world.clone());
+    let (ended, awake, kept) = (estate.clone(), estate.clone(), estate.clone());
     let (commanded, announced, member) = (center.clone(), center.clone(), member.clone());
     let abandoned = world.clone();
     Ports {
-        leg: Arc::new(move |leg, command| perform(&legs, me, &commanded, leg, &command)),
+        leg: Arc::new(move |leg, command| edge.perform(&commanded, leg, &command)),
         abandon: Arc::new(move |call| abandoned.breaks(format!("the actor of {call} has failed"))),
         announce: Arc::new(move |agent| {
             if let (Some(report), Some(center)) = (registrar.registered(me, agent), announced.get()) {
                 center.reachability(report);
             }
         }),
-        // Calls are lost with their edge here.
-        checkpoint: None,
+        checkpoint: Some(Arc::new(move |call, survival| {
+            checkpointed.checkpoint(call, &survival);
+            kept.checkpoint(call, survival);
+        })),
         awake: Arc::new(move || awake.is_awake()),
         record: Arc::new(move |record| ended.record(record)),
         note: Arc::new(|_| {}),
@@ -167,15 +178,31 @@ fn ports(
     }
 }
 
-/// What the person at the phone will do happens on this node, and not at all when it crashes before.
-fn perform(world: &Arc<World>, me: NodeId, center: &Arc<OnceLock<Center>>, leg: LegId, command: &LegCommand) {
-    for (after, event) in world.command(me, leg, command) {
-        let (world, center) = (world.clone(), center.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(after).await;
-            if let (true, Some(center)) = (world.reports(me, leg, &event), center.get()) {
-                center.leg_event(leg, event);
-            }
-        });
+impl Edge {
+    /// What the person at the phone will do happens on this node, and not at all when it crashes before.
+    fn perform(&self, center: &Arc<OnceLock<Center>>, leg: LegId, command: &LegCommand) {
+        for (after, event) in self.world.command(self.me, leg, command) {
+            let (edge, center) = (self.clone(), center.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                if let Some(center) = center.get() {
+                    edge.report(center, leg, event);
+                }
+            });
+        }
+        self.tell_image(leg);
+    }
+
+    fn report(&self, center: &Center, leg: LegId, event: LegEvent) {
+        if self.world.reports(self.me, leg, &event) {
+            center.leg_event(leg, event);
+            self.tell_image(leg);
+        }
+    }
+
+    fn tell_image(&self, leg: LegId) {
+        if let Some(image) = self.world.image(self.me, leg) {
+            self.estate.image(leg, image);
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! What really happens: who is on which phone, who has called, what was recorded. The nodes only believe.
 
 mod digest;
+mod phones;
+mod rescue;
 mod watch;
 
 use digest::Digest;
+use phones::Kept;
+use rescue::Astray;
 pub(crate) use watch::Outcomes;
 use watch::{Overtaken, SeenOwner};
 
@@ -13,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_acd::ids::{AgentId, CallId, LegId, NodeId};
-use carillon_acd::leg::{Cause, Contact, DialTarget, Incoming, LegCommand, LegEvent, Playback, Reachability};
+use carillon_acd::leg::Incoming;
 use carillon_acd::record::Record;
 use carillon_acd::rng::Rng;
 use carillon_acd::time::{Moment, WallTime};
@@ -29,8 +33,6 @@ use crate::faults::{Fault, LAST};
 const NODES: u32 = 3;
 /// Of a thousand moments at an edge, so many bring a caller: about one a second in all, more than the agents can take.
 const COMES: usize = 35;
-/// A registration is refreshed so often.
-const REFRESH: Duration = Duration::from_secs(10);
 /// 2027-01-15.
 const WALL: i64 = 1_800_000_000_000_000;
 const HOUR: i64 = 3_600_000_000;
@@ -47,11 +49,15 @@ pub(crate) struct Survey {
 #[derive(Clone, Debug)]
 struct Leg {
     agent: AgentId,
+    /// That has spoken to it last.
+    edge: NodeId,
     /// It hears that it is called; `false` for one that cannot be reached.
     rings: bool,
     answered: bool,
     /// The caller hears it.
     bridged: bool,
+    /// When the agent hangs up, if he answers.
+    until: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,9 +66,21 @@ struct Caller {
     came: Duration,
     /// When he hangs up, whatever he hears by then.
     patience: Option<Duration>,
+    /// The edge that has spoken to his phone last.
+    edge: NodeId,
+    answered: bool,
+    /// Another edge could go on with the call.
+    resumable: bool,
+    /// When something has happened last that another edge has to know.
+    news: Duration,
+    astray: Option<Astray>,
+    /// Other edges have gone on with the call so often.
+    resumed: usize,
     /// He is no longer on the line.
     gone: bool,
-    /// His edge has died, and nobody will record the call.
+    /// He has left while nobody spoke with him.
+    unheard: bool,
+    /// His edge has died, and perhaps nobody will record the call.
     lost: bool,
     talked: bool,
     /// Since then no phone rings for him, and he waits.
@@ -70,6 +88,33 @@ struct Caller {
     tried: BTreeSet<AgentId>,
     /// A phone could not ring for him, so his round may be over without one that did.
     in_vain: bool,
+}
+
+impl Caller {
+    fn new(queue: usize, edge: NodeId, now: Duration, patience: Option<Duration>) -> Self {
+        Caller {
+            queue,
+            came: now,
+            patience,
+            edge,
+            answered: false,
+            resumable: false,
+            news: now,
+            astray: None,
+            resumed: 0,
+            gone: false,
+            unheard: false,
+            lost: false,
+            talked: false,
+            waits_since: Some(now),
+            tried: BTreeSet::new(),
+            in_vain: false,
+        }
+    }
+
+    fn is_news(&mut self, now: Duration) {
+        self.news = now;
+    }
 }
 
 /// Shared by all nodes; each is a clone of the same.
@@ -93,7 +138,10 @@ struct State {
     /// The edge at which an agent's phone is registered, or will be from then on.
     registered: BTreeMap<AgentId, (NodeId, Duration)>,
     reported: BTreeMap<(NodeId, AgentId), Duration>,
+    /// Phones, as they are.
     legs: BTreeMap<LegId, Leg>,
+    /// Legs, as edges have them.
+    kept: BTreeMap<(NodeId, LegId), Kept>,
     callers: BTreeMap<CallId, Caller>,
     records: Records,
     /// Recorded by a node that has been killed since: it does not know any more whom it has to tell of it.
@@ -119,17 +167,6 @@ impl State {
 
     fn milliseconds(&mut self, below: usize) -> Duration {
         Duration::from_millis(self.dice(below) as u64)
-    }
-
-    /// A phone is silent again.
-    fn silent(&mut self, leg: LegId, now: Duration) {
-        self.legs.remove(&leg);
-        if self.legs.keys().any(|other| other.call == leg.call) {
-            return;
-        }
-        if let Some(caller) = self.callers.get_mut(&leg.call).filter(|caller| !caller.talked) {
-            caller.waits_since = Some(now);
-        }
     }
 }
 
@@ -261,166 +298,6 @@ impl World {
         self.state().surveys.insert(node, survey);
     }
 
-    /// A node is killed. Its calls are lost, and its phones look for another edge.
-    pub(crate) fn crashed(&self, node: NodeId) {
-        let now = self.now();
-        let mut state = self.state();
-        let state = &mut *state;
-        state.open.remove(&node);
-        state.surveys.remove(&node);
-        state.links.retain(|(one, _), _| *one != node);
-        state.reported.retain(|(edge, _), _| *edge != node);
-        state.legs.retain(|leg, _| leg.call.node != node);
-        let untold = state.records.iter().filter(|(_, records)| records.contains_key(&node)).map(|(call, _)| *call);
-        state.untold.extend(untold);
-        for (call, caller) in &mut state.callers {
-            if call.node == node && !is_recorded(&state.records, *call) {
-                (caller.gone, caller.lost) = (true, true);
-            }
-        }
-        let homeless: Vec<AgentId> =
-            state.registered.iter().filter(|(_, (edge, _))| *edge == node).map(|(agent, _)| agent.clone()).collect();
-        let others: Vec<NodeId> = state.open.iter().copied().collect();
-        for agent in homeless {
-            // Without another edge it waits for its own.
-            let edge = if others.is_empty() { node } else { others[state.dice(others.len())] };
-            let from = now + Duration::from_secs(1) + state.milliseconds(2_000);
-            state.registered.insert(agent, (edge, from));
-        }
-    }
-
-    // ---- phones
-
-    /// What an edge's registrar knows of an agent's phone.
-    pub(crate) fn registered(&self, edge: NodeId, agent: &AgentId) -> Option<Reachability> {
-        let now = self.now();
-        let state = self.state();
-        state.registered.get(agent).filter(|(at, from)| *at == edge && *from <= now).map(|_| reachable(agent, edge))
-    }
-
-    /// The registrations that come to an edge at this moment.
-    pub(crate) fn registrations(&self, edge: NodeId) -> Vec<Reachability> {
-        let now = self.now();
-        let mut state = self.state();
-        let State { registered, reported, .. } = &mut *state;
-        let here = registered.iter().filter(|(_, (at, from))| *at == edge && *from <= now);
-        let due = here.filter(|(agent, _)| match reported.get(&(edge, (*agent).clone())) {
-            Some(last) => now >= *last + REFRESH,
-            None => true,
-        });
-        let due: Vec<AgentId> = due.map(|(agent, _)| agent.clone()).collect();
-        reported.extend(due.iter().map(|agent| ((edge, agent.clone()), now)));
-        due.iter().map(|agent| reachable(agent, edge)).collect()
-    }
-
-    fn can_ring(&self, state: &State, edge: NodeId, target: &DialTarget) -> Option<AgentId> {
-        let DialTarget::Device { device, at } = target else { return None };
-        let now = self.now();
-        let (home, from) = state.registered.get(&device.agent)?;
-        let known = *home == edge || at.iter().any(|location| location.edge == *home);
-        let reached = known && *from <= now && state.open.contains(home) && !self.are_cut(*home, edge);
-        reached.then(|| device.agent.clone())
-    }
-
-    /// Whether two nodes do not hear each other now.
-    fn are_cut(&self, one: NodeId, other: NodeId) -> bool {
-        let now = self.now();
-        self.plan.iter().any(|fault| (fault.from..fault.until).contains(&now) && fault.what.cuts(one, other))
-    }
-
-    /// An edge performs a command; what the person at the phone will do comes back as a list of (after, event).
-    pub(crate) fn command(&self, edge: NodeId, leg: LegId, command: &LegCommand) -> Vec<(Duration, LegEvent)> {
-        let now = self.now();
-        let mut state = self.state();
-        self.tell(&mut state, &format!("{leg} at edge {}: {command:?}", edge.0));
-        match command {
-            LegCommand::Dial { target, ring_for, .. } => {
-                let Some(agent) = self.can_ring(&state, edge, target) else {
-                    let agent = match target {
-                        DialTarget::Device { device, .. } => device.agent.clone(),
-                        DialTarget::Trunk { .. } => return Vec::new(),
-                    };
-                    state.legs.insert(leg, Leg { agent, rings: false, answered: false, bridged: false });
-                    state.callers.get_mut(&leg.call).into_iter().for_each(|caller| caller.in_vain = true);
-                    return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Unreachable))];
-                };
-                self.in_order(&mut state, leg.call, &agent);
-                if self.is_excused(&mut state, leg, &agent) {
-                    if let Some(caller) = state.callers.get_mut(&leg.call) {
-                        caller.tried.insert(agent.clone());
-                    }
-                    state.legs.insert(leg, Leg { agent, rings: false, answered: false, bridged: false });
-                    return vec![(Duration::from_millis(20), LegEvent::Failed(Cause::Busy))];
-                }
-                state.legs.insert(leg, Leg { agent: agent.clone(), rings: true, answered: false, bridged: false });
-                if let Some(caller) = state.callers.get_mut(&leg.call) {
-                    caller.waits_since = None;
-                    caller.tried.insert(agent);
-                }
-                self.phones_fit(&mut state);
-                mood(&mut state, *ring_for)
-            }
-            LegCommand::HangUp(_) if leg == LegId::caller(leg.call) => {
-                if let Some(caller) = state.callers.get_mut(&leg.call) {
-                    caller.gone = true;
-                }
-                Vec::new()
-            }
-            LegCommand::HangUp(_) => {
-                state.silent(leg, now);
-                Vec::new()
-            }
-            LegCommand::Play(Playback::Sound(_) | Playback::Done | Playback::Declined) => {
-                vec![(Duration::from_millis(400), LegEvent::PlayFinished)]
-            }
-            LegCommand::Bridge { with } => {
-                // Two may answer in the same moment; only one of them may be heard.
-                if let Some(phone) = state.legs.get_mut(with) {
-                    phone.bridged = true;
-                }
-                self.phones_fit(&mut state);
-                Vec::new()
-            }
-            LegCommand::Ring
-            | LegCommand::Answer
-            | LegCommand::Play(Playback::Ringing | Playback::Music)
-            | LegCommand::StopPlaying
-            | LegCommand::Unbridge
-            | LegCommand::Adopt { .. }
-            | LegCommand::Revive { .. } => Vec::new(),
-        }
-    }
-
-    /// Whether a leg is there to report this; keeps what is said in step with what is.
-    pub(crate) fn reports(&self, edge: NodeId, leg: LegId, event: &LegEvent) -> bool {
-        let now = self.now();
-        let mut state = self.state();
-        if leg == LegId::caller(leg.call) {
-            return state.callers.get(&leg.call).is_some_and(|caller| !caller.gone);
-        }
-        let Some(phone) = state.legs.get_mut(&leg) else { return false };
-        match event {
-            // A phone that was answered does not ring in vain.
-            LegEvent::Failed(_) if phone.answered => return false,
-            LegEvent::Answered => {
-                phone.answered = true;
-                if let Some(caller) = state.callers.get_mut(&leg.call) {
-                    caller.talked = true;
-                }
-                self.phones_fit(&mut state);
-            }
-            LegEvent::Failed(_) | LegEvent::Ended(_) => state.silent(leg, now),
-            LegEvent::Alerting { .. }
-            | LegEvent::TakenOver { .. }
-            | LegEvent::Digit(_)
-            | LegEvent::PlayFinished
-            | LegEvent::Held
-            | LegEvent::Resumed => {}
-        }
-        self.tell(&mut state, &format!("{leg} at edge {}: {event:?}", edge.0));
-        true
-    }
-
     // ---- callers
 
     /// Whether somebody calls in this moment.
@@ -434,28 +311,11 @@ impl World {
         let patience = (state.dice(6) == 0).then(|| now + state.milliseconds(20_000));
         let boot = state.boots.get(&edge).copied().unwrap_or_default();
         let call = CallId { node: edge, boot, number: 1 + state.callers.len() as u64 };
-        let (came, waits_since, tried) = (now, Some(now), BTreeSet::new());
-        let (gone, lost, talked, in_vain) = (false, false, false, false);
-        let caller = Caller { queue, came, patience, gone, lost, talked, waits_since, tried, in_vain };
+        let caller = Caller::new(queue, edge, now, patience);
         state.callers.insert(call, caller);
+        state.kept.insert((edge, LegId::caller(call)), Kept::default());
         self.tell(&mut state, &format!("{call} comes to queue {queue}"));
         Some(incoming(call, queue))
-    }
-
-    /// The callers at an edge who hang up in this moment.
-    pub(crate) fn impatient(&self, edge: NodeId) -> Vec<CallId> {
-        let now = self.now();
-        let mut state = self.state();
-        let leaves = |caller: &Caller| !caller.gone && caller.patience.is_some_and(|patience| patience <= now);
-        let leave = state.callers.iter().filter(|(call, caller)| call.node == edge && leaves(caller));
-        let leave: Vec<CallId> = leave.map(|(call, _)| *call).collect();
-        for call in &leave {
-            if let Some(caller) = state.callers.get_mut(call) {
-                caller.gone = true;
-            }
-            self.tell(&mut state, &format!("{call}: the caller hangs up"));
-        }
-        leave
     }
 
     /// A node removes records of calls that other nodes have recorded.
@@ -492,22 +352,4 @@ fn is_recorded(records: &Records, call: CallId) -> bool {
 /// How far a node's clock is off.
 fn off(node: NodeId) -> i64 {
     (i64::from(node.0) - 2) * HOUR
-}
-
-fn reachable(agent: &AgentId, edge: NodeId) -> Reachability {
-    let uri = format!("sip:{}@192.0.2.{}", agent.name, edge.0);
-    let contact = Contact::new(&uri, [192, 0, 2, 9].into()).expect("a URI");
-    Reachability { agent: agent.clone(), device: 0, edge, contacts: vec![contact] }
-}
-
-/// What an agent does whose phone rings.
-fn mood(state: &mut State, ring_for: Duration) -> Vec<(Duration, LegEvent)> {
-    let rings = (Duration::from_millis(10), LegEvent::Alerting { early_media: false });
-    let after = Duration::from_millis(100) + state.milliseconds(3_000);
-    let talk = Duration::from_millis(500) + state.milliseconds(7_000);
-    match state.dice(12) {
-        0 => vec![rings, (after, LegEvent::Failed(Cause::Declined))],
-        1 => vec![rings, (ring_for, LegEvent::Failed(Cause::NoAnswer))],
-        _ => vec![rings, (after, LegEvent::Answered), (after + talk, LegEvent::Ended(Cause::Normal))],
-    }
 }

@@ -58,6 +58,7 @@ pub(crate) struct Outcomes {
     pub(crate) callers: usize,
     pub(crate) answered: usize,
     pub(crate) abandoned: usize,
+    pub(crate) resumed: usize,
     pub(crate) lost: usize,
     pub(crate) excused: usize,
     pub(crate) digest: u64,
@@ -69,8 +70,9 @@ impl World {
         let mut lines: BTreeMap<CallId, LegId> = BTreeMap::new();
         let mut wanted: BTreeMap<&AgentId, CallId> = BTreeMap::new();
         let mut wrong = None;
-        for (leg, phone) in state.legs.iter().filter(|(_, phone)| phone.rings) {
-            if let Some(other) = phone.bridged.then(|| lines.insert(leg.call, *leg)).flatten() {
+        let present = state.legs.iter().filter(|(leg, phone)| phone.rings && !state.is_astray(**leg));
+        for (leg, phone) in present {
+            if let Some(other) = state.is_heard(*leg, phone).then(|| lines.insert(leg.call, *leg)).flatten() {
                 wrong = Some(format!("{leg} and {other} are connected with one caller"));
             }
             if let Some(other) = wanted.insert(&phone.agent, leg.call).filter(|other| *other != leg.call) {
@@ -82,24 +84,24 @@ impl World {
 
     /// Whether the agent is on the phone for a call of whose edge his owner could not know: it has no link to it, or has had it
     /// for a moment only. Then the phone is busy.
-    pub(super) fn is_excused(&self, state: &mut State, leg: LegId, agent: &AgentId) -> bool {
+    pub(super) fn is_excused(&self, state: &mut State, asked: NodeId, leg: LegId, agent: &AgentId) -> bool {
         let mut legs = state.legs.iter();
-        let Some((other, _)) = legs.find(|(it, phone)| phone.rings && phone.agent == *agent && it.call != leg.call)
+        let Some((other, phone)) = legs.find(|(it, phone)| phone.rings && phone.agent == *agent && it.call != leg.call)
         else {
             return false;
         };
-        let (edge, now) = (other.call.node, self.now());
+        let (other, now) = (*other, self.now());
+        let (edge, astray) = (phone.edge, state.is_astray(other));
         let knows = |node: &NodeId| {
             let since = |one: NodeId, other: NodeId| state.links.get(&(one, other)).copied();
             let both = since(edge, *node).zip(since(*node, edge));
             let linked = both.is_some_and(|(one, other)| one.max(other) + KNOWS <= now);
             *node == edge || linked && !self.are_cut(edge, *node)
         };
-        let asked = leg.call.node;
         let lately = state.owners.get(&(asked, agent.clone())).into_iter().flat_map(|seen| seen.lately(now));
         let at_once = state.directories.get(&asked).and_then(|directory| directory.of_agent(agent));
         let mut granted = lately.chain(at_once.map(|owner| owner.node)).filter(|it| state.open.contains(it));
-        let excused = granted.any(|owner| !knows(&owner));
+        let excused = astray || granted.any(|owner| !knows(&owner));
         state.excused += usize::from(excused);
         if excused {
             self.tell(state, &format!("{leg} calls {agent}, who is busy with {other}, and nobody could know"));
@@ -118,6 +120,7 @@ impl World {
             first.queue == served.queue
                 && !first.gone
                 && !first.talked
+                && first.astray.is_none()
                 && first.came + SURELY < served.came
                 && first.waits_since.is_some_and(|since| since + SURELY < now)
                 // Whose round is over waits for the next one (Spec: UN-2).
@@ -134,8 +137,14 @@ impl World {
     /// Who was offered to another agent at that moment, and refused, was not overtaken: only his record tells.
     fn was_overtaken(&self, state: &State, record: &Record) -> Option<String> {
         let overtaken = state.overtaken.iter().filter(|it| it.first == record.call);
+        let moves = record.transitions.iter().filter_map(|it| match it.what {
+            Happened::Moved { to, .. } => Some(to),
+            _ => None,
+        });
+        // Who has gone on with a call tells its past by his own clock.
+        let clock = moves.last().unwrap_or(record.call.node);
         let offered = |at: Duration| {
-            let moment = |it: &Transition| self.unwall(record.call.node, it.at);
+            let moment = |it: &Transition| self.unwall(clock, it.at);
             let mut is_offered = false;
             for it in record.transitions.iter().take_while(|it| moment(it) < at + SURELY / 10) {
                 if matches!(it.what, Happened::Offered { .. }) {
@@ -158,7 +167,7 @@ impl World {
         self.plan().iter().all(|fault| until < fault.from || from > fault.until + SETTLES)
     }
 
-    fn note(&self, state: &mut State, wrong: Option<String>) {
+    pub(super) fn note(&self, state: &mut State, wrong: Option<String>) {
         if let Some(wrong) = wrong {
             tracing::error!(wrong, "broken");
             let at = self.now();
@@ -187,7 +196,9 @@ impl World {
             Outcome::Abandoned => hung_up,
             // Spec: UN-3.
             Outcome::Missed => !caller.tried.is_empty() && self.rings_all(caller.queue),
-            Outcome::Refused | Outcome::Failed | Outcome::Done => false,
+            // Another edge has looked for him in vain.
+            Outcome::Failed => caller.unheard,
+            Outcome::Refused | Outcome::Done => false,
         };
         (!expected).then(|| {
             let steps: Vec<String> = record.transitions.iter().map(|it| format!("{:?}", it.what)).collect();
@@ -258,6 +269,7 @@ impl World {
             callers: state.callers.len(),
             answered: count(Outcome::Answered),
             abandoned: count(Outcome::Abandoned),
+            resumed: state.callers.values().map(|caller| caller.resumed).sum(),
             lost: state.callers.values().filter(|caller| caller.lost).count(),
             excused: state.excused,
             digest: state.digest.0,
