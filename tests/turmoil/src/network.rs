@@ -8,6 +8,8 @@ use carillon_acd::ids::NodeId;
 use carillon_rpc::cluster::link::transport::{Connection, Listener, Network, Transport};
 use turmoil::net::{TcpListener, TcpStream};
 
+use crate::world::World;
+
 /// Where every node listens for links.
 const PORT: u16 = 7500;
 
@@ -21,17 +23,34 @@ pub(crate) fn address(node: NodeId) -> SocketAddr {
     SocketAddr::new(turmoil::lookup(host(node)), PORT)
 }
 
-/// What links travel over.
-pub(crate) fn transport() -> Transport {
-    Transport { network: Arc::new(Simulated), tls: None }
+/// What a node's links travel over.
+pub(crate) fn transport(world: Arc<World>, me: NodeId) -> Transport {
+    Transport { network: Arc::new(Simulated { world, me }), tls: None }
 }
 
-struct Simulated;
+struct Simulated {
+    world: Arc<World>,
+    me: NodeId,
+}
+
+impl Simulated {
+    fn is_cut_off_from(&self, to: SocketAddr) -> bool {
+        let mut others = (1..=self.world.nodes()).map(NodeId);
+        others.any(|node| address(node) == to && self.world.are_cut(self.me, node))
+    }
+}
 
 #[tonic::async_trait]
 impl Network for Simulated {
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Connection>> {
-        Ok(Box::new(TcpStream::connect(to).await?))
+        let cut_off = self.is_cut_off_from(to);
+        match TcpStream::connect(to).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            // Turmoil refuses when a message is lost; but only a machine whose process is dead refuses, and a broken network says
+            // nothing.
+            Err(_) if cut_off || self.is_cut_off_from(to) => std::future::pending().await,
+            Err(error) => Err(error),
+        }
     }
 }
 

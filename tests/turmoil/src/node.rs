@@ -16,7 +16,7 @@ use carillon_cluster::space::Space;
 
 use crate::center;
 use crate::network::{Door, address, transport};
-use crate::world::{Survey, World};
+use crate::world::{Said, Survey, World};
 
 /// How often people at this edge's phones do something.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -36,7 +36,8 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
     let center = Center::start(me, clock, ports, objects, world.seed() ^ u64::from(boot)).await?;
     // They were empty: nobody else sets them.
     let _ = late_center.set(center.clone());
-    let beginning = Member::begin(introduction(me, boot), Timing::default(), world.space(me), door, transport())?;
+    let beginning =
+        Member::begin(introduction(me, boot), Timing::default(), world.space(me), door, transport(world.clone(), me))?;
     let _ = late_member.set(beginning.membership.clone());
     let edge = Edge { world: world.clone(), me, estate: estate.clone() };
     let phones: Arc<dyn Phones> = Arc::new(edge.clone());
@@ -55,7 +56,7 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
             center.leg_event(LegId::caller(call), LegEvent::Ended(Cause::Normal));
         }
         for leg in world.without_audio(me) {
-            edge.report(&center, leg, LegEvent::Ended(Cause::MediaTimeout));
+            edge.happens(&center, leg, LegEvent::Ended(Cause::MediaTimeout));
         }
         if moment % SURVEY == 0 {
             let calls = center.calls().await.len();
@@ -179,25 +180,30 @@ fn ports(
 }
 
 impl Edge {
-    /// What the person at the phone will do happens on this node, and not at all when it crashes before.
     fn perform(&self, center: &Arc<OnceLock<Center>>, leg: LegId, command: &LegCommand) {
-        for (after, event) in self.world.command(self.me, leg, command) {
-            let (edge, center) = (self.clone(), center.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                if let Some(center) = center.get() {
-                    edge.report(center, leg, event);
-                }
-            });
+        let then = self.world.command(self.me, leg, command);
+        if let Some(center) = center.get() {
+            self.later(center, leg, then);
         }
         self.tell_image(leg);
     }
 
-    fn report(&self, center: &Center, leg: LegId, event: LegEvent) {
-        if self.world.reports(self.me, leg, &event) {
-            center.leg_event(leg, event);
-            self.tell_image(leg);
+    /// What the person at the phone will do happens on this node, and not at all when it crashes before.
+    fn later(&self, center: &Center, leg: LegId, then: Vec<(Duration, LegEvent)>) {
+        for (after, event) in then {
+            let (edge, center) = (self.clone(), center.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                edge.happens(&center, leg, event);
+            });
         }
+    }
+
+    fn happens(&self, center: &Center, leg: LegId, event: LegEvent) {
+        let Said { event, then } = self.world.happens(self.me, leg, event);
+        event.into_iter().for_each(|event| center.leg_event(leg, event));
+        self.later(center, leg, then);
+        self.tell_image(leg);
     }
 
     fn tell_image(&self, leg: LegId) {

@@ -7,6 +7,7 @@ mod watch;
 
 use digest::Digest;
 use phones::Kept;
+pub(crate) use phones::Said;
 use rescue::Astray;
 pub(crate) use watch::Outcomes;
 use watch::{Overtaken, SeenOwner};
@@ -51,6 +52,8 @@ struct Leg {
     agent: AgentId,
     /// That has spoken to it last.
     edge: NodeId,
+    /// Of the last request in the dialog.
+    number: u32,
     /// It hears that it is called; `false` for one that cannot be reached.
     rings: bool,
     answered: bool,
@@ -68,6 +71,8 @@ struct Caller {
     patience: Option<Duration>,
     /// The edge that has spoken to his phone last.
     edge: NodeId,
+    /// Of the last request in the dialog.
+    number: u32,
     answered: bool,
     /// Another edge could go on with the call.
     resumable: bool,
@@ -97,6 +102,7 @@ impl Caller {
             came: now,
             patience,
             edge,
+            number: 0,
             answered: false,
             resumable: false,
             news: now,

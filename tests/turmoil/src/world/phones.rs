@@ -17,16 +17,41 @@ const AGREES: Duration = Duration::from_millis(30);
 /// An edge that has heard no audio of a leg for so long ends it.
 const NO_AUDIO: Duration = Duration::from_secs(20);
 
+/// So long an edge asks a phone to come.
+const ASKS: Duration = Duration::from_secs(8);
+/// What an edge counts its requests on from, for those that a dead one may have sent; and from what is surely enough.
+const UNKNOWN: u32 = 100;
+const SURELY_UNKNOWN: u32 = 10_000;
+
 /// What an edge keeps of a leg.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kept {
-    /// Its image has been told since it was answered here, or made again.
-    told: bool,
+    /// The number of its last request in the dialog.
+    number: u32,
+    /// Its image has been told with this number.
+    told: Option<u32>,
+    /// It asks the phone to come, until then at the latest.
+    asks_until: Option<Duration>,
     /// Since then nobody speaks here.
     silent_since: Option<Duration>,
 }
 
+/// What an edge reports, and what happens at the phone later.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) event: Option<LegEvent>,
+    pub(crate) then: Vec<(Duration, LegEvent)>,
+}
+
 impl State {
+    /// The number of the last request that a phone in conversation has heard; `None` when it is in none.
+    fn number_of(&mut self, leg: LegId) -> Option<&mut u32> {
+        if leg == LegId::caller(leg.call) {
+            return self.callers.get_mut(&leg.call).filter(|it| it.answered && !it.gone).map(|it| &mut it.number);
+        }
+        self.legs.get_mut(&leg).filter(|phone| phone.answered).map(|phone| &mut phone.number)
+    }
+
     /// The edge that the phone of a leg speaks with; `None` when it is on no line.
     fn edge_of(&self, leg: LegId) -> Option<NodeId> {
         if leg == LegId::caller(leg.call) {
@@ -117,7 +142,7 @@ impl World {
     }
 
     /// Whether two nodes do not hear each other now.
-    pub(super) fn are_cut(&self, one: NodeId, other: NodeId) -> bool {
+    pub(crate) fn are_cut(&self, one: NodeId, other: NodeId) -> bool {
         let now = self.now();
         self.plan.iter().any(|fault| (fault.from..fault.until).contains(&now) && fault.what.cuts(one, other))
     }
@@ -172,8 +197,8 @@ impl World {
         ring_for: Duration,
     ) -> Vec<(Duration, LegEvent)> {
         let DialTarget::Device { device, .. } = target else { return Vec::new() };
-        let silent =
-            Leg { agent: device.agent.clone(), edge, rings: false, answered: false, bridged: false, until: None };
+        let agent = device.agent.clone();
+        let silent = Leg { agent, edge, number: 0, rings: false, answered: false, bridged: false, until: None };
         state.kept.insert((edge, leg), Kept::default());
         let Some(agent) = self.can_ring(state, edge, target) else {
             state.legs.insert(leg, silent);
@@ -198,21 +223,47 @@ impl World {
         mood
     }
 
-    /// Asks a phone to speak with this edge from now on. It does not know a call that it has left.
+    /// An edge makes a leg again, and asks its phone to come.
     fn revive(&self, state: &mut State, edge: NodeId, leg: LegId, image: &LegImage) -> Vec<(Duration, LegEvent)> {
-        let now = self.now();
         if state.kept.contains_key(&(edge, leg)) {
             return Vec::new();
         }
-        if *image != image_of(leg) {
-            self.note(state, Some(format!("{leg} is revived with the image of another")));
+        let number = number_of(leg, image);
+        self.note(state, number.is_none().then(|| format!("{leg} is revived with the image of another")));
+        let number = number.unwrap_or_default() + UNKNOWN;
+        let kept = Kept { number, asks_until: Some(self.now() + ASKS), ..Kept::default() };
+        state.kept.insert((edge, leg), kept);
+        vec![(AGREES, LegEvent::Answered)]
+    }
+
+    /// A phone answers an edge that has asked it to come. It does not know a call that it has left, and does not heed an edge
+    /// whose number is too low: then that asks again a little later (RFC 3261 §12.2.2).
+    fn agrees(&self, state: &mut State, edge: NodeId, leg: LegId) -> Said {
+        let now = self.now();
+        let phones = state.number_of(leg).map(|number| *number);
+        let Some(kept) = state.kept.get_mut(&(edge, leg)) else { return Said::default() };
+        let tired = kept.asks_until.is_some_and(|until| until <= now);
+        let Some(phones) = phones.filter(|_| !tired) else {
+            state.kept.remove(&(edge, leg));
+            return Said { event: Some(LegEvent::Ended(Cause::SignallingTimeout)), then: Vec::new() };
+        };
+        if phones >= kept.number {
+            kept.number += SURELY_UNKNOWN;
+            let later = state.milliseconds(4_000);
+            return Said { event: None, then: vec![(later, LegEvent::Answered)] };
         }
-        state.kept.insert((edge, leg), Kept::default());
-        if state.edge_of(leg).is_none() || !state.is_established(leg) {
-            return vec![(AGREES, LegEvent::Ended(Cause::SignallingTimeout))];
-        }
+        kept.asks_until = None;
+        let number = kept.number;
+        state.number_of(leg).into_iter().for_each(|phones| *phones = number);
+        let then = self.comes(state, edge, leg);
+        self.phones_fit(state);
+        Said { event: Some(LegEvent::Answered), then }
+    }
+
+    /// A phone speaks with this edge from now on.
+    fn comes(&self, state: &mut State, edge: NodeId, leg: LegId) -> Vec<(Duration, LegEvent)> {
+        let now = self.now();
         let waits = !state.legs.keys().any(|other| other.call == leg.call);
-        let mut deeds = vec![(AGREES, LegEvent::Answered)];
         if leg == LegId::caller(leg.call) {
             if let Some(caller) = state.callers.get_mut(&leg.call) {
                 caller.resumed += usize::from(caller.edge != edge);
@@ -220,63 +271,60 @@ impl World {
                 caller.is_news(now);
                 caller.waits_since = (waits && !caller.talked).then_some(now);
             }
-        } else if let Some(phone) = state.legs.get_mut(&leg) {
-            (phone.edge, phone.bridged) = (edge, false);
-            let left = phone.until.map(|until| until.saturating_sub(now));
-            deeds.extend(left.map(|left| (left.max(AGREES * 2), LegEvent::Ended(Cause::Normal))));
+            return Vec::new();
         }
-        self.phones_fit(state);
-        deeds
+        let Some(phone) = state.legs.get_mut(&leg) else { return Vec::new() };
+        (phone.edge, phone.bridged) = (edge, false);
+        let left = phone.until.map(|until| until.saturating_sub(now));
+        left.map(|left| (left.max(AGREES), LegEvent::Ended(Cause::Normal))).into_iter().collect()
     }
 
     /// What an edge has to tell of a leg in conversation, once.
     pub(crate) fn image(&self, edge: NodeId, leg: LegId) -> Option<LegImage> {
         let mut state = self.state();
         let established = state.is_established(leg);
-        let kept = state.kept.get_mut(&(edge, leg)).filter(|kept| established && !kept.told)?;
-        kept.told = true;
-        Some(image_of(leg))
+        let kept = state.kept.get_mut(&(edge, leg)).filter(|kept| established && kept.told != Some(kept.number))?;
+        kept.told = Some(kept.number);
+        Some(image_of(leg, kept.number))
     }
 
-    /// Whether a leg is there to report this; keeps what is said in step with what is.
-    pub(crate) fn reports(&self, edge: NodeId, leg: LegId, event: &LegEvent) -> bool {
+    /// What an edge reports when this happens at a phone, if the phone speaks with it; and what happens then.
+    pub(crate) fn happens(&self, edge: NodeId, leg: LegId, event: LegEvent) -> Said {
         let now = self.now();
         let mut state = self.state();
-        if !state.kept.contains_key(&(edge, leg)) {
-            return false;
-        }
-        let is_callers = leg == LegId::caller(leg.call);
-        let by_phone = match event {
-            LegEvent::Failed(_) => !state.is_established(leg),
-            LegEvent::Ended(cause) => !is_edges(*cause),
-            LegEvent::Answered | LegEvent::Alerting { .. } | LegEvent::TakenOver { .. } => true,
-            LegEvent::Digit(_) | LegEvent::PlayFinished | LegEvent::Held | LegEvent::Resumed => true,
-        };
-        if by_phone && !state.is_on(edge, leg) {
-            return false;
-        }
-        match event {
+        let Some(kept) = state.kept.get(&(edge, leg)) else { return Said::default() };
+        let said = if kept.asks_until.is_some() && event == LegEvent::Answered {
+            self.agrees(&mut state, edge, leg)
+        } else {
+            let is_there = state.is_on(edge, leg) || event == LegEvent::Ended(Cause::MediaTimeout);
             // A phone that was answered does not ring in vain.
-            LegEvent::Failed(_) if state.is_established(leg) => return false,
-            LegEvent::Answered if is_callers => {}
-            LegEvent::Answered => {
-                state.legs.get_mut(&leg).into_iter().for_each(|phone| phone.answered = true);
-                if let Some(caller) = state.callers.get_mut(&leg.call) {
-                    caller.talked = true;
-                    caller.is_news(now);
-                }
-                self.phones_fit(&mut state);
+            let in_vain = matches!(event, LegEvent::Failed(_)) && state.is_established(leg);
+            if !is_there || in_vain {
+                return Said::default();
             }
-            LegEvent::Failed(_) | LegEvent::Ended(_) => state.hangs_up(edge, leg, now),
-            LegEvent::Alerting { .. }
-            | LegEvent::TakenOver { .. }
-            | LegEvent::Digit(_)
-            | LegEvent::PlayFinished
-            | LegEvent::Held
-            | LegEvent::Resumed => {}
+            match event {
+                LegEvent::Answered => self.answers(&mut state, leg),
+                LegEvent::Failed(_) | LegEvent::Ended(_) => state.hangs_up(edge, leg, now),
+                LegEvent::Alerting { .. }
+                | LegEvent::TakenOver { .. }
+                | LegEvent::Digit(_)
+                | LegEvent::PlayFinished
+                | LegEvent::Held
+                | LegEvent::Resumed => {}
+            }
+            Said { event: Some(event), then: Vec::new() }
+        };
+        said.event.iter().for_each(|event| self.tell(&mut state, &format!("{leg} at edge {}: {event:?}", edge.0)));
+        said
+    }
+
+    fn answers(&self, state: &mut State, leg: LegId) {
+        state.legs.get_mut(&leg).into_iter().for_each(|phone| phone.answered = true);
+        if let Some(caller) = state.callers.get_mut(&leg.call) {
+            caller.talked = true;
+            caller.is_news(self.now());
         }
-        self.tell(&mut state, &format!("{leg} at edge {}: {event:?}", edge.0));
-        true
+        self.phones_fit(state);
     }
 
     /// Another edge has the call: what this one has of it is forgotten without a word, but for what that one does not have.
@@ -331,14 +379,16 @@ impl World {
     }
 }
 
-/// Whether an edge ends a leg for this without hearing anything of its phone.
-fn is_edges(cause: Cause) -> bool {
-    matches!(cause, Cause::MediaTimeout | Cause::SignallingTimeout)
+/// What another edge would need to go on with a leg: whose it is, and how far its requests are numbered.
+fn image_of(leg: LegId, number: u32) -> LegImage {
+    LegImage::new(format!("{leg} {number}").as_bytes())
 }
 
-/// What an edge would need to go on with a leg: only whose it is.
-fn image_of(leg: LegId) -> LegImage {
-    LegImage::new(leg.to_string().as_bytes())
+/// `None` when it is the image of another leg.
+fn number_of(leg: LegId, image: &LegImage) -> Option<u32> {
+    let text = std::str::from_utf8(image.bytes()).ok()?;
+    let (of, number) = text.split_once(' ')?;
+    (of == leg.to_string()).then(|| number.parse().ok()).flatten()
 }
 
 fn reachable(agent: &AgentId, edge: NodeId) -> Reachability {

@@ -101,7 +101,9 @@ impl World {
         let lately = state.owners.get(&(asked, agent.clone())).into_iter().flat_map(|seen| seen.lately(now));
         let at_once = state.directories.get(&asked).and_then(|directory| directory.of_agent(agent));
         let mut granted = lately.chain(at_once.map(|owner| owner.node)).filter(|it| state.open.contains(it));
-        let excused = astray || granted.any(|owner| !knows(&owner));
+        // Or he hears nobody, though he does not know it yet.
+        let alone = phone.answered && !state.is_on(edge, LegId::caller(other.call));
+        let excused = astray || alone || granted.any(|owner| !knows(&owner));
         state.excused += usize::from(excused);
         if excused {
             self.tell(state, &format!("{leg} calls {agent}, who is busy with {other}, and nobody could know"));
@@ -197,7 +199,7 @@ impl World {
             // Spec: UN-3.
             Outcome::Missed => !caller.tried.is_empty() && self.rings_all(caller.queue),
             // Another edge has looked for him in vain.
-            Outcome::Failed => caller.unheard,
+            Outcome::Failed => caller.gone,
             Outcome::Refused | Outcome::Done => false,
         };
         (!expected).then(|| {
