@@ -11,6 +11,8 @@ pub enum Mutant {
     NotAnnounced,
     /// Who is asked by a new owner what he holds answers that it is nothing, and nobody speaks up by himself.
     NothingReported,
+    /// An edge goes on with the calls of a dead one, and lets nobody know.
+    SilentHeir,
 }
 
 #[cfg(feature = "mutants")]
@@ -18,7 +20,7 @@ static ACTIVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 2] = [Mutant::NotAnnounced, Mutant::NothingReported];
+    pub const ALL: [Mutant; 3] = [Mutant::NotAnnounced, Mutant::NothingReported, Mutant::SilentHeir];
 
     /// Makes this mistake in this process from now on.
     #[cfg(feature = "mutants")]
@@ -26,13 +28,15 @@ impl Mutant {
         ACTIVE.store(self as usize, Ordering::Relaxed);
     }
 
+    /// Whether this mistake is made.
     #[cfg(feature = "mutants")]
-    pub(crate) fn is_made(self) -> bool {
+    pub fn is_made(self) -> bool {
         ACTIVE.load(Ordering::Relaxed) == self as usize
     }
 
+    /// Whether this mistake is made: never.
     #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is_made(self) -> bool {
+    pub const fn is_made(self) -> bool {
         false
     }
 }

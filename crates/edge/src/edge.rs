@@ -140,6 +140,15 @@ impl Edge {
         }
     }
 
+    /// Another edge believed to have this call, too, and gives it up. The other ends of `theirs` may have gone there when it asked
+    /// them: they are asked to come back, as by [`LegCommand::Revive`], and reported alike. Legs that are not here, or are
+    /// just being asked, stay as they are.
+    pub fn reclaim(&self, call: CallId, theirs: &[LegId]) {
+        if self.shared.router.reclaim(call, theirs.into()) == Push::Full {
+            tracing::error!(call_id = %call, "legs that may be elsewhere are left to their deadlines: the inbox is full");
+        }
+    }
+
     /// Replaces the directory. Calls in progress go on; registrations of devices that are gone end, and fixed contacts
     /// that came or went are reported.
     pub fn update_directory(&self, directory: Arc<Directory>) {

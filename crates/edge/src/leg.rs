@@ -157,7 +157,7 @@ pub(crate) enum Exchange {
     Ours(Ours),
     /// We will ask again after a collision.
     Again(Ours, Moment),
-    /// The leg's edge has died, and we ask the peer to come here.
+    /// The leg's edge has died, or has given the leg up, and we ask the peer to come here.
     Reviving(Reviving),
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Input {
     Abandon(CallId),
     /// Another edge has taken a call over: forget it.
     Forsake(CallId, Box<[LegId]>),
+    /// Another edge gives a call up that is here, and may have drawn the other ends of these legs away.
+    Reclaim(CallId, Box<[LegId]>),
     /// The call of the second leg wants the first, which is here, but cannot have it.
     Yield(LegId, LegId),
     /// Something happened to a leg's audio.
@@ -134,6 +136,10 @@ impl Router {
 
     pub(crate) fn forsake(&self, call: CallId, theirs: Box<[LegId]>) -> Push {
         self.inboxes[self.of_call(call.number)].push(Lane::Control, Input::Forsake(call, theirs))
+    }
+
+    pub(crate) fn reclaim(&self, call: CallId, theirs: Box<[LegId]>) -> Push {
+        self.inboxes[self.of_call(call.number)].push(Lane::Control, Input::Reclaim(call, theirs))
     }
 
     /// Hands on what the datapath reports. A full inbox loses it; a lost end of a sound is covered by the call's own

@@ -39,7 +39,7 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
     let beginning =
         Member::begin(introduction(me, boot), Timing::default(), world.space(me), door, transport(world.clone(), me))?;
     let _ = late_member.set(beginning.membership.clone());
-    let edge = Edge { world: world.clone(), me, estate: estate.clone() };
+    let edge = Edge { world: world.clone(), me, center: late_center, estate: estate.clone() };
     let phones: Arc<dyn Phones> = Arc::new(edge.clone());
     let member = beginning.run(center.clone(), Some(phones), center::everything(), estate);
     member.membership.cluster().status().wait_for(|status| status.informed).await?;
@@ -127,6 +127,7 @@ impl Records for Disk {
 struct Edge {
     world: Arc<World>,
     me: NodeId,
+    center: Arc<OnceLock<Center>>,
     estate: Estate,
 }
 
@@ -140,6 +141,14 @@ impl Phones for Edge {
     fn forsake(&self, call: CallId, theirs: &[LegId]) {
         self.world.forsake(self.me, call, theirs);
     }
+
+    fn reclaim(&self, _: CallId, theirs: &[LegId]) {
+        let Some(center) = self.center.get() else { return };
+        for leg in theirs {
+            self.later(center, *leg, self.world.reclaim(self.me, *leg));
+            self.tell_image(*leg);
+        }
+    }
 }
 
 fn ports(
@@ -149,13 +158,13 @@ fn ports(
     member: &Arc<OnceLock<Membership>>,
     estate: &Estate,
 ) -> Ports {
-    let edge = Edge { world: world.clone(), me, estate: estate.clone() };
+    let edge = Edge { world: world.clone(), me, center: center.clone(), estate: estate.clone() };
     let (registrar, checkpointed) = (world.clone(), world.clone());
     let (ended, awake, kept) = (estate.clone(), estate.clone(), estate.clone());
-    let (commanded, announced, member) = (center.clone(), center.clone(), member.clone());
+    let (announced, member) = (center.clone(), member.clone());
     let abandoned = world.clone();
     Ports {
-        leg: Arc::new(move |leg, command| edge.perform(&commanded, leg, &command)),
+        leg: Arc::new(move |leg, command| edge.perform(leg, &command)),
         abandon: Arc::new(move |call| abandoned.breaks(format!("the actor of {call} has failed"))),
         announce: Arc::new(move |agent| {
             if let (Some(report), Some(center)) = (registrar.registered(me, agent), announced.get()) {
@@ -180,9 +189,9 @@ fn ports(
 }
 
 impl Edge {
-    fn perform(&self, center: &Arc<OnceLock<Center>>, leg: LegId, command: &LegCommand) {
+    fn perform(&self, leg: LegId, command: &LegCommand) {
         let then = self.world.command(self.me, leg, command);
-        if let Some(center) = center.get() {
+        if let Some(center) = self.center.get() {
             self.later(center, leg, then);
         }
         self.tell_image(leg);

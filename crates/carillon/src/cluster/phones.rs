@@ -17,6 +17,10 @@ pub trait Phones: Send + Sync + 'static {
     /// Another edge has a call: its legs are forgotten without a word, but for those that are not among `theirs`; see
     /// [`Edge::forsake`].
     fn forsake(&self, call: CallId, theirs: &[LegId]);
+
+    /// This edge keeps a call that another one has given up, which may have asked the phones of these legs to come there; see
+    /// [`Edge::reclaim`].
+    fn reclaim(&self, call: CallId, theirs: &[LegId]);
 }
 
 impl Phones for Edge {
@@ -30,5 +34,9 @@ impl Phones for Edge {
 
     fn forsake(&self, call: CallId, theirs: &[LegId]) {
         Edge::forsake(self, call, theirs);
+    }
+
+    fn reclaim(&self, call: CallId, theirs: &[LegId]) {
+        Edge::reclaim(self, call, theirs);
     }
 }

@@ -320,6 +320,10 @@ impl Worker {
                 self.forsake(call, &theirs);
                 self.perform();
             }
+            Input::Reclaim(call, theirs) => {
+                self.reclaim(call, &theirs);
+                self.perform();
+            }
             Input::Yield(leg, by) => {
                 self.give_up(leg, by);
                 self.perform();

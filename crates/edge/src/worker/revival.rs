@@ -10,7 +10,7 @@
 //!
 //! Commands are obeyed from the first moment; what was to be heard before the answer is heard when the peer listens.
 
-use carillon_acd::ids::LegId;
+use carillon_acd::ids::{CallId, LegId};
 use carillon_acd::leg::{Cause, LegEvent, LegImage};
 use carillon_sip::check::SDP;
 use carillon_sip::endpoint::ClientKey;
@@ -57,6 +57,16 @@ impl RevivalError {
     }
 }
 
+impl Reviving {
+    /// About to be asked.
+    fn new(audio: &Audio, held: bool, give_up: Moment) -> Self {
+        let agreed = audio.negotiated().map(|agreed| agreed.direction);
+        // Who holds us goes on holding us: we do not ask to be heard. To others we say what we want, as before.
+        let direction = agreed.filter(|_| held).unwrap_or(audio.said());
+        Reviving { direction, challenged: false, request: None, again: None, give_up }
+    }
+}
+
 impl Worker {
     /// Makes a leg again and asks its other end to talk to us. A leg that is here stays as it is: the command was doubled.
     pub(super) fn revive(&mut self, now: Moment, id: LegId, image: &LegImage) {
@@ -82,6 +92,31 @@ impl Worker {
         }
     }
 
+    /// Another edge has asked the other ends of `theirs` to come there, and gives the call up: they are asked to come back.
+    pub(super) fn reclaim(&mut self, call: CallId, theirs: &[LegId]) {
+        let now = self.shared.now();
+        for id in theirs.iter().copied().filter(|leg| leg.call == call) {
+            let in_conversation = self.talking(id).is_some_and(|talking| talking.unacknowledged.is_none());
+            if !in_conversation || self.reviving(id).is_some() {
+                continue;
+            }
+            self.abandon_exchange(id);
+            let give_up = self.give_up_reviving(now);
+            let Some(leg) = self.legs.get_mut(&id) else { continue };
+            let State::Talking(talking) = &mut leg.state else { continue };
+            talking.exchange = Exchange::Reviving(Reviving::new(&leg.audio, talking.held, give_up));
+            // The other edge may have counted on as we do when we are refused.
+            talking.line.dialog.skip(2 * MORE_UNKNOWN_REQUESTS);
+            if !self.ask_to_come(now, id, None) {
+                self.break_off(id, Cause::Congestion);
+            }
+        }
+    }
+
+    fn give_up_reviving(&self, now: Moment) -> Moment {
+        now + self.shared.config.sip_timers.t1 * PATIENCE
+    }
+
     /// What an image says, and the way to the leg's other end from here.
     fn understood(&self, image: &LegImage) -> Result<Image, RevivalError> {
         let mut image = image::read(image, |transport| self.shared.contact(transport))?;
@@ -103,11 +138,7 @@ impl Worker {
                 return Err(error.into());
             }
         };
-        let give_up = now + self.shared.config.sip_timers.t1 * PATIENCE;
-        let agreed = audio.negotiated().map(|agreed| agreed.direction);
-        // Who holds us goes on holding us: we do not ask to be heard. To others we say what we want, as before.
-        let direction = agreed.filter(|_| held).unwrap_or(audio.said());
-        let reviving = Reviving { direction, challenged: false, request: None, again: None, give_up };
+        let reviving = Reviving::new(&audio, held, self.give_up_reviving(now));
         let talking = Talking {
             line,
             unacknowledged: None,

@@ -455,6 +455,35 @@ fn an_heir_has_an_heir() {
     assert_eq!(e.scene.center.edge.stats().calls, 1);
 }
 
+// Two edges that did not hear each other both had the call, and the one that was heard last yields.
+#[test]
+fn cl_4_phones_that_another_edge_has_drawn_away_are_asked_to_come_back() {
+    let mut e = estate();
+    let (first, call) = (e.scene.center.addr(), e.talk.caller.call);
+    e.scene.carrier.edge = e.heir.addr();
+    e.revive(e.talk.caller, &e.caller);
+    let away = e.scene.carrier.expect_request("INVITE");
+    e.scene.carrier.respond(&away, "200 OK", "", "", &caller_sdp());
+    e.scene.carrier.expect_request("ACK");
+    e.heir.expect_event(e.talk.caller, LegEvent::Answered);
+    e.heir.edge.forsake(call, &[]);
+    e.heir.expect_all_gone();
+
+    e.scene.carrier.edge = first;
+    e.scene.center.edge.reclaim(call, &[e.talk.caller]);
+    let asked = e.scene.carrier.expect_request("INVITE");
+    same_dialog(&asked, &e.talk.caller_talk);
+    assert!(cseq(&asked) > cseq(&away), "{}", asked.text);
+    // It is asked already.
+    e.scene.center.edge.reclaim(call, &[e.talk.caller]);
+    e.scene.carrier.respond(&asked, "200 OK", "", "", &caller_sdp());
+    e.scene.carrier.expect_request("ACK");
+    e.scene.center.expect_event(e.talk.caller, LegEvent::Answered);
+    e.scene.carrier.expect_silence();
+    e.scene.agent.expect_silence();
+    assert_eq!(e.scene.center.edge.stats().calls, 1);
+}
+
 // The edge that was believed dead has only slept.
 #[test]
 fn a_forsaken_call_is_silent() {

@@ -93,11 +93,11 @@ impl State {
         }
     }
 
-    /// An edge ends a leg. Its phone hears so if it speaks with this edge: the numbers of another one's requests are higher
-    /// (RFC 3261 §12.2.2).
+    /// An edge ends a leg. Its phone heeds that unless another edge's requests have higher numbers (RFC 3261 §12.2.2).
     fn hangs_up(&mut self, edge: NodeId, leg: LegId, now: Duration) {
-        let hears = self.edge_of(leg) == Some(edge);
-        self.kept.remove(&(edge, leg));
+        let heard = self.number_of(leg).map(|number| *number);
+        let kept = self.kept.remove(&(edge, leg));
+        let hears = heard.is_none_or(|number| kept.is_some_and(|kept| kept.number >= number));
         if !hears {
             return;
         }
@@ -233,6 +233,19 @@ impl World {
         let number = number.unwrap_or_default() + UNKNOWN;
         let kept = Kept { number, asks_until: Some(self.now() + ASKS), ..Kept::default() };
         state.kept.insert((edge, leg), kept);
+        vec![(AGREES, LegEvent::Answered)]
+    }
+
+    /// Another edge has asked the phone of a leg to come, and gives it up: this one asks it to come back.
+    pub(crate) fn reclaim(&self, edge: NodeId, leg: LegId) -> Vec<(Duration, LegEvent)> {
+        let mut state = self.state();
+        self.tell(&mut state, &format!("edge {} reclaims {leg}", edge.0));
+        let asks_until = Some(self.now() + ASKS);
+        let Some(kept) = state.kept.get_mut(&(edge, leg)).filter(|kept| kept.asks_until.is_none()) else {
+            return Vec::new();
+        };
+        kept.number += 2 * SURELY_UNKNOWN;
+        kept.asks_until = asks_until;
         vec![(AGREES, LegEvent::Answered)]
     }
 

@@ -59,7 +59,7 @@ impl World {
             state.callers.iter().filter(|(_, caller)| !caller.gone).map(|(call, _)| *call).collect();
         for call in calls {
             let caller = &state.callers[&call];
-            let (stranded, elsewhere) = (caller.edge == node, caller.astray.is_some());
+            let stranded = caller.edge == node && caller.astray.is_none();
             let (answered, recorded) = (caller.answered, is_recorded(&state.records, call));
             let excused = stranded && !self.must_survive(state, node, call);
             let Some(caller) = state.callers.get_mut(&call) else { continue };
@@ -68,7 +68,7 @@ impl World {
                 (caller.gone, caller.lost) = (true, !recorded);
             } else if stranded {
                 caller.astray = Some(Astray { since: now, excused });
-            } else if elsewhere {
+            } else if caller.edge != node {
                 // The node that is killed may have been about to go on with him.
                 caller.astray.iter_mut().for_each(|astray| astray.excused = true);
             }

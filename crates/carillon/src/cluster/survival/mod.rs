@@ -23,6 +23,7 @@ use carillon_acd::leg::LegImage;
 use carillon_acd::record::Record;
 use carillon_acd::whereabouts::Taken;
 use carillon_actors::{Center, Departure, Survival};
+use carillon_cluster::mutant::Mutant;
 use carillon_rpc::cluster::link::Links;
 use carillon_rpc::cluster::wire::{self, envelope::Message as Wire};
 use carillon_rpc::cluster::{Bequest, Legacy};
@@ -216,6 +217,11 @@ impl Estate {
             let Some(call) = taken.call.map(CallId::from) else { continue };
             lock(&self.0.heir).was_taken(call, from);
             match parts.center.taken_over(Taken { call, edge: from, moves: taken.moves }) {
+                // Two heirs that did not hear each other have both asked its phones to come, and the other one yields.
+                Departure::NoNews if parts.center.lives(call) => {
+                    let theirs = legs(call, &taken.legs);
+                    parts.edge.iter().for_each(|edge| edge.reclaim(call, &theirs));
+                }
                 Departure::NoNews | Departure::NotHere => {}
                 Departure::Ended => not_ours.push(call),
                 Departure::Left => {
@@ -317,7 +323,9 @@ impl Estate {
         lock(&self.0.taken).add(&taken);
         // First of all: what the calls say to others finds them knowing where it comes from.
         let calls = taken.iter().map(TakenCall::to_wire).collect();
-        self.tell_all(&wire::TookOver { calls, ..Default::default() });
+        if !Mutant::SilentHeir.is_made() {
+            self.tell_all(&wire::TookOver { calls, ..Default::default() });
+        }
         for (from, Legacy { checkpoint, age, images, .. }) in orphans {
             let call = checkpoint.call();
             // Should this node die before the phones have agreed, the next heir begins with the same.
