@@ -215,8 +215,12 @@ impl Estate {
         let mut not_ours = Vec::new();
         for taken in it.calls {
             let Some(call) = taken.call.map(CallId::from) else { continue };
-            lock(&self.0.heir).was_taken(call, from);
-            match parts.center.taken_over(Taken { call, edge: from, moves: taken.moves }) {
+            let departure = parts.center.taken_over(Taken { call, edge: from, moves: taken.moves });
+            // Who was cut off meanwhile may speak of a call that others have by right: what these want kept is kept.
+            if parts.center.node_of(call) == from {
+                lock(&self.0.heir).was_taken(call, from);
+            }
+            match departure {
                 // Two heirs that did not hear each other have both asked its phones to come, and the other one yields.
                 Departure::NoNews if parts.center.lives(call) => {
                     let theirs = legs(call, &taken.legs);
@@ -236,7 +240,8 @@ impl Estate {
                 }
             }
         }
-        let ended: Vec<CallId> = it.ended.into_iter().map(CallId::from).collect();
+        let ended = it.ended.into_iter().map(CallId::from).filter(|call| parts.center.node_of(*call) == from);
+        let ended: Vec<CallId> = ended.collect();
         if !ended.is_empty() {
             parts.center.ended_elsewhere(&ended);
         }
