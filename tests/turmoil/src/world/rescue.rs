@@ -55,8 +55,7 @@ impl World {
         let ringing = state.legs.iter().filter(|(_, phone)| phone.edge == node && !phone.answered);
         let ringing: Vec<LegId> = ringing.map(|(leg, _)| *leg).collect();
         ringing.into_iter().for_each(|leg| state.silent(leg, now));
-        let calls: Vec<CallId> =
-            state.callers.iter().filter(|(_, caller)| !caller.gone).map(|(call, _)| *call).collect();
+        let calls: Vec<CallId> = state.callers.keys().copied().collect();
         for call in calls {
             let caller = &state.callers[&call];
             let stranded = caller.edge == node && caller.astray.is_none();
@@ -66,6 +65,9 @@ impl World {
             if stranded && (recorded || !answered) {
                 // Whom nobody has answered hears that nobody is there.
                 (caller.gone, caller.lost) = (true, !recorded);
+            } else if stranded && caller.gone {
+                // His record was kept back, and has to be with the heirs.
+                caller.lost |= excused;
             } else if stranded {
                 caller.astray = Some(Astray { since: now, excused });
             } else if caller.edge != node {

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use carillon_acd::call::Inheritance;
 use carillon_acd::ids::{CallId, LegId, NodeId};
 use carillon_acd::leg::LegImage;
-use carillon_acd::record::Record;
+use carillon_acd::record::{Happened, Record};
 use carillon_acd::whereabouts::Taken;
 use carillon_actors::{Center, Departure, Survival};
 use carillon_cluster::mutant::Mutant;
@@ -308,12 +308,36 @@ impl Estate {
         }
         let calls: Vec<CallId> = records.iter().map(|record| record.call).collect();
         tracing::info!(calls = calls.len(), "writing the records that a dead edge has left");
+        self.had_moved(&records);
         lock(&self.0.taken).records(&calls);
-        let recorded = calls.into_iter().map(Into::into).collect();
-        self.tell_all(&wire::TookOver { recorded, ..Default::default() });
+        let all = lock(&self.0.taken).all();
+        let news = |call: &Option<wire::CallId>| call.is_some_and(|call| calls.contains(&call.into()));
+        self.tell_all(&wire::TookOver {
+            calls: all.calls.into_iter().filter(|taken| news(&taken.call)).collect(),
+            ended: all.ended.into_iter().filter(|call| news(&Some(*call))).collect(),
+            recorded: calls.iter().map(|call| (*call).into()).collect(),
+        });
         for record in records {
             // Nobody waits for it here.
             let _ = self.0.records.write(record);
+        }
+    }
+
+    /// Calls that had been taken over before they ended: an edge that had one earlier, and has not heard of that, hears from this
+    /// node that it is over.
+    fn had_moved(&self, records: &[Record]) {
+        let Some(parts) = self.0.parts.get() else { return };
+        for record in records {
+            let moves = record.transitions.iter().filter(|it| matches!(it.what, Happened::Moved { .. })).count();
+            let moves = u32::try_from(moves).unwrap_or(u32::MAX);
+            if moves > 0 {
+                let taken = Taken { call: record.call, edge: self.0.me, moves };
+                // It may be known here already that the dead edge had it.
+                let _ = parts.center.taken_over(taken);
+                lock(&self.0.taken).add(&[TakenCall { taken, legs: Vec::new() }]);
+                lock(&self.0.taken).ends(record.call);
+                parts.center.ended_elsewhere(&[record.call]);
+            }
         }
     }
 
