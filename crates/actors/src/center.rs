@@ -166,6 +166,11 @@ impl Center {
         calls.into_iter().chain(agents).flatten().collect()
     }
 
+    /// Whether a node may say this: it does not speak for a call that another edge is known to have (Spec: CL-3, CL-4).
+    pub fn heeds(&self, from: NodeId, message: &Carried) -> bool {
+        self.addresses.heeds(from, message)
+    }
+
     /// Hands on what came from another node. Never blocks.
     ///
     /// # Errors

@@ -325,6 +325,30 @@ async fn pl_4_an_edge_does_not_count_a_call_that_another_has() {
     assert!(node.records.try_recv().is_err());
 }
 
+// spec: CL-3, CL-4: it has slept, and says what its calls held before it hears who has them.
+#[tokio::test]
+async fn cl_3_an_edge_does_not_speak_for_calls_that_another_has() {
+    let node = idle_node(NodeId(3), &["anna"], Arc::new(|_| {})).await;
+    node.center.taken_over(Taken { call: call_id(1), edge: NodeId(2), moves: 1 });
+    let says = |number: u64| {
+        let (call, anna) = (call_id(number), agent_id("anna"));
+        let reservation = agent::ReservationId { call, n: 1 };
+        [
+            Message::Agent(anna.clone(), agent::Event::Reserve { reservation, purpose: agent::Purpose::Own }),
+            Message::Agent(anna.clone(), agent::Event::Connected { reservation, queue: None }),
+            Message::Agent(anna, agent::Event::Release { reservation, why: agent::Released::Ended }),
+            Message::Queue(support(), queue::Event::Leave { call, why: queue::Left::Abandoned }),
+        ]
+    };
+    assert!(says(1).iter().all(|message| !node.center.heeds(NodeId(1), message)));
+    assert_eq!(node.center.refused().former_edges, 4);
+    let reachable = agent::Event::Reachable { device: 0, edge: NodeId(1), contacts: Vec::new() };
+    assert!(node.center.heeds(NodeId(1), &Message::Agent(agent_id("anna"), reachable)), "the phones are its own");
+    assert!(says(2).iter().all(|message| node.center.heeds(NodeId(1), message)));
+    assert!(says(1).iter().all(|message| node.center.heeds(NodeId(2), message)));
+    assert_eq!(node.center.refused().former_edges, 4);
+}
+
 /// Two nodes, each of which hands the other what is not its own. The first takes the calls.
 async fn two_nodes(agents: &[&str]) -> (Node, Node) {
     let centers: [Arc<OnceLock<Center>>; 2] = Default::default();

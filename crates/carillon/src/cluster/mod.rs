@@ -373,7 +373,8 @@ impl Membership {
     /// A message from another node, for an actor of this node. Where phones are goes on to the owner who is elsewhere: the
     /// sender has not heard yet. But two nodes that take each other for it do not play ball.
     fn deliver(&self, from: NodeId, message: Message) {
-        let Some(Err(NotHere(message))) = self.works.get().map(|works| works.center.deliver(message)) else { return };
+        let Some(works) = self.works.get().filter(|works| works.center.heeds(from, &message)) else { return };
+        let Err(NotHere(message)) = works.center.deliver(message) else { return };
         let message = *message;
         let owner = self.owner(&message).filter(|owner| ![self.me, from].contains(owner));
         if is_news(&message) && owner.is_some() { self.carry(message) } else { self.keep(message) }
@@ -400,9 +401,10 @@ impl Membership {
     }
 
     /// What is reported waits for the owners of its tenure, unless they run already.
-    fn take_report(&self, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
+    fn take_report(&self, from: NodeId, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
+        let Some(works) = self.works.get() else { return };
         let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
-        let theirs = messages.filter_map(|message| {
+        let theirs = messages.filter(|message| works.center.heeds(from, message)).filter_map(|message| {
             let owned = Owned::addressed(&message)?;
             Some((*tenures.get(&holdings::shard(&owned))?, message))
         });
