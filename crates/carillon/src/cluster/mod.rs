@@ -212,7 +212,8 @@ impl Servant {
     /// Takes up another configuration. Here, so that nobody begins or ends meanwhile to own what it adds.
     async fn configure(&self, Changed { objects, everything, done }: Changed) {
         let works = self.works();
-        let (holdings, added) = works.membership.holdings.load().changed(everything);
+        let (holdings, added) =
+            works.membership.holdings.load().changed(everything, |owned| works.center.has_owner(owned));
         let title = |owned: Owned| {
             let tenure = self.membership.reports.tenure(holdings::shard(&owned))?;
             Some((owned, self.title(tenure)))
