@@ -40,7 +40,7 @@ use links::Heard;
 pub(crate) use nodes::KnownNodes;
 pub use phones::Phones;
 use steps::{Step, steps};
-pub use survival::{Estate, Records};
+pub use survival::{Estate, REMEMBERED, Records};
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
