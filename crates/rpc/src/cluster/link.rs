@@ -222,6 +222,12 @@ impl Links {
         outcome
     }
 
+    /// Whether the link to a node is up and takes much more: no more than half of what it holds waits for it.
+    pub fn has_room(&self, node: NodeId) -> bool {
+        let up = self.shared.up.read().unwrap_or_else(PoisonError::into_inner);
+        up.get(&node).is_some_and(|link| link.queue.has_room())
+    }
+
     /// The nodes with a link.
     pub fn up(&self) -> Vec<NodeId> {
         let up = self.shared.up.read().unwrap_or_else(PoisonError::into_inner);

@@ -93,11 +93,13 @@ async fn a_full_link_refuses_and_counts() {
     let (mut one, two) = (Node::start(1, 100).await, Node::start(2, 200).await);
     one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
+    assert!(one.links.has_room(NodeId(2)) && !one.links.has_room(NodeId(3)), "there is no third node");
     // Nothing yields here, so nothing is sent meanwhile.
     let refused =
         (0..20_000).filter(|_| one.links.send(NodeId(2), envelope(0)) == Err(LinkError::Full(NodeId(2)))).count();
-    assert!(refused > 0, "the queue is bounded");
+    assert!(refused > 0 && !one.links.has_room(NodeId(2)), "the queue is bounded");
     assert_eq!(one.stats(2).refused, refused as u64);
+    one.until("what waited is sent", |links| links.has_room(NodeId(2)).then_some(())).await;
 }
 
 #[tokio::test]
