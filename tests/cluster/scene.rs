@@ -315,7 +315,7 @@ impl Scene {
         let mut poll = tokio::time::interval(Duration::from_millis(20));
         let asking = async {
             for node in self.nodes.values() {
-                while node.get("/healthz/ready").await?.0 != 200 {
+                while node.get("/healthz/ready").await.with_context(|| node.log())?.0 != 200 {
                     poll.tick().await;
                 }
             }

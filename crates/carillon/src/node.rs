@@ -279,6 +279,10 @@ impl Records for Disk {
     fn forget(&self, calls: Vec<CallId>) {
         self.0.forget(calls);
     }
+
+    fn kept_elsewhere(&self, kept: bool) {
+        self.0.kept_elsewhere(kept);
+    }
 }
 
 fn callbacks(center: &Center, estate: Option<Estate>) -> Callbacks {

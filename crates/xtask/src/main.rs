@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::cargo::{Tests, cargo, release_binary, target_folder, test_counted};
+use crate::cargo::{Tests, cargo, release_binary, target_folder, test_counted, test_twice};
 
 /// The variable that tells the programs of `tests/` where the product is.
 const PRODUCT: &str = "CARILLON_BIN";
@@ -159,7 +159,8 @@ fn test() -> Result<()> {
     let binary = release_binary()?;
     let environment = [(PRODUCT, binary.as_os_str())];
     // One at a time: they share two cores with hundreds of phones.
-    all += test_counted(&["test", "--package", "carillon-tests", "--", "--test-threads=1"], &environment)?;
+    let phones = ["test", "--package", "carillon-tests", "--no-fail-fast", "--", "--test-threads=1"];
+    all += test_twice(&phones, &environment)?;
     println!("\n{all}");
     Ok(())
 }

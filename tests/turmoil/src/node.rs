@@ -113,6 +113,8 @@ impl Records for Disk {
     fn forget(&self, calls: Vec<CallId>) {
         self.world.forget_records(self.me, &calls);
     }
+
+    fn kept_elsewhere(&self, _: bool) {}
 }
 
 /// The edge of a node, as its cluster asks it.

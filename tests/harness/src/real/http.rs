@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The status and the body. The server closes the connection after its answer, which must not be chunked.
 pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    tokio::time::timeout(PATIENCE, exchange(address, path)).await.with_context(|| format!("GET {path} of {address}"))?
+    let what = || format!("GET {path} of {address}");
+    tokio::time::timeout(PATIENCE, exchange(address, path)).await.with_context(what)?.with_context(what)
 }
 
 async fn exchange(address: SocketAddr, path: &str) -> Result<(u16, String)> {

@@ -1,7 +1,9 @@
 //! Addresses. Each running center gets 256 loopback addresses of its own, so that suites that run side by side never meet.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -52,12 +54,16 @@ impl Block {
     }
 }
 
-/// A port of `ip` that is free over UDP and TCP now.
+/// What [`free_port`] has given away: nobody may have bound it yet.
+static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+
+/// A port of `ip` that is free over UDP and TCP now, and that this process has not been given before.
 pub fn free_port(ip: IpAddr) -> Result<SocketAddr> {
     for _ in 0..64 {
         let udp = UdpSocket::bind((ip, 0)).with_context(|| format!("a port on {ip}"))?;
         let address = udp.local_addr().context("the socket's address")?;
-        if std::net::TcpListener::bind(address).is_ok() {
+        let free = std::net::TcpListener::bind(address).is_ok();
+        if free && GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address) {
             return Ok(address);
         }
     }

@@ -1,5 +1,6 @@
 //! What this edge lets others know of its calls. Changes of one moment go out together, so that an ordinary call costs two or
-//! three messages; everything is said again to whoever becomes an heir.
+//! three messages to its first heir. The second, who is needed only when the first dies together with the edge, hears once a
+//! second how far calls have come by then. Everything is said again, and at once, to whoever becomes an heir.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -20,8 +21,11 @@ use tokio::time::Instant;
 
 use super::{Images, lock};
 
-/// So long changes are gathered before they are sent.
+/// So long changes are gathered before they are sent to first heirs.
 const GATHER: Duration = Duration::from_millis(25);
+/// The same for second heirs, and for the word that a call needs its heirs no more. Both heirs hear that at the same moment, or
+/// one would go on with a call that the other knows to be over.
+const LATER: Duration = Duration::from_secs(1);
 /// Calls that are sent at once; then other messages have their turn.
 const AT_ONCE: usize = 500;
 /// The pause between two such portions.
@@ -70,6 +74,10 @@ impl Heirs {
         [first, second].map(|it| it.map(|it| it.node))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn without(&self, node: NodeId) -> Self {
         Heirs(self.0.iter().filter(|it| it.node != node).cloned().collect())
     }
@@ -88,12 +96,16 @@ pub(super) struct Checkpoints {
 #[derive(Default)]
 struct Inner {
     calls: HashMap<CallId, Known>,
-    /// To be sent.
+    /// To be sent to their first heirs.
     changed: HashSet<CallId>,
     /// Those among them that have just been connected or have ended.
     at_once: HashSet<CallId>,
+    /// To be sent to their second heirs.
+    behind: HashSet<CallId>,
+    /// Second heirs have none of that yet, because who is an heir has changed: they do not wait this time.
+    in_a_hurry: bool,
     /// To be told that these need them no more.
-    ended: BTreeMap<NodeId, Vec<CallId>>,
+    ended: BTreeMap<NodeId, HashSet<CallId>>,
     heirs: Heirs,
     /// To be told everything.
     anew: BTreeSet<NodeId>,
@@ -109,8 +121,8 @@ struct Known {
     images: Images,
     /// The call has ended, and this is not on the disk yet.
     record: Option<Box<Record>>,
-    /// The heirs that have been told.
-    told: [Option<NodeId>; 2],
+    /// The heirs, and those that were, that know something of it.
+    told: Vec<NodeId>,
 }
 
 impl Known {
@@ -139,6 +151,7 @@ impl Inner {
         if let Some(known) = self.calls.remove(&call) {
             self.changed.remove(&call);
             self.at_once.remove(&call);
+            self.behind.remove(&call);
             self.release(call, known.told);
         }
     }
@@ -146,19 +159,66 @@ impl Inner {
     fn waiting(&self, which: Which) -> &HashSet<CallId> {
         match which {
             Which::Urgent => &self.at_once,
-            Which::All => &self.changed,
+            Which::First => &self.changed,
+            Which::Second => &self.behind,
         }
     }
 
-    fn is_quiet(&self) -> bool {
-        self.changed.is_empty() && self.ended.is_empty() && self.anew.is_empty()
+    fn first_wait(&self) -> bool {
+        !self.changed.is_empty() || !self.anew.is_empty()
+    }
+
+    fn second_wait(&self) -> bool {
+        !self.behind.is_empty() || !self.ended.is_empty()
     }
 
     /// Heirs that know of a call need it no more.
-    fn release(&mut self, call: CallId, told: [Option<NodeId>; 2]) {
-        for node in told.into_iter().flatten() {
-            self.ended.entry(node).or_default().push(call);
+    fn release(&mut self, call: CallId, told: Vec<NodeId>) {
+        for node in told {
+            self.ended.entry(node).or_default().insert(call);
         }
+    }
+
+    /// A node hears of a call: it is needed, whatever it was to hear before.
+    fn needs(&mut self, call: CallId, node: NodeId) {
+        if let Some(ended) = self.ended.get_mut(&node)
+            && ended.remove(&call)
+            && ended.is_empty()
+        {
+            self.ended.remove(&node);
+        }
+        if let Some(known) = self.calls.get_mut(&call)
+            && !known.told.contains(&node)
+        {
+            known.told.push(node);
+        }
+    }
+
+    /// For the first heir of a call; the second is told later.
+    fn for_first(&mut self, call: CallId) -> Option<(NodeId, wire::Checkpoint)> {
+        self.changed.remove(&call);
+        self.at_once.remove(&call);
+        let [first, second] = self.heirs.of(call);
+        let known = self.calls.get(&call)?;
+        let checkpoint = known.to_wire()?;
+        if second.is_some() || known.told.iter().any(|told| Some(*told) != first) {
+            self.behind.insert(call);
+        }
+        self.needs(call, first?);
+        Some((first?, checkpoint))
+    }
+
+    /// For the second heir of a call. Who was an heir and is not any more hears that he is released.
+    fn for_second(&mut self, call: CallId) -> Option<(NodeId, wire::Checkpoint)> {
+        self.behind.remove(&call);
+        let heirs @ [first, second] = self.heirs.of(call);
+        let known = self.calls.get_mut(&call)?;
+        let checkpoint = wire::Checkpoint { before: first.map(|it| it.0), ..known.to_wire()? };
+        let (kept, released) = known.told.drain(..).partition(|told| heirs.contains(&Some(*told)));
+        known.told = kept;
+        self.release(call, released);
+        self.needs(call, second?);
+        Some((second?, checkpoint))
     }
 }
 
@@ -197,7 +257,7 @@ impl Checkpoints {
     /// A call has ended. Until its record is [`written`](Self::written) the heirs keep it, instead of what they know of the call.
     pub(super) fn ended(&self, record: &Record) {
         let mut inner = lock(&self.inner);
-        if inner.renounced || inner.heirs.0.is_empty() {
+        if inner.renounced || inner.heirs.is_empty() {
             inner.forget(record.call);
         } else {
             let known = inner.calls.entry(record.call).or_default();
@@ -259,9 +319,10 @@ impl Checkpoints {
         if inner.heirs == heirs {
             return;
         }
-        let moved = inner.calls.iter().filter(|(call, known)| heirs.of(**call) != known.told).map(|(call, _)| *call);
-        let moved: Vec<CallId> = moved.collect();
+        let moved: Vec<CallId> =
+            inner.calls.keys().filter(|call| heirs.of(**call) != inner.heirs.of(**call)).copied().collect();
         inner.changed.extend(moved);
+        inner.in_a_hurry = true;
         inner.heirs = heirs;
         drop(inner);
         self.changed.notify_one();
@@ -276,9 +337,10 @@ impl Checkpoints {
     /// A link was broken: what was said over the last one may be lost.
     pub(super) fn again(&self, node: NodeId) {
         let mut inner = lock(&self.inner);
-        let told = inner.calls.iter().filter(|(_, known)| known.told.contains(&Some(node))).map(|(call, _)| *call);
+        let told = inner.calls.iter().filter(|(_, known)| known.told.contains(&node)).map(|(call, _)| *call);
         let told: Vec<CallId> = told.collect();
         inner.changed.extend(told);
+        inner.in_a_hurry = true;
         inner.anew.insert(node);
         drop(inner);
         self.changed.notify_one();
@@ -299,18 +361,27 @@ impl Checkpoints {
     /// Sends for ever.
     pub(super) async fn send(&self, center: &Center, links: &Links) {
         let mut sweep = tokio::time::interval(SWEEP);
-        let mut gathered = None;
+        let (mut first, mut second) = (None, None);
         loop {
             tokio::select! {
                 () = self.urgent.notified() => self.say(Which::Urgent, links).await,
-                () = until(gathered) => {
-                    gathered = None;
-                    self.say(Which::All, links).await;
+                () = until(first) => {
+                    first = None;
+                    self.say(Which::First, links).await;
                 }
-                () = self.changed.notified(), if gathered.is_none() => {}
+                () = until(second) => {
+                    second = None;
+                    self.say(Which::Second, links).await;
+                }
+                () = self.changed.notified(), if first.is_none() => {}
                 _ = sweep.tick() => self.sweep(|call| center.lives(call)),
             }
-            gathered = if lock(&self.inner).is_quiet() { None } else { gathered.or(Some(Instant::now() + GATHER)) };
+            let mut inner = lock(&self.inner);
+            let now = Instant::now();
+            first = inner.first_wait().then(|| first.unwrap_or(now + GATHER));
+            // Before its heirs are told, a call is not among those that the second has to hear of.
+            let at_once = first.is_none() && std::mem::take(&mut inner.in_a_hurry);
+            second = inner.second_wait().then(|| if at_once { now } else { second.unwrap_or(now + LATER) });
         }
     }
 
@@ -334,23 +405,18 @@ impl Checkpoints {
         }
         let calls: Vec<CallId> = inner.waiting(which).iter().take(AT_ONCE).copied().collect();
         for call in calls {
-            inner.changed.remove(&call);
-            inner.at_once.remove(&call);
-            let heirs = inner.heirs.of(call);
-            let Some(known) = inner.calls.get_mut(&call) else { continue };
-            let Some(checkpoint) = known.to_wire() else { continue };
-            let before = std::mem::replace(&mut known.told, heirs);
-            inner.release(call, before.map(|told| told.filter(|told| !heirs.contains(&Some(*told)))));
-            if let [Some(first), Some(second)] = heirs {
-                let checkpoint = wire::Checkpoint { before: Some(first.0), ..checkpoint.clone() };
-                letters.entry(second).or_default().calls.push(checkpoint);
-            }
-            if let [Some(first), _] = heirs {
-                letters.entry(first).or_default().calls.push(checkpoint);
+            let letter = match which {
+                Which::Urgent | Which::First => inner.for_first(call),
+                Which::Second => inner.for_second(call),
+            };
+            if let Some((node, checkpoint)) = letter {
+                letters.entry(node).or_default().calls.push(checkpoint);
             }
         }
-        for (node, calls) in std::mem::take(&mut inner.ended) {
-            letters.entry(node).or_default().ended = calls;
+        if matches!(which, Which::Second) {
+            for (node, calls) in std::mem::take(&mut inner.ended) {
+                letters.entry(node).or_default().ended = calls.into_iter().collect();
+            }
         }
         (!letters.is_empty()).then(|| (letters, !inner.waiting(which).is_empty()))
     }
@@ -369,9 +435,12 @@ impl Checkpoints {
 /// What is sent.
 #[derive(Clone, Copy)]
 enum Which {
-    /// Of calls that have just been connected or have ended.
+    /// For first heirs, of calls that have just been connected or have ended.
     Urgent,
-    All,
+    /// For first heirs, all that has changed.
+    First,
+    /// For second heirs, and for all who are needed no more.
+    Second,
 }
 
 async fn until(at: Option<Instant>) {

@@ -11,7 +11,17 @@ const FARTHER: NodeId = NodeId(4);
 type Said = BTreeMap<NodeId, (Vec<(u64, bool, Option<u32>)>, Vec<u64>)>;
 
 fn said(checkpoints: &Checkpoints) -> Said {
-    let (letters, more) = checkpoints.portion(Which::All).unwrap_or_default();
+    let mut said = said_to(checkpoints, Which::First);
+    for (node, (calls, over)) in said_to(checkpoints, Which::Second) {
+        let entry = said.entry(node).or_default();
+        entry.0.extend(calls);
+        entry.1.extend(over);
+    }
+    said
+}
+
+fn said_to(checkpoints: &Checkpoints, which: Which) -> Said {
+    let (letters, more) = checkpoints.portion(which).unwrap_or_default();
     assert!(!more);
     let call = |it: wire::Checkpoint| {
         let (before, bequest) = (it.before, Bequest::from_wire(it).unwrap());
@@ -118,4 +128,42 @@ fn a_call_that_can_be_saved_no_more_is_withdrawn_and_one_without_images_is_not_t
     checkpoints.sweep(|_| false);
     checkpoints.sweep(|_| false);
     assert!(lock(&checkpoints.inner).calls.is_empty());
+}
+
+// spec: CL-4: the second heir does not hear of each step, and what it hears is never older than what it knows.
+#[test]
+fn cl_4_the_second_heir_hears_how_far_a_call_has_come() {
+    let checkpoints = Checkpoints::default();
+    checkpoints.heirs(Heirs::new([(FAR, false), (FARTHER, false)]));
+    let [Some(first), Some(second)] = lock(&checkpoints.inner).heirs.of(call(1)) else { panic!("two heirs") };
+    waits(&checkpoints, 1);
+    assert_eq!(said_to(&checkpoints, Which::First), [(first, (vec![(1, true, None)], vec![]))].into());
+    checkpoints.ended(&record(1));
+    assert_eq!(said_to(&checkpoints, Which::Urgent), [(first, (vec![(1, false, None)], vec![]))].into());
+    assert_eq!(said_to(&checkpoints, Which::Second), [(second, (vec![(1, false, Some(first.0))], vec![]))].into());
+    checkpoints.written(&[call(1)]);
+    assert_eq!(said_to(&checkpoints, Which::First), Said::new(), "both hear it in the same moment");
+    let both = [(first, (vec![], vec![1])), (second, (vec![], vec![1]))];
+    assert_eq!(said_to(&checkpoints, Which::Second), both.into());
+    waits(&checkpoints, 2);
+    let [Some(first), Some(_)] = lock(&checkpoints.inner).heirs.of(call(2)) else { panic!("two heirs") };
+    said_to(&checkpoints, Which::First);
+    checkpoints.ended(&record(2));
+    checkpoints.written(&[call(2)]);
+    assert_eq!(said_to(&checkpoints, Which::Second), [(first, (vec![], vec![2]))].into(), "the second knew nothing");
+}
+
+// spec: CL-4
+#[test]
+fn cl_4_what_is_needed_again_is_not_withdrawn_afterwards() {
+    let checkpoints = with_one_heir();
+    waits(&checkpoints, 1);
+    said(&checkpoints);
+    checkpoints.take(call(1), Survival::Lost);
+    waits(&checkpoints, 1);
+    assert_eq!(said_to(&checkpoints, Which::First), [(FAR, (vec![(1, true, None)], vec![]))].into());
+    assert_eq!(said_to(&checkpoints, Which::Second), Said::new());
+    checkpoints.ended(&record(1));
+    checkpoints.written(&[call(1)]);
+    assert_eq!(said(&checkpoints), [(FAR, (vec![], vec![1]))].into());
 }

@@ -80,6 +80,9 @@ pub trait Records: Send + Sync + 'static {
 
     /// Removes those of these calls: other nodes have them.
     fn forget(&self, calls: Vec<CallId>);
+
+    /// Whether other nodes keep records from now on, until they are on the disk here.
+    fn kept_elsewhere(&self, kept: bool);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -199,6 +202,7 @@ impl Estate {
 
     /// Who may be an heir has changed.
     pub(super) fn heirs(&self, heirs: Heirs) {
+        self.0.records.kept_elsewhere(!heirs.is_empty());
         self.0.checkpoints.heirs(heirs);
     }
 
