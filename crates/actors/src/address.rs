@@ -177,6 +177,11 @@ impl Addresses {
         self.strays.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// The queues that are configured, on whatever node.
+    pub(crate) fn configured_queues(&self) -> Arc<HashSet<QueueId>> {
+        self.configured.load_full()
+    }
+
     /// Whether a queue is not configured, and has not been for so long that nobody will ever answer for it.
     fn is_stray(&self, queue: &QueueId) -> bool {
         if self.configured.load().contains(queue) {

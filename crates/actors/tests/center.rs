@@ -409,9 +409,24 @@ async fn cl_5_an_owner_whose_title_is_over_is_silent() {
     until("it waits", async || one.center.call(call_id(1)).await.ok().filter(|v| v.stage == Stage::Waiting)).await;
     let refused = two.center.command_agent(&agent_id("anna"), AgentCommand::Break).await;
     assert!(refused.is_err(), "{refused:?}");
-    let picked_up = two.center.pick_up(&agent_id("anna"), None).await;
-    assert!(matches!(picked_up, Err(CenterError::NotFound { .. })), "nobody answers for the queue: {picked_up:?}");
+    let rings = two.center.rings(&support(), &agent_id("anna"), None).await;
+    assert!(matches!(rings, Err(CenterError::NotFound { .. })), "nobody answers for the queue: {rings:?}");
     assert_eq!(two.center.queue(&support()).await.unwrap().waiting, 0);
+}
+
+// spec: TR-5, CL-2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tr_5_an_agent_logs_in_to_a_queue_whose_owner_is_on_another_node() {
+    let (one, two) = two_nodes(&["anna"]).await;
+    let title = |owned| vec![(owned, Title::forever(Epoch(10)))];
+    one.center.own(title(Owned::Agent(agent_id("anna"))), Vec::new()).await.unwrap();
+    two.center.own(title(Owned::Queue(support())), Vec::new()).await.unwrap();
+    let anna = one.center.command_agent(&agent_id("anna"), AgentCommand::QueueLogOut(support())).await.unwrap();
+    assert!(anna.queues.iter().all(|(_, logged_in)| !logged_in), "{anna:?}");
+    let misspelled = AgentCommand::QueueLogIn(QueueId::new(name("default"), name("suport")));
+    let refused = one.center.command_agent(&agent_id("anna"), misspelled).await;
+    let Err(CenterError::NotFound { what, nearest }) = &refused else { panic!("{refused:?}") };
+    assert!(what.ends_with("queues/suport") && *nearest == [support().to_string()], "{refused:?}");
 }
 
 /// A title that holds as long as `may` says so.
