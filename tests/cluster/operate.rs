@@ -145,7 +145,7 @@ async fn cl_6_a_drained_node_takes_calls_again_when_it_is_told_to() -> Result<()
     let (caller, hers) = talking(&scene, edge).await?;
     let other = scene.another_than(&[edge]);
     let said = scene.cli(other, &["drain", &edge.to_string()]).await?;
-    ensure!(said.contains("0 shards left, calls left: 1, oldest"), "{said}");
+    ensure!(said.contains("0 shards left, calls left: 1, oldest") && !said.contains("waits"), "{said}");
     ensure!(refused(scene.node(edge), scene.block(), "+33600000001").await? == Some(503));
     let edge_text = edge.to_string();
     let args = ["drain", &edge_text, "--wait"];
@@ -162,6 +162,22 @@ async fn cl_6_a_drained_node_takes_calls_again_when_it_is_told_to() -> Result<()
     let caller = scene.call(edge, "+33600000003", CALLER).await?;
     caller.audio().hears_tone(ANNA, TOLERANCE, SOON).await?;
     caller.hang_up().await?;
+    scene.stop().await
+}
+
+// spec: CL-6: who waits for a node that does not come hears which.
+#[tokio::test]
+async fn cl_6_a_drain_of_the_last_owner_says_what_it_waits_for() -> Result<()> {
+    let scene = Scene::start_with(&[(1, "[acd, api]"), (2, "[edge, api]")]).await?;
+    let said = scene.cli(2, &["drain", "1", "--no-wait"]).await?;
+    let missing = "node 1 waits: no other node can take its queues and agents: start one with the role acd";
+    ensure!(said.contains(missing) && !said.contains("role edge"), "{said}");
+    let shows = |all: &[Value]| all.iter().any(|it| it["draining"] == true).then_some(());
+    scene.until("node 1 drains", &["nodes", "-o", "json"], shows).await?;
+    let shown = scene.cli(2, &["nodes"]).await?;
+    ensure!(shown.contains(missing), "{shown}");
+    let said = scene.cli(2, &["drain", "2", "--no-wait"]).await?;
+    ensure!(said.contains("node 2 waits: no other node can take its phones and waiting callers"), "{said}");
     scene.stop().await
 }
 

@@ -293,7 +293,15 @@ impl Scene {
         self.again_with(node, &[]).await
     }
 
-    /// The same with more options of the command line, and their values.
+    /// Starts the node again that was killed last, with what it had on its disk, and does not wait for its links.
+    pub(crate) async fn risen(&mut self, node: u8) -> Result<()> {
+        let grave = self.graves.last().context("nobody was killed")?;
+        let launch = Launch::member(self.block, self.center.clone(), node, self.etcd.endpoints());
+        self.nodes.insert(node, Carillon::start(launch.data_of(grave.path())).await?);
+        Ok(())
+    }
+
+    /// Starts a node again that was killed, with more options of the command line, and their values.
     pub(crate) async fn again_with(&mut self, node: u8, options: &[(&str, &str)]) -> Result<()> {
         let launch = Launch::member(self.block, self.center.clone(), node, self.etcd.endpoints());
         let launch = options.iter().fold(launch, |launch, (name, value)| launch.option(name, value));

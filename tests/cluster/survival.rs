@@ -175,31 +175,41 @@ async fn cl_4_a_call_that_ends_right_before_the_kill_has_its_record() -> Result<
     scene.stop().await
 }
 
-// spec: CL-4, PL-6: the heir writes the record of an edge that was only asleep, which then writes it too, and removes it.
+// spec: CL-4, PL-6: the heir writes the record of an edge that was only asleep, which then writes it too, and removes it. Also when
+// the heir has been killed meanwhile, and knows what it did only from its disk.
 #[tokio::test]
 async fn cl_4_a_record_that_was_written_twice_stays_with_the_heir() -> Result<()> {
-    let scene = Scene::start().await?;
-    let (edge, phone) = (1, 2);
-    let (_anna, hers, callers) = a_talk_and_a_queue(&scene, phone, edge, 0).await?;
-    callers[0].hang_up().await?;
-    hers.ended(SOON).await?;
-    // Its heirs have the record, and its disk has not.
-    tokio::time::sleep(Duration::from_millis(80)).await;
-    scene.signal(edge, "STOP").await?;
-    scene.all_records_but(edge, 1).await?;
-    scene.signal(edge, "CONT").await?;
-    scene.until_all_linked().await?;
-    let next = scene.call(edge, "+33600000001", tone(1)).await?;
-    scene.until_waiting("support", 0).await?;
-    next.hang_up().await?;
-    let records = scene.all_records(2).await?;
-    ensure!(records[1].caller.number == "+33600000001", "{records:?}");
-    let mut on_disks = 0;
-    for node in scene.nodes() {
-        on_disks += scene.records_on_disk(node).await?;
+    for kills in [false, true] {
+        let mut scene = Scene::start().await?;
+        let (edge, phone) = (1, 2);
+        let (_anna, hers, callers) = a_talk_and_a_queue(&scene, phone, edge, 0).await?;
+        callers[0].hang_up().await?;
+        hers.ended(SOON).await?;
+        // Its heirs have the record, and its disk has not.
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        scene.signal(edge, "STOP").await?;
+        scene.all_records_but(edge, 1).await?;
+        if kills {
+            let heir = if scene.records_on_disk(2).await? == 1 { 2 } else { 3 };
+            scene.kill(heir).await?;
+            scene.risen(heir).await?;
+        }
+        scene.signal(edge, "CONT").await?;
+        scene.until_all_linked().await?;
+        scene.until_all_ready().await?;
+        let next = scene.call(edge, "+33600000001", tone(1)).await?;
+        next.audio().hears_anything(SOON).await?;
+        next.hang_up().await?;
+        let records = scene.all_records(2).await?;
+        ensure!(records[1].caller.number == "+33600000001", "{records:?}");
+        let mut on_disks = 0;
+        for node in scene.nodes() {
+            on_disks += scene.records_on_disk(node).await?;
+        }
+        ensure!(on_disks == 2, "{on_disks} records of two calls");
+        scene.stop().await?;
     }
-    ensure!(on_disks == 2, "{on_disks} records of two calls");
-    scene.stop().await
+    Ok(())
 }
 
 // spec: CL-4, CL-3: its user hears nobody, and must not have to hang up.

@@ -86,17 +86,17 @@ async fn attempt(world: &World) -> Result<bool> {
     let phone = Phone::start(PhoneConfig::caller(edge.sip, CARRIER, &number, voice)).await?;
     let call = phone.dial(NUMBER).await?;
     let answered = call.answered(FAIL_OVER).await.ok();
-    let end = match (answered, call.progress().end) {
+    let (end, hung_up) = match (answered, call.progress().end) {
         (Some(_), _) => wait(world, &call).await,
-        (None, Some(end)) => CallerEnd::Refused(end.status.unwrap_or(0)),
+        (None, Some(end)) => (CallerEnd::Refused(end.status.unwrap_or(0)), None),
         (None, None) => {
             give_up(phone, call.clone());
-            CallerEnd::Unanswered
+            (CallerEnd::Unanswered, None)
         }
     };
     let heard = call.audio().heard().into();
     let (dialled, ended) = (call.began, Instant::now());
-    world.journal.add_caller(Caller { number, edge: edge.node, dialled, answered, ended, end, heard });
+    world.journal.add_caller(Caller { number, edge: edge.node, dialled, answered, hung_up, ended, end, heard });
     Ok(answered.is_some())
 }
 
@@ -109,8 +109,8 @@ fn give_up(phone: Phone, call: Call) {
     });
 }
 
-/// In the queue and in the conversation.
-async fn wait(world: &World, call: &Call) -> CallerEnd {
+/// In the queue and in the conversation: how it ended, and when he hung up himself.
+async fn wait(world: &World, call: &Call) -> (CallerEnd, Option<Instant>) {
     let _there = world.journal.caller_is_there();
     let mut closing = world.closing();
     let began = Instant::now();
@@ -123,18 +123,22 @@ async fn wait(world: &World, call: &Call) -> CallerEnd {
         let closes = async { drop(closing.wait_for(|now| *now).await) };
         let ended = tokio::select! {
             ended = call.ended(LOOK) => ended.is_ok(),
-            () = closes => {
-                let _ended = call.hang_up().await;
-                return CallerEnd::LeftOver;
-            }
+            () = closes => return hang_up(call, CallerEnd::LeftOver).await,
         };
         if ended {
-            return CallerEnd::ByCenter;
+            return (CallerEnd::ByCenter, None);
         }
         let silent = call.audio().silent_for().unwrap_or(began.elapsed());
         if silent > SILENCE || began.elapsed() > patience {
-            let _ended = call.hang_up().await;
-            return if silent > SILENCE { CallerEnd::InSilence } else { CallerEnd::ByHimself };
+            let end = if silent > SILENCE { CallerEnd::InSilence } else { CallerEnd::ByHimself };
+            return hang_up(call, end).await;
         }
     }
+}
+
+async fn hang_up(call: &Call, end: CallerEnd) -> (CallerEnd, Option<Instant>) {
+    let at = Instant::now();
+    // When its edge is dead, nobody answers.
+    let _ended = call.hang_up().await;
+    (end, Some(at))
 }

@@ -244,7 +244,7 @@ mod tests {
     fn caller(number: &str, from: Instant, end: CallerEnd) -> Caller {
         let ended = from + Duration::from_secs(30);
         let (number, heard) = (number.into(), Hearing::default());
-        Caller { number, edge: 1, dialled: from, answered: Some(from), ended, end, heard }
+        Caller { number, edge: 1, dialled: from, answered: Some(from), hung_up: None, ended, end, heard }
     }
 
     fn talk(agent: &str, number: &str, from: Instant, rang: u64, ended: u64) -> Talk {

@@ -55,6 +55,8 @@ pub(crate) struct Caller {
     pub(crate) dialled: Instant,
     /// When the edge answered him.
     pub(crate) answered: Option<Instant>,
+    /// When he hung up; his phone may need a while until somebody confirms it.
+    pub(crate) hung_up: Option<Instant>,
     pub(crate) ended: Instant,
     pub(crate) end: CallerEnd,
     pub(crate) heard: Hearing,

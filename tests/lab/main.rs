@@ -7,6 +7,7 @@ mod callers;
 mod check;
 mod cluster;
 mod delay;
+mod diary;
 mod faults;
 mod figures;
 mod journal;
@@ -76,7 +77,8 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Keep the folders with the logs of all servers, and say where they are. They are kept when something fails, too.
+    /// Keep the folders with the logs of all servers and what the phones saw, and say where they are. They are kept when
+    /// something fails, too.
     #[arg(long)]
     keep: bool,
 

@@ -176,9 +176,9 @@ impl Seen {
     }
 
     /// The same of callers who waited there.
-    pub(crate) fn music_back(&self, edge: u8, moment: Instant) -> (Vec<Duration>, usize) {
+    pub(crate) fn music_back(&self, edge: u8, moment: Instant) -> (Vec<Duration>, Vec<&Caller>) {
         let mut back = Vec::new();
-        let mut lost = 0;
+        let mut lost = Vec::new();
         let rings = self.rings();
         for caller in self.callers.values().filter(|caller| caller.edge == edge && caller.ended > moment) {
             let talked = rings.get(caller.number.as_str()).is_some_and(|talks| talks.iter().any(|t| t.rang < moment));
@@ -188,7 +188,7 @@ impl Seen {
             match heard_again(&caller.heard, moment) {
                 Some(after) => back.push(after),
                 None if gave_up(caller, moment) => {}
-                None => lost += 1,
+                None => lost.push(caller),
             }
         }
         (back, lost)
@@ -208,9 +208,10 @@ impl Seen {
     }
 }
 
-/// Whether a caller hung up himself before a take-over had to be over.
+/// Whether a caller hung up himself before a take-over had to be over. Nobody may have answered his BYE before a sleeping edge
+/// woke, so it is not the end of his call that counts.
 fn gave_up(caller: &Caller, moment: Instant) -> bool {
-    matches!(caller.end, CallerEnd::ByHimself) && caller.ended < moment + TAKE_OVER
+    matches!(caller.end, CallerEnd::ByHimself) && caller.hung_up.is_some_and(|at| at < moment + TAKE_OVER)
 }
 
 /// Whether this pause of a caller's belongs to the way into a conversation, or to the conversation.
@@ -266,7 +267,7 @@ mod tests {
         let ended = from + Duration::from_secs(20);
         let heard = Hearing { between: Some((from, ended)), pauses, tone: None };
         let (number, end) = (number.into(), CallerEnd::ByCenter);
-        Caller { number, edge, dialled: from, answered: Some(from), ended, end, heard }
+        Caller { number, edge, dialled: from, answered: Some(from), hung_up: None, ended, end, heard }
     }
 
     #[test]
@@ -314,14 +315,20 @@ mod tests {
         let from = Instant::now();
         let mut lost = caller("2", 1, from, &[]);
         lost.heard.between = Some((from, from + Duration::from_secs(5)));
-        let callers = vec![caller("1", 1, from, &[(4_980, 3_020)]), lost];
-        let mut impatient = caller("3", 1, from, &[]);
-        impatient.heard.between = Some((from, from + Duration::from_secs(5)));
-        (impatient.end, impatient.ended) = (CallerEnd::ByHimself, from + Duration::from_secs(9));
-        let callers = callers.into_iter().chain([impatient]).collect();
+        // Nobody answers their BYEs before the edge wakes.
+        let hangs_up = |number: &str, after: u64| {
+            let mut caller = caller(number, 1, from, &[]);
+            caller.heard.between = Some((from, from + Duration::from_secs(5)));
+            (caller.end, caller.hung_up) = (CallerEnd::ByHimself, Some(from + Duration::from_secs(after)));
+            caller
+        };
+        let callers = vec![caller("1", 1, from, &[(4_980, 3_020)]), lost, hangs_up("3", 9), hangs_up("4", 11)];
         let seen = Seen::from(Facts { callers, talks: vec![], late: vec![] });
         let moment = from + Duration::from_secs(5);
-        assert_eq!(seen.music_back(1, moment), (vec![Duration::from_secs(3)], 1));
-        assert_eq!(seen.music_back(2, moment), (vec![], 0));
+        let (back, mut lost) = seen.music_back(1, moment);
+        lost.sort_by_key(|caller| &caller.number);
+        let lost: Vec<&str> = lost.iter().map(|caller| caller.number.as_str()).collect();
+        assert_eq!((back, lost), (vec![Duration::from_secs(3)], vec!["2", "4"]), "the third had enough before");
+        assert!(matches!(seen.music_back(2, moment), (back, lost) if back.is_empty() && lost.is_empty()));
     }
 }

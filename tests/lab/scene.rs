@@ -15,6 +15,7 @@ use crate::agents;
 use crate::callers::Crowd;
 use crate::check::{self, Excuse, Findings};
 use crate::cluster::{Cluster, QUEUE};
+use crate::diary;
 use crate::faults::{Fault, Limits};
 use crate::figures::Figure;
 use crate::measure::{Seen, Window, percentile};
@@ -46,6 +47,7 @@ pub(crate) struct Scene {
     world: Arc<World>,
     crowd: Crowd,
     load: Load,
+    folder: PathBuf,
     /// The phones, and the lab's own watches.
     _tasks: JoinSet<()>,
 }
@@ -96,8 +98,8 @@ impl Run<'_> {
         found.map(|node| node.number).context("no other node does that")
     }
 
-    /// What nodes have refused because it came from a replaced owner, and what owners have left undone because they had been
-    /// replaced. Counted since the nodes' starts.
+    /// What nodes have refused because it came from a replaced owner or edge, and what owners have left undone because they had
+    /// been replaced. Counted since the nodes' starts.
     pub(crate) async fn refused(&self) -> Result<[usize; 2]> {
         let stale = self.cluster.metric("carillon_stale_refused_total").await?;
         Ok([stale, self.cluster.metric("carillon_events_without_title_total").await?])
@@ -107,7 +109,7 @@ impl Run<'_> {
     pub(crate) async fn note_refused(&mut self, before: [usize; 2]) -> Result<()> {
         let [stale, without] = self.refused().await?;
         let since = |now: usize, before: usize| now.saturating_sub(before);
-        self.figures.push(Figure::count("words of the replaced owner refused", since(stale, before[0]), None));
+        self.figures.push(Figure::count("words of the replaced node refused", since(stale, before[0]), None));
         self.figures.push(Figure::count("events it left alone on waking", since(without, before[1]), None));
         Ok(())
     }
@@ -171,7 +173,7 @@ impl Scene {
             tasks.spawn(agents::agent(world.clone(), name.clone(), number));
         }
         let crowd = Crowd::new(world.clone());
-        let scene = Scene { cluster, world, crowd, load, _tasks: tasks };
+        let scene = Scene { cluster, world, crowd, load, folder, _tasks: tasks };
         let busy = scene.until_idle(Duration::from_secs(30)).await?;
         ensure!(busy.is_empty(), "these did not become idle: {}", busy.join(", "));
         Ok(scene)
@@ -202,6 +204,7 @@ impl Scene {
         let window = Window { from: struck, until: Instant::now() };
         self.empty().await;
         let (seen, found) = self.check(interrupted.map(|edge| Excuse { edge, at: struck, at_wall })).await?;
+        diary::write(&self.folder.join(format!("phones-{}", turn + 1)), &seen)?;
         let mut all = common(&seen, &found, window, interrupted, &fault.limits());
         let without = seen.without_offers(window, self.cluster.agents.len());
         all.push(Figure::seconds("longest time without offers", without, Some(fault.limits().offers)));

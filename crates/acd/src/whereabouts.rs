@@ -47,6 +47,13 @@ impl Whereabouts {
         self.moved.get(&call).map_or(call.node, |taken| taken.edge)
     }
 
+    /// Whether a node may speak for a call: no other edge is known to have taken it over. One that has slept says what its calls
+    /// hold before it hears that it has them no more; an owner that believed it would hold an agent for a conversation that is
+    /// over.
+    pub fn admits(&self, node: NodeId, call: CallId) -> bool {
+        self.moved.get(&call).is_none_or(|taken| taken.edge == node)
+    }
+
     /// An edge has taken a call over. `false` when that is no news, or another edge has more right to it.
     pub fn took_over(&mut self, now: Moment, taken: Taken) -> bool {
         let known = self.moved.get(&taken.call);
@@ -117,6 +124,20 @@ mod tests {
         assert_eq!(calls.of(call(1)), NodeId(3));
         calls.ended(Moment::START + REMEMBERED, []);
         assert_eq!((calls.of(call(1)), calls.of(call(2))), (EDGE, NodeId(2)));
+    }
+
+    // spec: CL-3, CL-4
+    #[test]
+    fn cl_3_an_edge_from_which_a_call_was_taken_does_not_speak_for_it_any_more() {
+        let mut calls = Whereabouts::default();
+        let [heir, next] = [NodeId(2), NodeId(3)];
+        assert!(calls.admits(EDGE, call(1)) && calls.admits(heir, call(1)), "nobody is known to have taken it");
+        calls.took_over(Moment::START, taken(1, 2, 1));
+        assert!(!calls.admits(EDGE, call(1)) && calls.admits(heir, call(1)) && calls.admits(EDGE, call(2)));
+        calls.took_over(Moment::START, taken(1, 3, 2));
+        assert!(!calls.admits(heir, call(1)) && calls.admits(next, call(1)));
+        calls.took_over(Moment::START, taken(1, 1, 3));
+        assert!(calls.admits(EDGE, call(1)), "it has come back");
     }
 
     // spec: CL-4

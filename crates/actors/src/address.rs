@@ -129,6 +129,17 @@ impl Addresses {
         self.whereabouts.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether a node may say this; see [`Whereabouts::admits`]. What may not be said is counted.
+    pub(crate) fn heeds(&self, from: NodeId, message: &Message) -> bool {
+        let Some(call) = message.said_by() else { return true };
+        let heeds = self.whereabouts.read().unwrap_or_else(PoisonError::into_inner).admits(from, call);
+        if !heeds {
+            tracing::debug!(call_id = %call, node = from.0, "an edge that has lost this call is not believed");
+            count(&self.refusals.former_edges, 1);
+        }
+        heeds
+    }
+
     /// An edge has taken a call over; see [`Whereabouts::took_over`].
     pub(crate) fn took_over(&self, taken: Taken) -> bool {
         let mut whereabouts = self.whereabouts.write().unwrap_or_else(PoisonError::into_inner);
@@ -164,6 +175,11 @@ impl Addresses {
     pub(crate) fn configured(&self, queues: impl Iterator<Item = QueueId>) {
         self.configured.store(Arc::new(queues.collect()));
         self.strays.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The queues that are configured, on whatever node.
+    pub(crate) fn configured_queues(&self) -> Arc<HashSet<QueueId>> {
+        self.configured.load_full()
     }
 
     /// Whether a queue is not configured, and has not been for so long that nobody will ever answer for it.

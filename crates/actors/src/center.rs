@@ -166,6 +166,11 @@ impl Center {
         calls.into_iter().chain(agents).flatten().collect()
     }
 
+    /// Whether a node may say this: it does not speak for a call that another edge is known to have (Spec: CL-3, CL-4).
+    pub fn heeds(&self, from: NodeId, message: &Carried) -> bool {
+        self.addresses.heeds(from, message)
+    }
+
     /// Hands on what came from another node. Never blocks.
     ///
     /// # Errors
@@ -318,7 +323,11 @@ impl Center {
     /// All of [`CenterError`].
     pub async fn command_agent(&self, agent: &AgentId, command: AgentCommand) -> Result<AgentView, CenterError> {
         if let AgentCommand::QueueLogIn(queue) | AgentCommand::QueueLogOut(queue) = &command {
-            self.find_queue(queue)?;
+            // Its owner may be on another node.
+            let configured = self.addresses.configured_queues();
+            if !configured.contains(queue) {
+                return Err(not_found(queue.to_string(), configured.iter().map(QueueId::to_string)));
+            }
         }
         let actor = self.find_agent(agent)?;
         ask(&actor, agent, |reply| AgentMessage::Command(command, reply))

@@ -40,6 +40,11 @@ impl Center {
         queues.chain(agents).collect()
     }
 
+    /// Whether this has an owner on this node.
+    pub fn has_owner(&self, owned: &Owned) -> bool {
+        self.addresses.has_owner(owned)
+    }
+
     /// Whatever else waits for the thread has its turn after each portion.
     async fn in_turn<T>(
         &self,

@@ -1,78 +1,46 @@
 //! Pickup from the console, the API and the command line (Spec: TR-4): the agent's devices ring for a call that rings at a
 //! colleague. From a phone the call that dials the code does the same (`acd::call`).
 
-use carillon_acd::agent::Refusal;
 use carillon_acd::ids::{AgentId, CallId, QueueId};
 use carillon_acd::queue::{PickupRefusal, RingingCall};
-use carillon_acd::view::Activity;
 
 use crate::center::{Center, CenterError, ask};
 use crate::queue::QueueMessage;
 
 impl Center {
-    /// Lets the devices of an agent ring for a call that rings at a colleague, and says which: `call`, or the one that has rung
-    /// for longest in the queues whose calls he may pick up. When this returns they are about to ring, unless the call is
-    /// answered in the same moment.
+    /// The queues whose calls an agent may pick up, on whatever node their owners are.
+    pub fn pickups(&self, agent: &AgentId) -> Vec<QueueId> {
+        self.routing.load().pickups(agent).to_vec()
+    }
+
+    /// The call of a queue of this node that an agent may pick up: `only`, or the one that has rung for longest.
     ///
     /// # Errors
-    /// All of [`CenterError`]; it is refused when he is held by another call or cannot be reached, when nothing (or not this
-    /// call) rings, and when the queue does not allow it or does not list him.
-    pub async fn pick_up(&self, agent: &AgentId, call: Option<CallId>) -> Result<CallId, CenterError> {
-        let view = self.agent(agent).await?;
-        let refused = |why: String| Err(CenterError::Refused(format!("{agent}: {why}")));
-        match view.activity {
-            Activity::Reserved | Activity::Talking => return refused(Refusal::Busy.to_string()),
-            Activity::Idle | Activity::WrapUp if view.reachable_devices == 0 => {
-                return refused(Refusal::Unreachable.to_string());
-            }
-            Activity::Idle | Activity::WrapUp => {}
-        }
-        let queues = match call {
-            Some(call) => match self.call(call).await?.queue {
-                Some(queue) => vec![queue],
-                None => return refused(format!("call {call} is in no queue")),
-            },
-            None => self.routing.load().pickups(agent).to_vec(),
-        };
-        if queues.is_empty() {
-            return refused("no queue of his allows pickup".to_owned());
-        }
-        match self.longest_ringing(agent, call, &queues).await? {
-            Ok((queue, call)) => match self.invite(agent, call, queue).await? {
-                Ok(()) => Ok(call),
-                Err(why) => refused(format!("call {call} of {queue}: {why}")),
-            },
-            Err(why) => refused(why),
-        }
-    }
-
-    /// The call that has rung for longest, or why there is none.
-    async fn longest_ringing<'q>(
+    /// All of [`CenterError`]; it is refused when nothing (or not this call) rings, and when the queue does not allow it or
+    /// does not list him.
+    pub async fn rings(
         &self,
-        agent: &AgentId,
-        call: Option<CallId>,
-        queues: &'q [QueueId],
-    ) -> Result<Result<(&'q QueueId, CallId), String>, CenterError> {
-        let mut found: Vec<(RingingCall, &QueueId)> = Vec::new();
-        let mut why = Vec::new();
-        for queue in queues {
-            let actor = self.find_queue(queue)?;
-            match ask(&actor, queue, |reply| QueueMessage::Rings(agent.clone(), call, reply)).await? {
-                Ok(ringing) => found.push((ringing, queue)),
-                Err(refusal) => why.push(format!("{queue}: {refusal}")),
-            }
-        }
-        let longest = found.into_iter().max_by_key(|(ringing, _)| ringing.ringing_for);
-        Ok(longest.map(|(ringing, queue)| (queue, ringing.call)).ok_or_else(|| why.join("; ")))
-    }
-
-    async fn invite(
-        &self,
-        agent: &AgentId,
-        call: CallId,
         queue: &QueueId,
-    ) -> Result<Result<(), PickupRefusal>, CenterError> {
+        agent: &AgentId,
+        only: Option<CallId>,
+    ) -> Result<RingingCall, CenterError> {
         let actor = self.find_queue(queue)?;
-        ask(&actor, queue, |reply| QueueMessage::PickUp(call, agent.clone(), reply)).await
+        let ringing = ask(&actor, queue, |reply| QueueMessage::Rings(agent.clone(), only, reply)).await?;
+        ringing.map_err(|refusal| refused(queue, refusal))
     }
+
+    /// Lets the devices of an agent ring for a call of a queue of this node that rings at a colleague. When this returns they
+    /// are about to ring, unless the call is answered in the same moment, or his owner does not have him free.
+    ///
+    /// # Errors
+    /// As [`Center::rings`].
+    pub async fn pick_up(&self, queue: &QueueId, agent: &AgentId, call: CallId) -> Result<(), CenterError> {
+        let actor = self.find_queue(queue)?;
+        let invited = ask(&actor, queue, |reply| QueueMessage::PickUp(call, agent.clone(), reply)).await?;
+        invited.map_err(|refusal| refused(queue, refusal))
+    }
+}
+
+fn refused(queue: &QueueId, refusal: PickupRefusal) -> CenterError {
+    CenterError::Refused(format!("{queue}: {refusal}"))
 }

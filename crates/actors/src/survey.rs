@@ -48,7 +48,7 @@ impl Center {
         survey
     }
 
-    /// What was refused of replaced owners so far.
+    /// What was refused of replaced owners and edges so far.
     pub fn refused(&self) -> Refused {
         let refusals = &self.addresses.refusals;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -56,6 +56,7 @@ impl Center {
             offers_by_calls: count(&refusals.offers_by_calls),
             offers_by_agents: count(&refusals.offers_by_agents),
             grants: count(&refusals.grants),
+            former_edges: count(&refusals.former_edges),
             without_title: count(&refusals.without_title),
         }
     }
@@ -80,7 +81,7 @@ async fn ask_in_turn<I, A: Addressee<M>, M, R>(
     }
 }
 
-/// What was refused of owners that had been replaced (Spec: CL-3). All zero while owners change in the ordinary way.
+/// What was refused of owners and edges that had been replaced (Spec: CL-3). All zero while owners change in the ordinary way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// Offers of replaced owners of queues, by calls.
@@ -89,6 +90,8 @@ pub struct Refused {
     pub offers_by_agents: u64,
     /// What replaced owners of agents said to calls of this node, by the node.
     pub grants: u64,
+    /// What edges said of calls that other edges had, by the node (Spec: CL-4).
+    pub former_edges: u64,
     /// What owners of this node did not take in because their title did not hold at that moment (Spec: CL-5).
     pub without_title: u64,
 }
@@ -99,6 +102,7 @@ pub(crate) struct Refusals {
     pub(crate) offers_by_calls: AtomicU64,
     pub(crate) offers_by_agents: AtomicU64,
     pub(crate) grants: AtomicU64,
+    pub(crate) former_edges: AtomicU64,
     pub(crate) without_title: AtomicU64,
 }
 

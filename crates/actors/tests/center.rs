@@ -325,6 +325,30 @@ async fn pl_4_an_edge_does_not_count_a_call_that_another_has() {
     assert!(node.records.try_recv().is_err());
 }
 
+// spec: CL-3, CL-4: it has slept, and says what its calls held before it hears who has them.
+#[tokio::test]
+async fn cl_3_an_edge_does_not_speak_for_calls_that_another_has() {
+    let node = idle_node(NodeId(3), &["anna"], Arc::new(|_| {})).await;
+    node.center.taken_over(Taken { call: call_id(1), edge: NodeId(2), moves: 1 });
+    let says = |number: u64| {
+        let (call, anna) = (call_id(number), agent_id("anna"));
+        let reservation = agent::ReservationId { call, n: 1 };
+        [
+            Message::Agent(anna.clone(), agent::Event::Reserve { reservation, purpose: agent::Purpose::Own }),
+            Message::Agent(anna.clone(), agent::Event::Connected { reservation, queue: None }),
+            Message::Agent(anna, agent::Event::Release { reservation, why: agent::Released::Ended }),
+            Message::Queue(support(), queue::Event::Leave { call, why: queue::Left::Abandoned }),
+        ]
+    };
+    assert!(says(1).iter().all(|message| !node.center.heeds(NodeId(1), message)));
+    assert_eq!(node.center.refused().former_edges, 4);
+    let reachable = agent::Event::Reachable { device: 0, edge: NodeId(1), contacts: Vec::new() };
+    assert!(node.center.heeds(NodeId(1), &Message::Agent(agent_id("anna"), reachable)), "the phones are its own");
+    assert!(says(2).iter().all(|message| node.center.heeds(NodeId(1), message)));
+    assert!(says(1).iter().all(|message| node.center.heeds(NodeId(2), message)));
+    assert_eq!(node.center.refused().former_edges, 4);
+}
+
 /// Two nodes, each of which hands the other what is not its own. The first takes the calls.
 async fn two_nodes(agents: &[&str]) -> (Node, Node) {
     let centers: [Arc<OnceLock<Center>>; 2] = Default::default();
@@ -385,9 +409,24 @@ async fn cl_5_an_owner_whose_title_is_over_is_silent() {
     until("it waits", async || one.center.call(call_id(1)).await.ok().filter(|v| v.stage == Stage::Waiting)).await;
     let refused = two.center.command_agent(&agent_id("anna"), AgentCommand::Break).await;
     assert!(refused.is_err(), "{refused:?}");
-    let picked_up = two.center.pick_up(&agent_id("anna"), None).await;
-    assert!(matches!(picked_up, Err(CenterError::NotFound { .. })), "nobody answers for the queue: {picked_up:?}");
+    let rings = two.center.rings(&support(), &agent_id("anna"), None).await;
+    assert!(matches!(rings, Err(CenterError::NotFound { .. })), "nobody answers for the queue: {rings:?}");
     assert_eq!(two.center.queue(&support()).await.unwrap().waiting, 0);
+}
+
+// spec: TR-5, CL-2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tr_5_an_agent_logs_in_to_a_queue_whose_owner_is_on_another_node() {
+    let (one, two) = two_nodes(&["anna"]).await;
+    let title = |owned| vec![(owned, Title::forever(Epoch(10)))];
+    one.center.own(title(Owned::Agent(agent_id("anna"))), Vec::new()).await.unwrap();
+    two.center.own(title(Owned::Queue(support())), Vec::new()).await.unwrap();
+    let anna = one.center.command_agent(&agent_id("anna"), AgentCommand::QueueLogOut(support())).await.unwrap();
+    assert!(anna.queues.iter().all(|(_, logged_in)| !logged_in), "{anna:?}");
+    let misspelled = AgentCommand::QueueLogIn(QueueId::new(name("default"), name("suport")));
+    let refused = one.center.command_agent(&agent_id("anna"), misspelled).await;
+    let Err(CenterError::NotFound { what, nearest }) = &refused else { panic!("{refused:?}") };
+    assert!(what.ends_with("queues/suport") && *nearest == [support().to_string()], "{refused:?}");
 }
 
 /// A title that holds as long as `may` says so.

@@ -1,6 +1,6 @@
 //! The service of agents.
 
-use carillon_acd::ids::{AgentId, CallId, QueueId};
+use carillon_acd::ids::{AgentId, QueueId};
 use carillon_acd::view::AgentCommand;
 use carillon_actors::{Center, Owned};
 use carillon_rpc::v1::agent_service_client::AgentServiceClient;
@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::elsewhere::{Elsewhere, ask_all, forwarded, marked, merged};
 use crate::page::PageRequest;
-use crate::refusal;
+use crate::pickup::Pickups;
 
 /// The page size when none is asked for.
 const PAGE: u32 = 500;
@@ -130,11 +130,7 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::PickUpCallRequest>,
     ) -> Result<Response<v1::PickUpCallResponse>, Status> {
-        let request = request.get_ref();
-        let (agent, call) = (named(&request.name)?, ringing(&request.call)?);
-        tracing::info!(%agent, call_id = call.map(tracing::field::display), "agent picks up");
-        let picked = self.center.pick_up(&agent, call).await.map_err(|error| refusal::of(agent, error))?;
-        Ok(Response::new(v1::PickUpCallResponse { call: names::of_call(picked) }))
+        Pickups { center: &self.center, elsewhere: &self.elsewhere }.pick_up(request).await
     }
 }
 
@@ -146,13 +142,6 @@ fn only(names: &[String]) -> Result<Option<Vec<AgentId>>, Refusal> {
     let read = |name: &String| names::agent(name).map_err(|error| Refusal::name("names", error));
     let names = names.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(names).filter(|names| !names.is_empty()))
-}
-
-fn ringing(call: &str) -> Result<Option<CallId>, Refusal> {
-    match call {
-        "" => Ok(None),
-        call => names::call(call).map(Some).map_err(|error| Refusal::name("call", error)),
-    }
 }
 
 pub(crate) fn named(name: &str) -> Result<AgentId, Refusal> {

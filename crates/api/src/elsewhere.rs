@@ -56,7 +56,9 @@ impl Elsewhere {
     pub(crate) fn refused(&self, owned: &Owned, error: CenterError) -> Status {
         let exists = |nodes: &Arc<dyn Nodes>| nodes.owners().iter().any(|known| known.owned == *owned);
         match error {
-            CenterError::NotFound { .. } if self.nodes.as_ref().is_some_and(exists) => {
+            CenterError::NotFound { ref what, .. }
+                if *what == owned.to_string() && self.nodes.as_ref().is_some_and(exists) =>
+            {
                 let mut status = Status::unavailable(format!("{owned} changes its owner at this moment: try again"));
                 status.metadata_mut().insert(OWNER_CHANGES, AsciiMetadataValue::from_static("1"));
                 status
@@ -314,6 +316,9 @@ mod tests {
         assert_eq!((asked.get(), sent_on.metadata().contains_key(OWNER_CHANGES)), (1, true));
         let nobody = elsewhere.refused(&agent("nobody"), unknown());
         assert!(!nobody.metadata().contains_key(OWNER_CHANGES), "who is not configured has no next owner");
+        let queue = CenterError::NotFound { what: "tenants/default/queues/nobody".into(), nearest: Vec::new() };
+        let no_queue = elsewhere.refused(&anna(), queue);
+        assert!(!no_queue.metadata().contains_key(OWNER_CHANGES), "she is there, the queue of her command is not");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod explain;
 mod http;
 mod listen;
 mod page;
+mod pickup;
 mod queue;
 mod record;
 mod refusal;

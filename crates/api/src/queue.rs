@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::elsewhere::{Elsewhere, ask_all, forwarded, marked, merged};
 use crate::page::PageRequest;
+use crate::pickup::Pickups;
 
 /// The page size when none is asked for.
 const PAGE: u32 = 500;
@@ -59,5 +60,12 @@ impl QueueService for Queues {
         let view = self.center.queue(&queue).await;
         let view = view.map_err(|error| self.elsewhere.refused(&Owned::Queue(queue), error))?;
         Ok(Response::new(v1::GetQueueResponse { queue: Some(view.into()) }))
+    }
+
+    async fn find_ringing_call(
+        &self,
+        request: Request<v1::FindRingingCallRequest>,
+    ) -> Result<Response<v1::FindRingingCallResponse>, Status> {
+        Pickups { center: &self.center, elsewhere: &self.elsewhere }.find(request).await
     }
 }

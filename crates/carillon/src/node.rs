@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use carillon_acd::ids::{CallId, Epoch, LegId, NodeId};
 use carillon_acd::record::Record;
+use carillon_acd::time::WallTime;
 use carillon_actors::{Center, Clock, Ports, Survival, Title};
 use carillon_api::Nodes;
 use carillon_cluster::member::Roles;
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cluster::config::NodeFile;
-use crate::cluster::{Estate, KnownNodes, Member, Membership, Records, intake};
+use crate::cluster::{Estate, KnownNodes, Member, Membership, REMEMBERED, Records, intake};
 use crate::configuration::{self, Authority, Live, Owners, Settings, everything};
 use crate::drain::Draining;
 use crate::objects;
@@ -117,6 +118,7 @@ impl Node {
         let id = file.map_or(NODE, NodeFile::id);
         let estate = file.map(|_| Estate::new(id, Disk(store.writer())));
         if let Some(estate) = estate.clone() {
+            estate.remember(&store.of_other_nodes(id, before_now(REMEMBERED)).await?);
             store.writer().on_written(move |calls| estate.written(calls));
         }
         let ports = ports(&late_edge, &late_member, store.writer(), &wishes, estate.as_ref());
@@ -234,6 +236,11 @@ async fn listen(addr: SocketAddr, whom: &str, choose: &str) -> anyhow::Result<Tc
 fn boot() -> anyhow::Result<u32> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
     u32::try_from(since_1970.as_secs()).context("this machine's clock is after 2106")
+}
+
+fn before_now(ago: Duration) -> WallTime {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(since_1970.saturating_sub(ago).as_micros()).unwrap_or(i64::MAX))
 }
 
 fn edge_config(node: NodeId, boot: u32, options: &NodeOptions, seal: Seal) -> EdgeConfig {

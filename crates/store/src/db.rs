@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use carillon_acd::agent::SavedAvailability;
-use carillon_acd::ids::{AgentId, Epoch, Name};
+use carillon_acd::ids::{AgentId, Epoch, Name, NodeId};
 use carillon_acd::record::Record;
 use carillon_acd::stats::Period;
 use carillon_acd::time::WallTime;
@@ -113,6 +113,12 @@ impl Store {
     pub async fn query(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
         self.writer.settle().await;
         records::query(&self.readers, filter).await
+    }
+
+    /// The records of calls that another node than this one took and that have ended since then, at most 10,000: those that
+    /// went on here, and those that were written here for an edge that had died.
+    pub async fn of_other_nodes(&self, node: NodeId, ended_since: WallTime) -> Result<Vec<Record>, StoreError> {
+        records::of_other_nodes(&self.readers, node, ended_since).await
     }
 
     /// What agents spent their time on from `since` to before `until`, in order of time, at most `limit` periods that

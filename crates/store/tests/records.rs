@@ -111,6 +111,25 @@ async fn pl_6_a_record_that_is_sent_again_after_a_crash_is_written_once() {
     assert_eq!(open(dir.path()).await.query(&all()).await.unwrap(), [record(1), record(2)]);
 }
 
+// spec: CL-4
+#[tokio::test]
+async fn cl_4_records_of_other_nodes_calls_are_found_by_their_end() {
+    let store = Store::open(None).await.unwrap();
+    for (n, node) in (1..).zip([1, 10, 2, 2, 2]) {
+        let mut record = record(n);
+        record.call.node = NodeId(node);
+        // The third has begun long before, and the last has ended before.
+        record.started = WallTime(record.started.0 - if n == 3 { 3_600_000_000 } else { 0 });
+        record.ended = WallTime(record.ended.0 - if n == 5 { 9_000_000 } else { 0 });
+        store.writer().try_write(record).unwrap();
+    }
+    store.writer().flush().await.unwrap();
+    let found = store.of_other_nodes(NodeId(1), WallTime(500_000)).await.unwrap();
+    let mut found: Vec<(u32, u64)> = found.iter().map(|it| (it.call.node.0, it.call.number)).collect();
+    found.sort_unstable();
+    assert_eq!(found, [(2, 3), (2, 4), (10, 2)]);
+}
+
 #[tokio::test]
 async fn records_are_found_by_time_queue_agent_and_number() {
     let store = Store::open(None).await.unwrap();

@@ -50,6 +50,10 @@ pub(super) fn judge(seen: &Seen, window: Window, edge: u8, views: &[View]) -> Ve
         .iter()
         .map(|talk| format!("{} with {}, whose phone was at edge {}", talk.number, talk.agent, talk.edge))
         .collect();
+    let silent: Vec<String> = waiting_lost
+        .iter()
+        .map(|caller| format!("{}, who hears no music again: {:?}", caller.number, caller.end))
+        .collect();
     let times = [
         ("until both hear each other", talking.iter().max()),
         ("until agents of lost conversations are free", freed.iter().max()),
@@ -59,7 +63,7 @@ pub(super) fn judge(seen: &Seen, window: Window, edge: u8, views: &[View]) -> Ve
         Figure::count("conversations that went on", talking.len(), None),
         Figure::none_of("conversations lost", &lost),
         Figure::count("waiting callers who came back", waiting.len(), None),
-        Figure::count("waiting callers lost", waiting_lost, Some(0)),
+        Figure::none_of("waiting callers lost", &silent),
     ];
     // Without anybody whom it concerns there is no time.
     figures.extend(times.into_iter().filter_map(|(what, time)| Some(Figure::seconds(what, *time?, Some(LIMIT)))));

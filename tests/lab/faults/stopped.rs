@@ -33,6 +33,7 @@ pub(super) async fn edge(run: &mut Run<'_>) -> Result<()> {
     let victim = 1 + (run.turn % 3) as u8;
     run.interrupted = Some(victim);
     look_at_agents(run, victim).await?;
+    let refused = run.refused().await?;
     run.strikes();
     run.cluster.node(victim).signal("STOP").await?;
     while run.struck().elapsed() < ASLEEP {
@@ -41,5 +42,5 @@ pub(super) async fn edge(run: &mut Run<'_>) -> Result<()> {
     }
     run.cluster.node(victim).signal("CONT").await?;
     run.pass(AFTER).await;
-    Ok(())
+    run.note_refused(refused).await
 }

@@ -141,6 +141,12 @@ impl Past {
     pub const fn decides(&self) -> bool {
         self.what.decides()
     }
+
+    /// Lets a hold and its end stay together where one of them is `kept`, and a hold that lasts stay: without its end it would
+    /// seem to last, and without its beginning it would not count.
+    pub fn keep_holds_whole(past: &[Past], kept: &mut [bool]) {
+        keep_holds_whole(past.iter().map(|past| &past.what), kept);
+    }
 }
 
 /// Changes whenever another edge would have to know (see [`Call::mark`]). An ordinary call has three in its life.
@@ -412,7 +418,28 @@ impl Queued {
 
 fn past(transitions: &[Transition], now: WallTime) -> Vec<Past> {
     let last = transitions.len().saturating_sub(LAST);
-    let kept = transitions.iter().enumerate().filter(|(n, it)| *n < FIRST || *n >= last || it.what.decides());
+    let is_kept = |(n, it): (usize, &Transition)| n < FIRST || n >= last || it.what.decides();
+    let mut kept: Vec<bool> = transitions.iter().enumerate().map(is_kept).collect();
+    keep_holds_whole(transitions.iter().map(|it| &it.what), &mut kept);
+    let kept = transitions.iter().zip(kept).filter_map(|(it, kept)| kept.then_some(it));
     let ago = |at: WallTime| Duration::from_micros(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0));
-    kept.map(|(_, it)| Past { ago: ago(it.at), what: it.what.clone() }).collect()
+    kept.map(|it| Past { ago: ago(it.at), what: it.what.clone() }).collect()
+}
+
+fn keep_holds_whole<'a>(steps: impl Iterator<Item = &'a Happened>, kept: &mut [bool]) {
+    // Who holds at this place, and since which.
+    let mut holds: Vec<(LegId, usize)> = Vec::new();
+    for (n, step) in steps.enumerate() {
+        if let Happened::Held { leg } = step {
+            holds.push((*leg, n));
+        } else if let Happened::Resumed { leg } = step
+            && let Some(place) = holds.iter().position(|(holder, _)| holder == leg)
+        {
+            let (_, began) = holds.swap_remove(place);
+            let both = kept[began] || kept[n];
+            (kept[began], kept[n]) = (both, both);
+        }
+    }
+    // Their end is still to come.
+    holds.into_iter().for_each(|(_, began)| kept[began] = true);
 }

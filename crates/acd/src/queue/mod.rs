@@ -181,9 +181,11 @@ impl Queue {
             return;
         }
         let mut caller = match self.waiting.take(call) {
+            // From an edge that has slept, and does not know yet that another has the call.
+            Some(caller) if enqueue.ticket.moves < caller.moves => return self.waiting.insert(caller),
             Some(mut caller) => {
                 caller.refresh(now);
-                caller.moves = caller.moves.max(enqueue.ticket.moves);
+                self.note_move(&mut caller, enqueue.ticket.moves);
                 self.note_callback(now, &mut caller, enqueue, true);
                 self.learn(now, &mut caller, enqueue);
                 caller
@@ -344,11 +346,8 @@ impl Queue {
                 self.falls_silent(now, &caller);
                 continue;
             }
-            if let State::Offered(ringing) = &caller.state {
-                // The call's answer is lost. It goes on waiting; the agents' own word says whether they are free.
-                caller.last_over = Some(ringing.offer);
-                self.free_seats(&caller.state, |_| false);
-            }
+            // The call's answer is lost, if it was offered. It goes on waiting.
+            self.give_up(&mut caller);
             caller.state = State::Waiting;
             self.put_back(now, caller);
             self.serve_all(now, out);

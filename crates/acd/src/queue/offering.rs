@@ -51,6 +51,16 @@ impl Queue {
         }
     }
 
+    /// Another edge has taken the call over since the last ticket: it has not heard of an offer that was made to the one
+    /// before. Were that waited for as one that may still arrive, callers behind this one would be served first
+    /// (Spec: CL-4, QU-7).
+    pub(super) fn note_move(&mut self, caller: &mut Caller, moves: u32) {
+        if moves > caller.moves {
+            caller.moves = moves;
+            self.give_up(caller);
+        }
+    }
+
     /// The call works at an offer: at ours, or at one of an owner before us, which ends as ours do.
     fn note_working(&mut self, now: Moment, caller: &mut Caller, offer: OfferId) {
         if matches!(&caller.state, State::Offered(ringing) if ringing.offer == offer) {
@@ -79,9 +89,14 @@ impl Queue {
 
     /// A ticket that knows nothing of an offer made some time ago: the offer did not arrive.
     fn give_up_lost(&mut self, now: Moment, caller: &mut Caller) {
-        if let State::Offered(ringing) = &caller.state
-            && ringing.made + TRANSIT <= now
-        {
+        if matches!(&caller.state, State::Offered(ringing) if ringing.made + TRANSIT <= now) {
+            self.give_up(caller);
+        }
+    }
+
+    /// The caller waits for another offer; the agents' own word says whether they are free.
+    pub(super) fn give_up(&mut self, caller: &mut Caller) {
+        if let State::Offered(ringing) = &caller.state {
             caller.last_over = Some(ringing.offer);
             self.free_seats(&caller.state, |_| false);
             caller.state = State::Waiting;

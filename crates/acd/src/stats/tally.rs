@@ -122,6 +122,19 @@ impl Tally {
 
     /// All of them, in one order.
     pub(super) fn sums(&self) -> [u64; Self::SUMS] {
+        let mut sums = *self;
+        sums.places().map(|sum| *sum)
+    }
+
+    /// What [`Tally::sums`] gave.
+    pub(super) fn from_sums(sums: [u64; Self::SUMS]) -> Self {
+        let mut tally = Tally::default();
+        tally.places().into_iter().zip(sums).for_each(|(place, sum)| *place = sum);
+        tally
+    }
+
+    /// Where they stand, in that order.
+    fn places(&mut self) -> [&mut u64; Self::SUMS] {
         let Tally {
             offered,
             answered,
@@ -140,7 +153,7 @@ impl Tally {
             wrap_up,
             handling,
             idle,
-        } = *self;
+        } = self;
         [
             offered,
             answered,
@@ -169,55 +182,6 @@ impl Tally {
         ]
     }
 
-    /// What [`Tally::sums`] gave.
-    pub(super) const fn from_sums(sums: [u64; Self::SUMS]) -> Self {
-        let [
-            offered,
-            answered,
-            answered_within,
-            abandoned,
-            abandoned_short,
-            abandoned_within,
-            missed,
-            lost,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-            wait,
-            longest_wait,
-            handled,
-            talk,
-            hold,
-            wrap_up,
-            handling,
-            idle,
-        ] = sums;
-        Tally {
-            offered,
-            answered,
-            answered_within,
-            abandoned,
-            abandoned_short,
-            abandoned_within,
-            missed,
-            lost,
-            flow_outs: [a, b, c, d, e, f, g, h],
-            wait,
-            longest_wait,
-            handled,
-            talk,
-            hold,
-            wrap_up,
-            handling,
-            idle,
-        }
-    }
-
     /// Flow-outs of all reasons.
     pub fn flowed_out(&self) -> u64 {
         self.flow_outs.iter().sum()
@@ -230,48 +194,15 @@ impl Tally {
 
     /// Takes back what was added. The longest wait stays: of those who have left, whoever counts them.
     pub fn subtract(&mut self, other: &Tally) {
-        let (mut sums, longest_wait) = (self.sums(), self.longest_wait);
-        sums.iter_mut().zip(other.sums()).for_each(|(sum, less)| *sum = sum.saturating_sub(less));
-        *self = Tally { longest_wait, ..Tally::from_sums(sums) };
+        let longest_wait = self.longest_wait;
+        self.places().into_iter().zip(other.sums()).for_each(|(sum, less)| *sum = sum.saturating_sub(less));
+        self.longest_wait = longest_wait;
     }
 
     /// Adds another sum. The order of additions does not matter, so intervals and nodes can be added up in any way.
     pub fn add(&mut self, other: &Tally) {
-        let Tally {
-            offered,
-            answered,
-            answered_within,
-            abandoned,
-            abandoned_short,
-            abandoned_within,
-            missed,
-            lost,
-            flow_outs,
-            wait,
-            longest_wait,
-            handled,
-            talk,
-            hold,
-            wrap_up,
-            handling,
-            idle,
-        } = other;
-        self.offered += offered;
-        self.answered += answered;
-        self.answered_within += answered_within;
-        self.abandoned += abandoned;
-        self.abandoned_short += abandoned_short;
-        self.abandoned_within += abandoned_within;
-        self.missed += missed;
-        self.lost += lost;
-        self.flow_outs.iter_mut().zip(flow_outs).for_each(|(sum, more)| *sum += more);
-        self.wait += wait;
-        self.longest_wait = self.longest_wait.max(*longest_wait);
-        self.handled += handled;
-        self.talk += talk;
-        self.hold += hold;
-        self.wrap_up += wrap_up;
-        self.handling += handling;
-        self.idle += idle;
+        let longest_wait = std::mem::take(&mut self.longest_wait).max(other.longest_wait);
+        self.places().into_iter().zip(other.sums()).for_each(|(sum, more)| *sum += more);
+        self.longest_wait = longest_wait;
     }
 }

@@ -87,7 +87,7 @@ async fn refusals_say_what_would_be_right() {
 async fn tr_4_an_agent_picks_up_what_rings_at_a_colleague() {
     let node = Node::start().await;
     let pick_up = async |who: &str, call: &str| {
-        let request = v1::PickUpCallRequest { name: agent_name(who), call: call.into() };
+        let request = v1::PickUpCallRequest { name: agent_name(who), call: call.into(), queue: String::new() };
         node.agents().pick_up_call(request).await.map(|answer| answer.into_inner().call)
     };
     let refused = async |who: &str, call: &str, why: &str| {

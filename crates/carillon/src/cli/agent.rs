@@ -108,7 +108,7 @@ async fn perform(client: &mut AgentServiceClient<Channel>, args: &AgentArgs) -> 
         }
         Action::Pickup { call } => {
             let call = call.as_deref().map(api::call_name).unwrap_or_default();
-            let picked = client.pick_up_call(v1::PickUpCallRequest { name, call }).await?;
+            let picked = client.pick_up_call(v1::PickUpCallRequest { name, call, queue: String::new() }).await?;
             return Ok(Answer::PicksUp(picked.into_inner().call));
         }
     };

@@ -97,6 +97,7 @@ struct NodeRow {
     obstacles: Option<Vec<String>>,
     configuration: Option<ConfigurationRow>,
     trouble: String,
+    drain_obstacles: Vec<String>,
 }
 
 /// See `v1::NodeConfiguration`.
@@ -147,6 +148,9 @@ pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
             for node in nodes.iter().filter(|node| !node.trouble.is_empty()) {
                 writeln!(out, "no link to node {}: {}", node.node, node.trouble)?;
             }
+            for node in nodes.iter().filter(|node| node.draining) {
+                waits(&mut out, node)?;
+            }
             for (node, it) in nodes.iter().filter_map(refusing) {
                 let v1::NodeConfiguration { revision, newest, refused } = it;
                 writeln!(
@@ -161,6 +165,11 @@ pub(super) async fn nodes(args: NodesArgs) -> anyhow::Result<()> {
 
 async fn listed(client: &mut ClusterServiceClient<Channel>) -> anyhow::Result<Vec<v1::Node>> {
     Ok(client.list_nodes(v1::ListNodesRequest {}).await.map_err(said)?.into_inner().nodes)
+}
+
+/// What a drain waits for that does not come by itself.
+fn waits(out: &mut impl Write, node: &v1::Node) -> io::Result<()> {
+    node.drain_obstacles.iter().try_for_each(|obstacle| writeln!(out, "node {} waits: {obstacle}", node.node))
 }
 
 /// The configuration of a node that cannot use the newest.
@@ -216,7 +225,7 @@ pub(super) async fn owners(args: OwnersArgs) -> anyhow::Result<()> {
 pub(super) async fn drain(args: DrainArgs) -> anyhow::Result<()> {
     let mut client = client(&args.api).await?;
     client.drain_node(v1::DrainNodeRequest { node: args.node }).await.map_err(said)?;
-    let mut last = None;
+    let (mut last, mut obstacles) = (None, Vec::new());
     loop {
         let nodes = listed(&mut client).await?;
         let Some(node) = nodes.iter().find(|node| node.node == args.node) else {
@@ -228,6 +237,10 @@ pub(super) async fn drain(args: DrainArgs) -> anyhow::Result<()> {
             let calls = calls(node);
             writeln!(io::stdout(), "node {}: {} shards left, calls left: {calls}", args.node, node.shards)?;
             last = Some(left);
+        }
+        if node.drain_obstacles != obstacles {
+            waits(&mut io::stdout(), node)?;
+            obstacles.clone_from(&node.drain_obstacles);
         }
         let waits_for_calls = args.wait && left.1 != Some(0);
         if args.no_wait || (left.0 == 0 && !waits_for_calls) {
@@ -246,7 +259,21 @@ pub(super) async fn undrain(args: UndrainArgs) -> anyhow::Result<()> {
 
 impl From<v1::Node> for NodeRow {
     fn from(it: v1::Node) -> Self {
-        let v1::Node { node, roles, zone, version, link, sip, api, linked, draining, shards, trouble, state } = it;
+        let v1::Node {
+            node,
+            roles,
+            zone,
+            version,
+            link,
+            sip,
+            api,
+            linked,
+            draining,
+            shards,
+            trouble,
+            state,
+            drain_obstacles,
+        } = it;
         let configuration = state.as_ref().and_then(|state| state.configuration.clone());
         let oldest = state.as_ref().and_then(|state| state.oldest_call.as_ref());
         NodeRow {
@@ -261,6 +288,7 @@ impl From<v1::Node> for NodeRow {
             draining,
             shards,
             trouble,
+            drain_obstacles,
             calls: state.as_ref().map(|state| state.calls),
             oldest_call_seconds: oldest.map(|oldest| time::std_duration(Some(oldest)).as_secs_f64()),
             configuration: configuration.map(|it| ConfigurationRow {

@@ -26,7 +26,8 @@ pub(super) fn shard(owned: &Owned) -> Shard {
 #[derive(Default)]
 pub(super) struct Holdings {
     by_shard: HashMap<Shard, Vec<Owned>>,
-    /// Those that were configured once. Their owners may still be there, for calls that have not ended.
+    /// Those that are configured no more and had an owner here at the last change: it may still be there, for calls that have
+    /// not ended.
     former: HashMap<Shard, Vec<Owned>>,
 }
 
@@ -35,11 +36,12 @@ impl Holdings {
         Holdings { by_shard: by_shard(everything), former: HashMap::new() }
     }
 
-    /// After a change, and what it adds.
-    pub(super) fn changed(&self, everything: Vec<Owned>) -> (Holdings, Vec<Owned>) {
+    /// After a change, and what it adds. Of what is gone is kept only what `has_owner` here: names that come and go would add
+    /// up otherwise.
+    pub(super) fn changed(&self, everything: Vec<Owned>, has_owner: impl Fn(&Owned) -> bool) -> (Holdings, Vec<Owned>) {
         let now: HashSet<&Owned> = everything.iter().collect();
         let before = self.by_shard.values().chain(self.former.values()).flatten();
-        let former = by_shard(before.filter(|owned| !now.contains(owned)).cloned());
+        let former = by_shard(before.filter(|owned| !now.contains(owned) && has_owner(owned)).cloned());
         let known: HashSet<&Owned> = self.by_shard.values().flatten().collect();
         let added = everything.iter().filter(|owned| !known.contains(owned)).cloned().collect();
         (Holdings { by_shard: by_shard(everything), former }, added)
@@ -180,15 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn who_was_configured_once_may_still_have_an_owner() {
+    fn who_was_configured_once_is_known_while_he_has_an_owner() {
         let [anna, bob] =
             ["anna", "bob"].map(|name| Owned::Agent(AgentId::new("default".parse().unwrap(), name.parse().unwrap())));
         let holdings = Holdings::new([anna.clone()]);
-        let (holdings, added) = holdings.changed(vec![bob.clone()]);
+        let (holdings, added) = holdings.changed(vec![bob.clone()], |_| true);
         assert_eq!(added, std::slice::from_ref(&bob));
         assert!(holdings.hold(&bob) && !holdings.hold(&anna));
         assert!(holdings.of(shard(&anna)).is_empty() && holdings.ever_of(shard(&anna)).any(|owned| *owned == anna));
-        let (holdings, added) = holdings.changed(vec![anna.clone(), bob]);
+        let (without_owner, _) = holdings.changed(vec![bob.clone()], |_| false);
+        assert!(without_owner.ever_of(shard(&anna)).all(|owned| *owned != anna), "its owner has ended");
+        let (holdings, added) = holdings.changed(vec![anna.clone(), bob], |_| true);
         assert_eq!((added, holdings.all().count()), (vec![anna.clone()], 2));
         assert_eq!(holdings.ever_of(shard(&anna)).filter(|owned| **owned == anna).count(), 1);
     }

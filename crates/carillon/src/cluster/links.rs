@@ -111,7 +111,7 @@ pub(super) fn inbox(core: ToCore, works: Arc<OnceLock<Works>>, links_changed: Ar
                     let tenures = wire::read_tenures(&it.tenures).ok_or(NotUnderstood)?;
                     let messages = it.messages.into_iter().filter_map(|it| Message::from_wire(it.message?));
                     if let Some(membership) = membership {
-                        membership.take_report(&tenures, messages);
+                        membership.take_report(from, &tenures, messages);
                     }
                 }
                 Wire::Checkpoints(it) => {

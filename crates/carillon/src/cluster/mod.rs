@@ -6,6 +6,7 @@ mod holdings;
 pub(crate) mod intake;
 mod links;
 mod nodes;
+mod owed;
 mod phones;
 mod steps;
 mod survival;
@@ -38,9 +39,10 @@ use tokio::time::Instant;
 use holdings::{Holdings, Reports};
 use links::Heard;
 pub(crate) use nodes::KnownNodes;
+use owed::Owed;
 pub use phones::Phones;
 use steps::{Step, steps};
-pub use survival::{Estate, Records};
+pub use survival::{Estate, REMEMBERED, Records};
 
 /// An owner that fails on its node is replaced there with the next epoch: so many times before the epoch of another
 /// node's election comes.
@@ -119,6 +121,7 @@ struct Servant {
     changes: mpsc::Receiver<Changed>,
     /// The elections whose owners have been told what this node holds.
     told: HashMap<Shard, Epoch>,
+    owed: Owed,
     start: Instant,
     timing: Timing,
 }
@@ -144,7 +147,8 @@ impl Member {
         let (changed, changes) = mpsc::channel(1);
         let holdings = Arc::default();
         let membership = Membership { cluster, links, me: id, works, reports, holdings, changes: changed };
-        let servant = Servant { membership: membership.clone(), notices, changes, told: HashMap::new(), start, timing };
+        let (told, owed) = Default::default();
+        let servant = Servant { membership: membership.clone(), notices, changes, told, owed, start, timing };
         Ok(Beginning { membership, listener, heard, links_changed, servant })
     }
 
@@ -188,9 +192,11 @@ impl Servant {
     async fn obey(mut self) {
         let mut heard = Vec::new();
         loop {
+            let owed = self.owed.next_look();
             tokio::select! {
                 count = self.notices.recv_many(&mut heard, 1_024) => if count == 0 { return },
                 Some(changed) = self.changes.recv() => self.configure(changed).await,
+                () = tokio::time::sleep_until(owed.unwrap_or(self.start)), if owed.is_some() => self.tell_owed().await,
             }
             for step in steps(heard.drain(..)) {
                 match step {
@@ -212,7 +218,8 @@ impl Servant {
     /// Takes up another configuration. Here, so that nobody begins or ends meanwhile to own what it adds.
     async fn configure(&self, Changed { objects, everything, done }: Changed) {
         let works = self.works();
-        let (holdings, added) = works.membership.holdings.load().changed(everything);
+        let (holdings, added) =
+            works.membership.holdings.load().changed(everything, |owned| works.center.has_owner(owned));
         let title = |owned: Owned| {
             let tenure = self.membership.reports.tenure(holdings::shard(&owned))?;
             Some((owned, self.title(tenure)))
@@ -305,10 +312,26 @@ impl Servant {
     /// An owner of whom this node hears now may have begun without having heard this node.
     async fn introduce(&mut self, to: NodeId, mut tenures: Vec<Tenure>) {
         tenures.retain(|tenure| self.told.insert(tenure.shard, tenure.epoch) != Some(tenure.epoch));
-        if let Err(error) = self.tell_held(to, &tenures).await {
-            // It is told when there is a link.
-            tracing::debug!(%error, "not told");
+        self.introduced(to, tenures).await;
+    }
+
+    /// What links had no room for.
+    async fn tell_owed(&mut self) {
+        let (links, told) = (&self.membership.links, &self.told);
+        let holds = |tenure: Tenure| told.get(&tenure.shard) == Some(&tenure.epoch);
+        for (to, tenures) in self.owed.due(Instant::now(), |node| links.has_room(node), holds) {
+            self.introduced(to, tenures).await;
         }
+    }
+
+    async fn introduced(&mut self, to: NodeId, tenures: Vec<Tenure>) {
+        match self.tell_held(to, &tenures).await {
+            Err(LinkError::Full(_)) => return self.owed.add(Instant::now(), to, &tenures),
+            // It is told when there is a link.
+            Err(error @ (LinkError::NoLink(_) | LinkError::Oversized(..))) => tracing::debug!(%error, "not told"),
+            Ok(()) => {}
+        }
+        self.owed.told(&tenures);
     }
 
     /// Tells a new owner on another node what this node holds.
@@ -373,7 +396,8 @@ impl Membership {
     /// A message from another node, for an actor of this node. Where phones are goes on to the owner who is elsewhere: the
     /// sender has not heard yet. But two nodes that take each other for it do not play ball.
     fn deliver(&self, from: NodeId, message: Message) {
-        let Some(Err(NotHere(message))) = self.works.get().map(|works| works.center.deliver(message)) else { return };
+        let Some(works) = self.works.get().filter(|works| works.center.heeds(from, &message)) else { return };
+        let Err(NotHere(message)) = works.center.deliver(message) else { return };
         let message = *message;
         let owner = self.owner(&message).filter(|owner| ![self.me, from].contains(owner));
         if is_news(&message) && owner.is_some() { self.carry(message) } else { self.keep(message) }
@@ -400,9 +424,10 @@ impl Membership {
     }
 
     /// What is reported waits for the owners of its tenure, unless they run already.
-    fn take_report(&self, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
+    fn take_report(&self, from: NodeId, tenures: &[Tenure], messages: impl Iterator<Item = Message>) {
+        let Some(works) = self.works.get() else { return };
         let tenures: HashMap<Shard, Tenure> = tenures.iter().map(|tenure| (tenure.shard, *tenure)).collect();
-        let theirs = messages.filter_map(|message| {
+        let theirs = messages.filter(|message| works.center.heeds(from, message)).filter_map(|message| {
             let owned = Owned::addressed(&message)?;
             Some((*tenures.get(&holdings::shard(&owned))?, message))
         });

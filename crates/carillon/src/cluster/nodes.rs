@@ -83,6 +83,7 @@ impl Nodes for KnownNodes {
             draining: node.draining,
             shards: shards.get(&node.id).copied().unwrap_or_default(),
             state: None,
+            drain_obstacles: drain_obstacles(node, &known),
             trouble: trouble.remove(&node.id).unwrap_or_default(),
         };
         known.iter().map(&mut shown).collect()
@@ -127,4 +128,62 @@ impl Nodes for KnownNodes {
 fn roles(roles: Roles) -> Vec<String> {
     let all = [(roles.edge, "edge"), (roles.acd, "acd"), (roles.api, "api")];
     all.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// What of a node nobody else could take now (Spec: CL-6).
+fn drain_obstacles(node: &Node, known: &[Registered]) -> Vec<String> {
+    let others = || known.iter().map(|it| &it.node).filter(|other| other.id != node.id);
+    let missing = |role: &str, has: fn(Roles) -> bool, takes: fn(&Node) -> bool, what: &str| {
+        if !has(node.roles) || others().any(takes) {
+            return None;
+        }
+        let drained: Vec<String> = others()
+            .filter(|other| has(other.roles) && other.draining)
+            .map(|other| format!(", or `carillon undrain {}`", other.id.0))
+            .collect();
+        Some(format!("no other node can take {what}: start one with the role {role}{}", drained.concat()))
+    };
+    let owners = missing("acd", |roles| roles.acd, Node::is_candidate, "its queues and agents");
+    let takes_callers = |other: &Node| other.roles.edge && !other.draining;
+    let edge = missing("edge", |roles| roles.edge, takes_callers, "its phones and waiting callers");
+    owners.into_iter().chain(edge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_cluster::coordinator::LeaseId;
+    use carillon_cluster::member::Addresses;
+
+    use super::*;
+
+    fn node(id: u32, roles: Roles, draining: bool) -> Registered {
+        let (addresses, version) = (Addresses::default(), String::new());
+        let node = Node { id: NodeId(id), boot: 1, roles, addresses, zone: None, version, draining, standing: true };
+        Registered { node, lease: LeaseId(i64::from(id)) }
+    }
+
+    // spec: CL-6
+    #[test]
+    fn cl_6_a_drain_says_which_node_is_missing() {
+        let roles = |edge, acd| Roles { edge, acd, api: true };
+        let of = |others: &[Registered]| {
+            let first = node(1, roles(true, true), true);
+            let known: Vec<Registered> = [first.clone()].into_iter().chain(others.iter().cloned()).collect();
+            drain_obstacles(&first.node, &known)
+        };
+        assert!(of(&[node(2, roles(true, true), false)]).is_empty());
+        assert!(of(&[node(2, roles(true, false), false), node(3, roles(false, true), false)]).is_empty());
+        let [owners, edge] = &of(&[])[..] else { panic!("two") };
+        assert_eq!(owners, "no other node can take its queues and agents: start one with the role acd");
+        assert_eq!(edge, "no other node can take its phones and waiting callers: start one with the role edge");
+        let [owners] = &of(&[node(2, roles(true, false), false), node(3, roles(true, true), true)])[..] else {
+            panic!("one")
+        };
+        assert!(owners.ends_with("with the role acd, or `carillon undrain 3`"), "{owners}");
+        let only_api = node(4, roles(false, false), true);
+        assert!(
+            drain_obstacles(&only_api.node, std::slice::from_ref(&only_api)).is_empty(),
+            "it has nothing to hand over"
+        );
+    }
 }

@@ -175,17 +175,18 @@ fn queues(sheet: &mut Sheet, queues: &[QueueView]) {
     );
 }
 
-/// The fence against replaced owners (Spec: CL-3).
+/// The fence against replaced owners and edges (Spec: CL-3).
 fn refused(sheet: &mut Sheet, refused: Refused, counts: Option<Counts>) {
     let stale = [
         ("offer", "call", refused.offers_by_calls),
         ("offer", "agent", refused.offers_by_agents),
         ("grant", "node", refused.grants),
+        ("call", "node", refused.former_edges),
         ("announcement", "node", counts.map_or(0, |counts| counts.stale_announcements)),
     ];
     let sample =
         |(what, by, count): (&str, &str, u64)| (vec![("what", what.to_owned()), ("by", by.to_owned())], count as f64);
-    let help = "What replaced owners said that was refused, by what it was and who refused it";
+    let help = "What replaced owners and edges said that was refused, by what it was and who refused it";
     sheet.counters("stale_refused", help, stale.map(sample).to_vec());
     let help = "Events that owners of this node did not take in because the node might not act at that moment";
     sheet.counter("events_without_title", help, refused.without_title);

@@ -203,11 +203,12 @@ impl Worker {
     /// Handles everything that is there.
     fn turn(&mut self) {
         self.tick();
+        // Before the inbox is emptied: a command that was given before a message was sent is there, and comes first.
+        self.read_socket();
         self.shared.router.inbox(self.index).take(&mut self.inputs);
         while let Some(input) = self.inputs.pop_front() {
             self.handle_input(input);
         }
-        self.read_socket();
         for _ in 0..BATCH {
             let Some((remote, bytes)) = self.backlog.pop_front() else { break };
             self.handle_wire(Flow::udp(0, remote), bytes);

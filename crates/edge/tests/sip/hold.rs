@@ -90,7 +90,7 @@ fn re_invites_that_meet_are_refused_and_ours_is_tried_again() {
     s.carrier.request("ACK", &b.caller_talk, 2, "", "");
     s.carrier.respond(&passed, "491 Request Pending", "", "", "");
     s.carrier.expect_request("ACK");
-    let again = s.carrier.expect_request("INVITE");
+    let again = s.carrier.expect_another("INVITE");
     s.carrier.respond(&again, "200 OK", "", "", &caller_says("recvonly"));
     s.carrier.expect_request("ACK");
     assert!(s.agent.expect(200).body().contains("a=recvonly"));

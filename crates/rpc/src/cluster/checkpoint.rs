@@ -105,17 +105,17 @@ pub fn size(it: &wire::Checkpoint) -> usize {
 }
 
 fn past_to_wire(past: &[Past]) -> Vec<Vec<u8>> {
+    let written = |past| serde_json::to_vec(past).expect("a transition has only string keys");
+    let mut written: Vec<Vec<u8>> = past.iter().map(written).collect();
     let mut room = MOST_PAST;
-    let mut written: Vec<Vec<u8>> = Vec::with_capacity(past.len());
-    for past in past.iter().rev() {
-        let json = serde_json::to_vec(past).expect("a transition has only string keys");
-        let fits = json.len() <= room;
-        if fits || past.decides() {
-            room = room.saturating_sub(json.len());
-            written.push(json);
-        }
+    let mut kept = vec![false; past.len()];
+    for (n, json) in written.iter().enumerate().rev() {
+        kept[n] = json.len() <= room || past[n].decides();
+        room = room.saturating_sub(if kept[n] { json.len() } else { 0 });
     }
-    written.reverse();
+    Past::keep_holds_whole(past, &mut kept);
+    let mut kept = kept.into_iter();
+    written.retain(|_| kept.next().unwrap_or_default());
     written
 }
 

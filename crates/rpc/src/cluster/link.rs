@@ -10,6 +10,7 @@ mod lanes;
 mod lateness;
 mod order;
 mod outgoing;
+mod pauses;
 mod peer;
 mod probe;
 mod queue;
@@ -18,7 +19,7 @@ mod tls;
 pub mod transport;
 mod version;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
 use prost::Message;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tonic::Streaming;
 
@@ -118,6 +119,8 @@ struct Shared {
     inbox: Inbox,
     transport: Transport,
     up: RwLock<HashMap<NodeId, Link>>,
+    /// The other nodes, as this one knows them.
+    listed: watch::Sender<HashSet<NodeId>>,
     peers: RwLock<BTreeMap<NodeId, Arc<Peer>>>,
     next_id: AtomicU64,
     unaddressed: AtomicU64,
@@ -139,6 +142,7 @@ impl Links {
             inbox,
             transport,
             up: RwLock::default(),
+            listed: watch::Sender::default(),
             peers: RwLock::default(),
             next_id: AtomicU64::new(1),
             unaddressed: AtomicU64::new(0),
@@ -147,7 +151,7 @@ impl Links {
         Links { shared: Arc::new(shared), dialled: Arc::default() }
     }
 
-    /// Takes in the links of nodes with lower numbers, and answers probes, until it is dropped.
+    /// Takes in the links of nodes with lower numbers that are among the peers, and answers probes, until it is dropped.
     ///
     /// # Errors
     /// Those of gRPC's server.
@@ -172,9 +176,11 @@ impl Links {
         self.shared.transport.network.connect(addr).await.map(drop)
     }
 
-    /// The other nodes and where they listen. Links to nodes that are not among them end; those with a higher number are
-    /// dialled, again and again with growing pauses (50 ms to 2 s). Must be called inside a tokio runtime.
+    /// The other nodes and where they listen. Links to nodes that are not among them end, and those that such nodes dial are
+    /// refused; nodes with a higher number are dialled, again and again with growing pauses (50 ms to 2 s). Must be called
+    /// inside a tokio runtime.
     pub fn set_peers(&self, peers: &[(NodeId, SocketAddr)]) {
+        self.shared.listed.send_replace(peers.iter().map(|(node, _)| *node).collect());
         let mut dialled = self.dialled.write().unwrap_or_else(PoisonError::into_inner);
         dialled.retain(|node, known| peers.contains(&(*node, known.addr)));
         for &(node, addr) in peers.iter().filter(|(node, _)| self.shared.myself.node < *node) {
@@ -214,6 +220,12 @@ impl Links {
         };
         add(counter, 1);
         outcome
+    }
+
+    /// Whether the link to a node is up and takes much more: no more than half of what it holds waits for it.
+    pub fn has_room(&self, node: NodeId) -> bool {
+        let up = self.shared.up.read().unwrap_or_else(PoisonError::into_inner);
+        up.get(&node).is_some_and(|link| link.queue.has_room())
     }
 
     /// The nodes with a link.

@@ -52,6 +52,42 @@ impl Message {
         Some(message.into())
     }
 
+    /// The call that says it; `None` when somebody else does.
+    pub const fn said_by(&self) -> Option<CallId> {
+        match self {
+            Message::Agent(
+                _,
+                agents::Event::Reserve { reservation, .. }
+                | agents::Event::Connected { reservation, .. }
+                | agents::Event::Release { reservation, .. },
+            ) => Some(reservation.call),
+            Message::Agent(_, agents::Event::Command { call, .. })
+            | Message::Queue(_, queues::Event::Leave { call, .. } | queues::Event::WhatRings { asker: call, .. }) => {
+                Some(*call)
+            }
+            Message::Queue(_, queues::Event::Enqueue(enqueue)) => Some(enqueue.ticket.call),
+            Message::Queue(_, queues::Event::PickUp { own, .. }) => Some(own.leg.call),
+            Message::Call(..)
+            | Message::Agent(
+                _,
+                agents::Event::Start
+                | agents::Event::Reachable { .. }
+                | agents::Event::EdgeGone { .. }
+                | agents::Event::Configured(_)
+                | agents::Event::Removed
+                | agents::Event::Wake,
+            )
+            | Message::Queue(
+                _,
+                queues::Event::Availability(_)
+                | queues::Event::EdgeGone { .. }
+                | queues::Event::Configured(_)
+                | queues::Event::Removed
+                | queues::Event::Wake,
+            ) => None,
+        }
+    }
+
     /// Reads a message for a machine; `None` for one that this version does not understand.
     pub fn from_wire(message: Wire) -> Option<Message> {
         match message {

@@ -58,6 +58,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut ways: Option<
 async fn linked() -> (Node, Node, watch::Sender<Way>) {
     let (mut one, mut two) = (Node::start(1, 100).await, Node::start(2, 200).await);
     let (addr, way) = cable(two.addr).await;
+    two.know(&[(1, one.addr)]);
     one.know(&[(2, addr)]);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));

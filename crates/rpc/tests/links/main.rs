@@ -22,8 +22,7 @@ use node::{Node, Seen, envelope, reachable};
 #[tokio::test]
 async fn two_nodes_have_one_link_and_messages_keep_their_order() {
     let (mut one, mut two) = (Node::start(1, 100).await, Node::start(2, 200).await);
-    one.know(&[(2, two.addr)]);
-    two.know(&[(1, one.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));
     for device in 0..=255 {
@@ -50,13 +49,14 @@ async fn cl_4_a_node_that_dies_is_noticed_and_its_next_run_is_linked_again() {
     let own = SocketAddr::from(([127, 0, 77, 2], 0));
     let process = runtime();
     let two = process.spawn(Node::listen(2, 200, own)).await.unwrap();
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     tokio::task::spawn_blocking(move || process.shutdown_timeout(node::LIMIT)).await.unwrap();
     assert_eq!(one.next().await, Seen::Link(NodeId(2), None));
     assert_eq!(one.links.send(NodeId(2), envelope(0)), Err(LinkError::NoLink(NodeId(2))));
     let process = runtime();
     let again = process.spawn(Node::listen(2, 201, two.addr)).await.unwrap();
+    again.know(&[(1, one.addr)]);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(201)));
     drop(again);
     process.shutdown_background();
@@ -65,7 +65,7 @@ async fn cl_4_a_node_that_dies_is_noticed_and_its_next_run_is_linked_again() {
 #[tokio::test]
 async fn a_node_that_is_no_peer_any_more_is_cut_off() {
     let (mut one, mut two) = (Node::start(1, 100).await, Node::start(2, 200).await);
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));
     one.know(&[]);
@@ -73,22 +73,39 @@ async fn a_node_that_is_no_peer_any_more_is_cut_off() {
     assert_eq!(two.next().await, Seen::Link(NodeId(1), None));
 }
 
+// A link that comes up only to be cut costs both sides much: each asks all its calls what they hold.
+#[tokio::test]
+async fn a_node_that_is_not_known_yet_waits_and_is_linked_once() {
+    let (mut one, mut two) = (Node::start(1, 100).await, Node::start(2, 200).await);
+    two.know(&[]);
+    one.know(&[(2, two.addr)]);
+    let trouble = one.until("it is refused in the end", |links| links.troubles().remove(&NodeId(2))).await;
+    assert!(trouble.contains("node 2 does not know node 1"), "{trouble}");
+    two.know(&[(1, one.addr)]);
+    assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
+    assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));
+    assert_eq!((one.stats(2).opened, two.stats(1).opened), (1, 1));
+    assert!(one.links.troubles().is_empty());
+}
+
 #[tokio::test]
 async fn a_full_link_refuses_and_counts() {
     let (mut one, two) = (Node::start(1, 100).await, Node::start(2, 200).await);
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
+    assert!(one.links.has_room(NodeId(2)) && !one.links.has_room(NodeId(3)), "there is no third node");
     // Nothing yields here, so nothing is sent meanwhile.
     let refused =
         (0..20_000).filter(|_| one.links.send(NodeId(2), envelope(0)) == Err(LinkError::Full(NodeId(2)))).count();
-    assert!(refused > 0, "the queue is bounded");
+    assert!(refused > 0 && !one.links.has_room(NodeId(2)), "the queue is bounded");
     assert_eq!(one.stats(2).refused, refused as u64);
+    one.until("what waited is sent", |links| links.has_room(NodeId(2)).then_some(())).await;
 }
 
 #[tokio::test]
 async fn a_link_carries_what_is_large_in_frames_that_it_takes_and_refuses_what_is_too_large() {
     let (mut one, mut two) = (Node::start(1, 100).await, Node::start(2, 200).await);
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));
     // Ten megabytes at once: more than the largest frame of 4 MiB.

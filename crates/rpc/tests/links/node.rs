@@ -23,6 +23,7 @@ pub(crate) enum Seen {
 
 pub(crate) struct Node {
     pub(crate) links: Links,
+    number: u32,
     seen: UnboundedReceiver<Seen>,
     pub(crate) addr: SocketAddr,
 }
@@ -53,7 +54,7 @@ impl Node {
         let addr = listener.local_addr().unwrap();
         let serving = links.clone();
         tokio::spawn(async move { serving.serve(listener).await.unwrap() });
-        Node { links, seen, addr }
+        Node { links, number: node, seen, addr }
     }
 
     pub(crate) async fn next(&mut self) -> Seen {
@@ -77,6 +78,12 @@ impl Node {
             }
         };
         tokio::time::timeout(LIMIT, looking).await.unwrap_or_else(|_| panic!("never: {what}"))
+    }
+
+    /// This node and the other one know each other.
+    pub(crate) fn meet(&self, other: &Node) {
+        other.know(&[(self.number, self.addr)]);
+        self.know(&[(other.number, other.addr)]);
     }
 
     pub(crate) fn know(&self, peers: &[(u32, SocketAddr)]) {

@@ -17,7 +17,7 @@ async fn node(number: u32, tls: Option<Tls>) -> Node {
 
 /// Why node 1 has no link to node 2, once it knows; and node 2 has refused a stranger.
 async fn refused(one: &Node, two: &Node) -> String {
-    one.know(&[(2, two.addr)]);
+    one.meet(two);
     let trouble = one.until("why there is no link", |links| links.troubles().remove(&NodeId(2))).await;
     two.until("the other side saw it too", |links| (links.stats().strangers > 0).then_some(())).await;
     assert_eq!((one.links.up(), two.links.up()), (vec![], vec![]));
@@ -29,7 +29,7 @@ async fn nodes_of_one_authority_have_a_link_and_probe_each_other() {
     let authority = Authority::new("cluster");
     let (first, second) = (authority.files(), authority.files());
     let (mut one, mut two) = (node(1, Some(first.read().unwrap())).await, node(2, Some(second.read().unwrap())).await);
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));
     one.links.send(NodeId(2), envelope(7)).unwrap();
@@ -76,7 +76,7 @@ async fn the_name_is_asked_of_those_who_dial_too() {
     let one = node(1, Some(web.read_for("web").unwrap())).await;
     refused(&one, &two).await;
     let one = node(1, Some(both.read().unwrap())).await;
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     one.until("a link with the right name", |links| (links.up() == [NodeId(2)]).then_some(())).await;
 }
 
@@ -86,7 +86,7 @@ async fn renewed_certificates_are_used_for_new_links_and_bad_ones_are_not() {
     let (first, second) = (old.files(), old.files());
     let mut one = node(1, Some(first.read().unwrap())).await;
     let two = node(2, Some(second.read().unwrap())).await;
-    one.know(&[(2, two.addr)]);
+    one.meet(&two);
     assert_eq!(one.next().await, Seen::Link(NodeId(2), Some(200)));
     // Half of a renewal: the key of another certificate. What was there goes on.
     std::fs::write(first.path("tls.key"), new.sign("carillon", &[]).1).unwrap();
@@ -96,6 +96,7 @@ async fn renewed_certificates_are_used_for_new_links_and_bad_ones_are_not() {
     first.renew(&new.pem(), &renewed);
     second.renew(&new.pem(), &renewed);
     let three = node(3, Some(new.files().read().unwrap())).await;
+    three.know(&[(1, one.addr)]);
     one.know(&[(2, two.addr), (3, three.addr)]);
     assert_eq!(one.next().await, Seen::Link(NodeId(3), Some(300)));
     assert!(one.links.probe(two.addr, LIMIT).await, "both have it");

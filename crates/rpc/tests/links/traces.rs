@@ -46,7 +46,8 @@ async fn a_message_is_taken_in_within_the_trace_of_its_call() {
     let spans = spans.with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE));
     // On this thread, which is the whole runtime of this test.
     let _collected = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans));
-    let ((one, _, _), (_two, addr, mut seen)) = (node(1).await, node(2).await);
+    let ((one, near, _), (two, addr, mut seen)) = (node(1).await, node(2).await);
+    two.set_peers(&[(NodeId(1), near)]);
     one.set_peers(&[(NodeId(2), addr)]);
     let linked = async {
         while one.up().is_empty() {

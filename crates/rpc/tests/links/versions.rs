@@ -73,6 +73,8 @@ async fn open(
 #[tokio::test]
 async fn what_the_next_version_adds_is_ignored_or_counted_and_the_link_lives() {
     let mut two = Node::start(2, 200).await;
+    // Where it listens does not matter: who has the lower number dials.
+    two.know(&[(1, two.addr)]);
     let (future, _incoming) = open(&two, hello(PROTOCOL + 1)).await.unwrap();
     assert_eq!(two.next().await, Seen::Link(NodeId(1), Some(100)));
     assert_eq!(two.stats(1).version, Some(PROTOCOL), "what both know");

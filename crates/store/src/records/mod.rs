@@ -4,6 +4,6 @@ mod query;
 mod row;
 mod writer;
 
-pub(crate) use query::query;
 pub use query::{Cursor, Filter, Order};
+pub(crate) use query::{of_other_nodes, query};
 pub use writer::{Full, RecordWriter, WriterStats};

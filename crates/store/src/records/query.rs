@@ -1,6 +1,6 @@
 //! Reading records back.
 
-use carillon_acd::ids::{AgentId, CallId, NumberId, QueueId};
+use carillon_acd::ids::{AgentId, CallId, NodeId, NumberId, QueueId};
 use carillon_acd::record::Record;
 use carillon_acd::time::WallTime;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
@@ -10,6 +10,9 @@ use crate::db::{StoreError, object_key};
 
 /// The most records that one query returns; page with [`Filter::after`].
 const MOST: u32 = 10_000;
+
+/// A call does not last longer, in microseconds: the index goes by the start.
+const LONGEST: i64 = 12 * 3_600 * 1_000_000;
 
 /// Which records, in which order, how many. [`Filter::default`] is the newest 100.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +109,21 @@ pub(crate) async fn query(pool: &SqlitePool, filter: &Filter) -> Result<Vec<Reco
     }
     select.push(" ORDER BY started ").push(direction).push(", call ").push(direction);
     select.push(" LIMIT ").push_bind(i64::from(filter.limit.min(MOST)));
+    let rows = select.build().persistent(false).fetch_all(pool).await?;
+    rows.iter().map(row::read).collect()
+}
+
+/// See [`crate::Store::of_other_nodes`].
+pub(crate) async fn of_other_nodes(
+    pool: &SqlitePool,
+    node: NodeId,
+    ended_since: WallTime,
+) -> Result<Vec<Record>, StoreError> {
+    let mut select = QueryBuilder::<Sqlite>::new("SELECT ");
+    select.push(row::COLUMNS).push(" FROM call_records WHERE started >= ");
+    select.push_bind(ended_since.0.saturating_sub(LONGEST)).push(" AND call NOT LIKE ");
+    select.push_bind(format!("{}-%", node.0)).push(" AND ended >= ").push_bind(ended_since.0);
+    select.push(" ORDER BY started DESC, call DESC LIMIT ").push_bind(MOST);
     let rows = select.build().persistent(false).fetch_all(pool).await?;
     rows.iter().map(row::read).collect()
 }

@@ -1,7 +1,7 @@
 //! The product as a process: started with a folder of its own, watched, and ended as an operator would end it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Launch {
     pub options: Vec<String>,
     /// Which node of which cluster it is; `None` for a node that stands alone.
     pub member: Option<Membership>,
+    /// The data folder of one that has ended; it is moved.
+    pub data: Option<PathBuf>,
 }
 
 /// A node's place in a cluster.
@@ -49,12 +51,12 @@ pub struct Membership {
 impl Launch {
     /// `carillon serve` with this center.
     pub fn serve(block: Block, center: String) -> Self {
-        Launch { block, center: Some(center), sip_port: None, options: vec![], member: None }
+        Launch { block, center: Some(center), sip_port: None, options: vec![], member: None, data: None }
     }
 
     /// `carillon dev`.
     pub fn dev(block: Block) -> Self {
-        Launch { block, center: None, sip_port: None, options: vec![], member: None }
+        Launch { block, center: None, sip_port: None, options: vec![], member: None, data: None }
     }
 
     /// `carillon serve --config`: a node of a cluster, on an address of its own.
@@ -76,6 +78,12 @@ impl Launch {
     /// Where it lives.
     fn ip(&self) -> IpAddr {
         self.member.as_ref().map_or(self.block.center(), |member| self.block.node(member.node))
+    }
+
+    /// With the data of one that has ended, whose folder this is.
+    pub fn data_of(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.join("data"));
+        self
     }
 
     /// One more option and its value.
@@ -130,6 +138,9 @@ impl Carillon {
     /// Starts it and waits until SIP and the API accept connections.
     pub async fn start(launch: Launch) -> Result<Carillon> {
         let folder = TempDir::with_prefix("carillon-").context("a temporary folder")?;
+        if let Some(before) = &launch.data {
+            std::fs::rename(before, folder.path().join("data")).context("its data")?;
+        }
         let ip = launch.ip();
         let sip = match launch.sip_port {
             Some(port) => SocketAddr::new(ip, port),

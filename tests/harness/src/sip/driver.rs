@@ -1,6 +1,7 @@
 //! The task behind a [`Call`]: one dialog from its INVITE to its end (RFC 3261 §12–§15).
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,11 +120,15 @@ impl Driver {
     async fn linger(&mut self) {
         let until = Instant::now() + T2;
         while let Ok(Some(incoming)) = tokio::time::timeout_at(until, self.requests.recv()).await {
-            if incoming.request.method != Method::Ack {
-                let status = if incoming.request.method == Method::Bye { 200 } else { 481 };
-                let response = message::reply(&incoming.request, status, Some(&self.dialog.our_tag), vec![], vec![]);
-                let _lost = self.endpoint.answer(&incoming, &response).await;
-            }
+            self.refuse_late(incoming).await;
+        }
+    }
+
+    async fn refuse_late(&self, incoming: Incoming) {
+        if incoming.request.method != Method::Ack {
+            let status = if incoming.request.method == Method::Bye { 200 } else { 481 };
+            let response = message::reply(&incoming.request, status, Some(&self.dialog.our_tag), vec![], vec![]);
+            let _lost = self.endpoint.answer(&incoming, &response).await;
         }
     }
 
@@ -273,7 +278,15 @@ impl Driver {
 
     async fn bye(&mut self) -> Result<()> {
         let bye = self.dialog.next(Method::Bye, vec![], vec![]);
-        let response = self.endpoint.transact(bye, TRANSACTION).await?;
+        let endpoint = self.endpoint.clone();
+        let mut answered = pin!(endpoint.transact(bye, TRANSACTION));
+        // Whoever sends BYE has left, however long the answer takes (RFC 3261 §15.1.1).
+        let response = loop {
+            tokio::select! {
+                response = &mut answered => break response?,
+                Some(incoming) = self.requests.recv() => self.refuse_late(incoming).await,
+            }
+        };
         let status = message::status(&response);
         ensure!(status == 200, "BYE was answered {status}");
         self.finish(End { by_us: true, status: None, reason: None });

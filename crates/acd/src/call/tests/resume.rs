@@ -251,3 +251,28 @@ fn a_long_past_travels_in_part() {
     let steps: Vec<&str> = record.transitions.iter().filter(decides).map(|it| step(&it.what)).collect();
     assert_eq!(steps, ["enqueued", "enqueued", "connected", "leg ended"]);
 }
+
+// spec: CL-4, PL-5: what is left out of the past changes no time on hold.
+#[test]
+fn cl_4_a_hold_travels_with_its_end_and_one_that_lasts_travels() {
+    // Whatever is cut between.
+    for keys in 0..3 {
+        let mut line = talking();
+        (0..keys).for_each(|_| line.leg(caller(), LegEvent::Digit('7')));
+        for _ in 0..200 {
+            line.leg(leg(1), LegEvent::Held);
+            line.leg(caller(), LegEvent::Digit('7'));
+            line.leg(leg(1), LegEvent::Resumed);
+        }
+        line.leg(caller(), LegEvent::Held);
+        (0..100).for_each(|_| line.leg(leg(1), LegEvent::Digit('7')));
+        let mut heir = heir_of(&line);
+        heir.leg(caller(), LegEvent::Ended(Cause::Normal));
+        let record = heir.record();
+        let theirs = |it: &crate::record::Transition| matches!(&it.what, Happened::Held { leg: l } | Happened::Resumed { leg: l } if *l == leg(1));
+        let holds: Vec<&str> = record.transitions.iter().filter(|it| theirs(it)).map(|it| step(&it.what)).collect();
+        assert!(holds.len() >= 2 && holds.chunks(2).all(|pair| pair == ["held", "resumed"]), "{holds:?}");
+        let lasts = |it: &&crate::record::Transition| it.what == Happened::Held { leg: caller() };
+        assert_eq!(record.transitions.iter().filter(lasts).count(), 1);
+    }
+}

@@ -82,3 +82,44 @@ fn cl_4_a_caller_whose_heir_does_not_know_that_he_had_left_waits_in_his_place() 
     hall.enqueue(back);
     assert_eq!(hall.queue.view(hall.now).waiting, 1, "a ticket that was on its way makes no ghost");
 }
+
+// spec: CL-4, QU-7: his edge fell asleep before the offer arrived.
+#[test]
+fn cl_4_a_caller_whom_an_offer_did_not_reach_in_time_is_not_overtaken_when_another_edge_has_him() {
+    let mut hall = Hall::new(config(&["anna"]));
+    hall.status("anna", Standing::Free);
+    hall.enqueue(first(1));
+    let [(1, FromQueue::Enqueued { sequence }), (1, FromQueue::Offer(_))] = hall.said()[..] else { panic!("no offer") };
+    hall.enqueue(first(2));
+    hall.said();
+    let mut back = again(1, sequence, None);
+    back.ticket.moves = 1;
+    hall.pass(Duration::from_secs(1));
+    hall.enqueue(back.clone());
+    let [offer] = &hall.offers()[..] else { panic!("not one offer") };
+    assert_eq!((offer.call, offer.id.counter), (call_id(1), 2));
+    // A heartbeat that crosses the offer.
+    hall.enqueue(back);
+    assert_eq!(hall.offers(), []);
+}
+
+// spec: CL-3, CL-4: nothing stale acts when an edge wakes.
+#[test]
+fn cl_4_what_an_edge_that_has_slept_says_of_a_call_that_another_has_is_not_heeded() {
+    let mut hall = Hall::new(config(&["anna", "piotr"]));
+    hall.status("anna", Standing::Free);
+    hall.enqueue(first(1));
+    let [(1, FromQueue::Enqueued { sequence }), (1, FromQueue::Offer(_))] = hall.said()[..] else { panic!("no offer") };
+    let working = |counter| Some(Progress::Working(OfferId { epoch: Epoch(1), counter }));
+    let mut back = again(1, sequence, None);
+    back.ticket.moves = 1;
+    hall.enqueue(back);
+    let mut rings = again(1, sequence, working(2));
+    rings.ticket.moves = 1;
+    hall.enqueue(rings);
+    hall.status("piotr", Standing::Free);
+    hall.said();
+    hall.pass(Duration::from_secs(4));
+    hall.enqueue(again(1, sequence, working(1)));
+    assert_eq!(hall.offers(), [], "a phone rings for him at the other edge");
+}

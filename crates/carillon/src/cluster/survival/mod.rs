@@ -37,6 +37,7 @@ pub(super) use checkpoints::Heirs;
 use death::Deaths;
 use doubt::{Doubt, TICK};
 use heir::{Heir, Inherited};
+pub use taken::REMEMBERED;
 use taken::{TakenCall, TakenHere};
 
 /// This node's part in it. Clones are the same.
@@ -103,6 +104,12 @@ impl Estate {
             records: Box::new(records),
             parts: OnceLock::new(),
         }))
+    }
+
+    /// What this node has on its disk of other nodes' calls that have ended in the last [`REMEMBERED`]: an earlier run of it may
+    /// have had no time to tell them. To be called before it has links.
+    pub fn remember(&self, records: &[Record]) {
+        lock(&self.0.taken).remember(self.0.me, records);
     }
 
     /// What a call's actor says of it.

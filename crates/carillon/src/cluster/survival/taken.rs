@@ -4,13 +4,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use carillon_acd::ids::{CallId, LegId};
+use carillon_acd::ids::{CallId, LegId, NodeId};
+use carillon_acd::record::{Happened, Record, Transition};
 use carillon_acd::whereabouts::Taken;
 use carillon_rpc::cluster::wire;
 use tokio::time::Instant;
 
 /// So long after its end a call is still told of.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+pub const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Calls that have ended and are still told of, at most.
 const MOST: usize = 20_000;
@@ -49,6 +50,22 @@ impl TakenHere {
         true
     }
 
+    /// What this node's disk still knows of earlier runs: records of calls that other nodes took, and that went on here or were
+    /// written here for a dead edge.
+    pub(super) fn remember(&mut self, me: NodeId, records: &[Record]) {
+        for Record { call, transitions, .. } in records {
+            let to = |it: &Transition| if let Happened::Moved { to, .. } = it.what { Some(to) } else { None };
+            let moves: Vec<NodeId> = transitions.iter().filter_map(to).collect();
+            if moves.last() == Some(&me) {
+                let moves = u32::try_from(moves.len()).unwrap_or(u32::MAX);
+                let taken = Taken { call: *call, edge: me, moves };
+                remember(&mut self.ended, TakenCall { taken, legs: Vec::new() });
+            } else {
+                remember(&mut self.recorded, *call);
+            }
+        }
+    }
+
     /// This node writes the records of these, whose edge has died.
     pub(super) fn records(&mut self, calls: &[CallId]) {
         calls.iter().for_each(|call| remember(&mut self.recorded, *call));
@@ -84,5 +101,34 @@ fn remember<T>(past: &mut VecDeque<(Instant, T)>, news: T) {
     past.push_back((Instant::now(), news));
     while past.len() > MOST || past.front().is_some_and(|(at, _)| at.elapsed() > REMEMBERED) {
         past.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_acd::time::WallTime;
+
+    use super::super::heir::tests::{EDGE, call, record};
+    use super::*;
+
+    const ME: NodeId = NodeId(2);
+    const OTHER: NodeId = NodeId(3);
+
+    fn moved(number: u64, to: &[NodeId]) -> Record {
+        let step = |to: &NodeId| Happened::Moved { from: EDGE, to: *to, planned: false };
+        let transitions = to.iter().map(|to| Transition { at: WallTime(1), what: step(to) }).collect();
+        Record { transitions, ..record(number) }
+    }
+
+    // spec: CL-4, PL-6
+    #[test]
+    fn cl_4_a_node_that_starts_again_tells_of_the_records_that_it_has_of_other_edges_calls() {
+        let mut taken = TakenHere::default();
+        taken.remember(ME, &[moved(1, &[OTHER, ME]), record(2), moved(3, &[ME, OTHER])]);
+        let news = taken.all();
+        let moves = |it: &wire::Taken| (it.call.unwrap().number, it.moves);
+        assert_eq!(news.calls.iter().map(moves).collect::<Vec<_>>(), [(1, 2)]);
+        assert_eq!(news.ended, [call(1).into()]);
+        assert_eq!(news.recorded, [call(2).into(), call(3).into()]);
     }
 }

@@ -360,6 +360,18 @@ impl Phone {
         }
     }
 
+    /// The same for a request of which another may be repeated until this one comes.
+    #[track_caller]
+    pub fn expect_another(&self, method: &str) -> Msg {
+        loop {
+            let message = self.recv();
+            if self.seen.borrow_mut().insert(message.text.clone()) {
+                assert_eq!(message.method(), method, "\n{}", message.text);
+                return message;
+            }
+        }
+    }
+
     /// A conversation with `target` as `user`, ready for its first request.
     pub fn talk(&self, user: &str, target: &str) -> Talk {
         let here = self.addr();

@@ -5,40 +5,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_acd::ids::NodeId;
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::further;
 use super::lanes::Lanes;
 use super::outgoing::Outgoing;
+use super::pauses::Pauses;
 use super::queue::{Queue, queue};
 use super::transport::reason;
 use super::wire::link_service_client::LinkServiceClient;
 use super::{MOST_BYTES, SILENCE, Shared, version, wire};
 
-/// The pause after the first failure; each further one doubles it.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 /// Ends only when it is aborted.
 pub(super) async fn forever(shared: Arc<Shared>, node: NodeId, addr: SocketAddr) {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
-        let trouble = match open(&shared, node, addr).await {
+        let lasted = match open(&shared, node, addr).await {
             Ok(Opened { hello, version, queue, lanes, incoming }) => {
-                pause = FIRST_PAUSE;
+                let up = Instant::now();
                 let _further = further::dial(&shared, &hello, addr, &lanes);
                 shared.clone().live(&hello, version, queue, lanes, incoming).await;
-                None
+                up.elapsed()
             }
-            Err(reason) => Some(format!("{addr}: {reason}")),
+            Err(reason) => {
+                shared.peer(node).complain(node, Some(format!("{addr}: {reason}")));
+                Duration::ZERO
+            }
         };
-        if trouble.is_some() {
-            shared.peer(node).complain(node, trouble);
-        }
-        // Nodes that lost the same peer do not all come back in the same moment.
-        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pauses.wait(lasted).await;
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
-use super::dial::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::lanes::{FURTHER, Lanes};
+use super::pauses::Pauses;
 use super::wire::link_service_client::LinkServiceClient;
 use super::wire::{Frame, Hello};
 use super::{MOST_BYTES, SILENCE, Shared};
@@ -38,17 +38,20 @@ pub(super) fn dial(shared: &Arc<Shared>, hello: &Hello, addr: SocketAddr, lanes:
 }
 
 async fn keep(shared: Arc<Shared>, node: NodeId, addr: SocketAddr, lanes: Arc<Lanes>, lane: u32) {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
-        match open(&shared, addr, &lanes, lane).await {
+        let lasted = match open(&shared, addr, &lanes, lane).await {
             Ok((incoming, unused)) => {
-                pause = FIRST_PAUSE;
+                let opened = Instant::now();
                 read(&shared, node, &lanes, incoming, unused).await;
+                opened.elapsed()
             }
-            Err(reason) => tracing::debug!(node = node.0, lane, reason, "no further connection"),
-        }
-        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+            Err(reason) => {
+                tracing::debug!(node = node.0, lane, reason, "no further connection");
+                Duration::ZERO
+            }
+        };
+        pauses.wait(lasted).await;
     }
 }
 

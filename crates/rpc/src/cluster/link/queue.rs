@@ -73,6 +73,12 @@ impl Queue {
         })
     }
 
+    /// Whether half of it is free.
+    pub(super) fn has_room(&self) -> bool {
+        let (envelopes, bytes) = self.depth();
+        envelopes <= LENGTH / 2 && bytes <= BYTES / 2
+    }
+
     /// How many envelopes wait, and how many bytes they are.
     pub(super) fn depth(&self) -> (usize, usize) {
         (self.sender.max_capacity() - self.sender.capacity(), self.bytes.load(Ordering::Relaxed))

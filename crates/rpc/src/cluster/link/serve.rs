@@ -17,6 +17,8 @@ use super::{Shared, version, wire};
 
 /// How long a node that dials may take to introduce itself.
 const HELLO: Duration = Duration::from_secs(2);
+/// How much earlier than this node another one may hear that both are there: less than who dials waits for an answer.
+const NEWS: Duration = Duration::from_secs(1);
 
 pub(super) struct Service {
     shared: Arc<Shared>,
@@ -25,6 +27,17 @@ pub(super) struct Service {
 impl Service {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
         Service { shared }
+    }
+
+    /// Waits for a node that this one does not know yet. A link to it would be cut at once, and dialled again.
+    async fn listed(&self, node: NodeId) -> Result<(), Status> {
+        let mut listed = self.shared.listed.subscribe();
+        let heard = tokio::time::timeout(NEWS, listed.wait_for(|listed| listed.contains(&node))).await;
+        // `Shared` holds the sender: only the time can run out.
+        heard.map(drop).map_err(|_| {
+            let me = self.shared.myself.node.0;
+            Status::failed_precondition(format!("node {me} does not know node {} (yet)", node.0))
+        })
     }
 }
 
@@ -50,6 +63,7 @@ impl LinkService for Service {
             let frames = further::accept(&self.shared, &hello, incoming)?;
             return Ok(Response::new(Box::pin(frames.map(Ok))));
         }
+        self.listed(node).await?;
         let ((queue, waiting), lanes) = (queue(), Arc::new(Lanes::new(hello.link)));
         let greeting = self.shared.hello(lanes.link, 0);
         let outgoing = Outgoing::new(greeting, waiting, lanes.clone(), self.shared.peer(node));
