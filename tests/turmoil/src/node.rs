@@ -31,6 +31,7 @@ pub(crate) async fn run(world: Arc<World>, me: NodeId) -> turmoil::Result {
     let door = Door::open().await?;
     let (late_center, late_member): (Arc<OnceLock<Center>>, Arc<OnceLock<Membership>>) = Default::default();
     let estate = Estate::new(me, Disk { world: world.clone(), me });
+    estate.remember(&world.records_of_others(me));
     let ports = ports(&world, me, &late_center, &late_member, &estate);
     let (clock, objects) = (Clock::simulated(world.wall(me)), center::objects(world.seed()));
     let center = Center::start(me, clock, ports, objects, world.seed() ^ u64::from(boot)).await?;

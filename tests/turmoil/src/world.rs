@@ -150,7 +150,7 @@ struct State {
     kept: BTreeMap<(NodeId, LegId), Kept>,
     callers: BTreeMap<CallId, Caller>,
     records: Records,
-    /// Recorded by a node that has been killed since: it does not know any more whom it has to tell of it.
+    /// Recorded by a node that has been killed since: it may not have had the time to tell of it.
     untold: BTreeSet<CallId>,
     surveys: BTreeMap<NodeId, Survey>,
     /// Since when a node has had a link to another.
@@ -333,6 +333,13 @@ impl World {
                 self.tell(&mut state, &format!("node {} removes its record of {call}", node.0));
             }
         }
+    }
+
+    /// What a node has on its disk of calls that came to others.
+    pub(crate) fn records_of_others(&self, node: NodeId) -> Vec<Record> {
+        let state = self.state();
+        let of_others = state.records.iter().filter(|(call, _)| call.node != node);
+        of_others.filter_map(|(_, records)| records.get(&node).cloned()).collect()
     }
 
     pub(crate) fn record(&self, node: NodeId, record: Record) {

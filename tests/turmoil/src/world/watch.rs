@@ -139,12 +139,10 @@ impl World {
     /// Who was offered to another agent at that moment, and refused, was not overtaken: only his record tells.
     fn was_overtaken(&self, state: &State, record: &Record) -> Option<String> {
         let overtaken = state.overtaken.iter().filter(|it| it.first == record.call);
-        let moves = record.transitions.iter().filter_map(|it| match it.what {
-            Happened::Moved { to, .. } => Some(to),
-            _ => None,
-        });
+        let to = |it: &Transition| if let Happened::Moved { to, .. } = it.what { Some(to) } else { None };
+        let mut moves = record.transitions.iter().filter_map(to);
         // Who has gone on with a call tells its past by his own clock.
-        let clock = moves.last().unwrap_or(record.call.node);
+        let clock = moves.next_back().unwrap_or(record.call.node);
         let offered = |at: Duration| {
             let moment = |it: &Transition| self.unwall(clock, it.at);
             let mut is_offered = false;
