@@ -143,6 +143,10 @@ impl Phones for Edge {
         self.world.forsake(self.me, call, theirs);
     }
 
+    fn abandon(&self, call: CallId) {
+        self.world.abandon(self.me, call);
+    }
+
     fn reclaim(&self, _: CallId, theirs: &[LegId]) {
         let Some(center) = self.center.get() else { return };
         for leg in theirs {

@@ -18,6 +18,9 @@ pub trait Phones: Send + Sync + 'static {
     /// [`Edge::forsake`].
     fn forsake(&self, call: CallId, theirs: &[LegId]);
 
+    /// Another edge has had a call, which is over: its legs are hung up; see [`Edge::abandon`].
+    fn abandon(&self, call: CallId);
+
     /// This edge keeps a call that another one has given up, which may have asked the phones of these legs to come there; see
     /// [`Edge::reclaim`].
     fn reclaim(&self, call: CallId, theirs: &[LegId]);
@@ -34,6 +37,10 @@ impl Phones for Edge {
 
     fn forsake(&self, call: CallId, theirs: &[LegId]) {
         Edge::forsake(self, call, theirs);
+    }
+
+    fn abandon(&self, call: CallId) {
+        Edge::abandon(self, call);
     }
 
     fn reclaim(&self, call: CallId, theirs: &[LegId]) {

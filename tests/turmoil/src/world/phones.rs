@@ -357,6 +357,15 @@ impl World {
         }
     }
 
+    pub(crate) fn abandon(&self, edge: NodeId, call: CallId) {
+        let now = self.now();
+        let mut state = self.state();
+        self.tell(&mut state, &format!("edge {} hangs {call} up", edge.0));
+        let legs: Vec<LegId> =
+            state.kept.keys().filter(|(at, leg)| *at == edge && leg.call == call).map(|it| it.1).collect();
+        legs.into_iter().for_each(|leg| state.hangs_up(edge, leg, now));
+    }
+
     /// The legs of an edge that end because nobody has spoken for long.
     pub(crate) fn without_audio(&self, edge: NodeId) -> Vec<LegId> {
         let now = self.now();

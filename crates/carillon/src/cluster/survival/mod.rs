@@ -14,7 +14,7 @@ mod handover;
 mod heir;
 mod taken;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use carillon_acd::call::Inheritance;
@@ -220,6 +220,7 @@ impl Estate {
     pub(super) fn take_news(&self, from: NodeId, it: wire::TookOver) {
         let Some(parts) = self.0.parts.get() else { return };
         let mut not_ours = Vec::new();
+        let over: HashSet<CallId> = it.ended.iter().map(|call| CallId::from(*call)).collect();
         for taken in it.calls {
             let Some(call) = taken.call.map(CallId::from) else { continue };
             let departure = parts.center.taken_over(Taken { call, edge: from, moves: taken.moves });
@@ -243,7 +244,14 @@ impl Estate {
                     self.0.checkpoints.forget(call);
                     lock(&self.0.taken).forget(call);
                     let theirs: Vec<LegId> = legs(call, &taken.legs);
-                    parts.edge.iter().for_each(|edge| edge.forsake(call, &theirs));
+                    if let Some(edge) = &parts.edge {
+                        if over.contains(&call) {
+                            // Its phones may have come here last, and nobody is there any more to ask them back.
+                            edge.abandon(call);
+                        } else {
+                            edge.forsake(call, &theirs);
+                        }
+                    }
                 }
             }
         }
