@@ -150,8 +150,6 @@ struct State {
     kept: BTreeMap<(NodeId, LegId), Kept>,
     callers: BTreeMap<CallId, Caller>,
     records: Records,
-    /// Recorded by a node that has been killed since: it may not have had the time to tell of it.
-    untold: BTreeSet<CallId>,
     surveys: BTreeMap<NodeId, Survey>,
     /// Since when a node has had a link to another.
     links: BTreeMap<(NodeId, NodeId), Duration>,

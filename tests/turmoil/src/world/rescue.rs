@@ -35,8 +35,6 @@ impl World {
         state.surveys.remove(&node);
         state.links.retain(|(one, _), _| *one != node);
         state.reported.retain(|(edge, _), _| *edge != node);
-        let untold = state.records.iter().filter(|(_, records)| records.contains_key(&node)).map(|(call, _)| *call);
-        state.untold.extend(untold);
         let homeless: Vec<AgentId> =
             state.registered.iter().filter(|(_, (edge, _))| *edge == node).map(|(agent, _)| agent.clone()).collect();
         let others: Vec<NodeId> = state.open.iter().copied().collect();

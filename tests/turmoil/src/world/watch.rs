@@ -219,8 +219,7 @@ impl World {
         };
         let doubled = |(call, records): (&CallId, &BTreeMap<NodeId, Record>)| {
             let nodes: Vec<String> = records.keys().map(|node| node.0.to_string()).collect();
-            (nodes.len() > 1 && !state.untold.contains(call))
-                .then(|| format!("{call} is recorded by the nodes {}", nodes.join(" and ")))
+            (nodes.len() > 1).then(|| format!("{call} is recorded by the nodes {}", nodes.join(" and ")))
         };
         if let Some(left) = state.records.iter().find_map(doubled) {
             return Some(left);

@@ -156,6 +156,12 @@ impl Estate {
         holds: impl Fn() -> bool + Send + Sync + 'static,
     ) -> [JoinHandle<()>; 2] {
         let parts = Parts { center: center.clone(), edge, links: links.clone(), holds: Box::new(holds) };
+        // Calls that ended in an earlier run: should another edge have taken one of them over since, its record here is not the
+        // one that counts.
+        for taken in lock(&self.0.taken).ended() {
+            let _ = center.taken_over(taken);
+            center.ended_elsewhere(&[taken.call]);
+        }
         // Nobody else sets it.
         let _ = self.0.parts.set(parts);
         let (shared, estate) = (self.0.clone(), self.clone());

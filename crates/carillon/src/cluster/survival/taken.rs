@@ -76,6 +76,11 @@ impl TakenHere {
         self.recorded.iter().map(|(_, call)| *call).collect()
     }
 
+    /// Those that were taken over and have ended.
+    pub(super) fn ended(&self) -> Vec<Taken> {
+        self.ended.iter().map(|(_, it)| it.taken).collect()
+    }
+
     /// Another edge has it now.
     pub(super) fn forget(&mut self, call: CallId) {
         self.living.remove(&call);
